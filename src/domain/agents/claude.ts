@@ -6,6 +6,7 @@ import {
   type AgentEvent,
   type Cause,
   causeOfStatus,
+  costOf,
   countOf,
   type Fields,
   fieldsOf,
@@ -120,7 +121,7 @@ function tokensIn(usage: unknown): { input_tokens: number; output_tokens: number
 }
 
 function result(line: Fields): AgentEvent[] {
-  const cost = typeof line['total_cost_usd'] === 'number' ? line['total_cost_usd'] : null;
+  const cost = costOf(line['total_cost_usd']);
   const used: AgentEvent = { type: 'usage', ...tokensIn(line['usage']), cost, total: true };
   // Also with `subtype: success`, where the server has refused.
   if (line['is_error'] !== true) return [used];

@@ -177,6 +177,16 @@ export function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value) ? value.filter(isFields) : [];
 }
 
+/** A whole number from 0 up; 0 for anything that counts nothing. */
 export function countOf(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+  const count = typeof value === 'number' ? Math.round(value) : 0;
+  return Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
+
+/** More than any session costs: such a number is a mistake. */
+const COST_MAX = 1_000_000;
+
+/** US dollars; null for anything that is no price. */
+export function costOf(value: unknown): number | null {
+  return typeof value === 'number' && value >= 0 && value <= COST_MAX ? value : null;
 }

@@ -5,6 +5,7 @@ import {
   type AgentEvent,
   type Cause,
   causeOfAnswer,
+  costOf,
   countOf,
   type Fields,
   fieldsOf,
@@ -71,7 +72,7 @@ function used({ id, reason, tokens, cost }: Fields): AgentEvent {
     type: 'usage',
     input_tokens: countOf(input) + countOf(read) + countOf(write),
     output_tokens: countOf(output) + countOf(reasoning),
-    cost: countOf(cost) || null,
+    cost: costOf(cost) || null,
     // Each step has its own.
     ...(reason === 'tool-calls' && { part: textOf(id) }),
   };

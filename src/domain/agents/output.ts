@@ -20,6 +20,9 @@ export function adapterOf(name: string | null | undefined): Adapter | null {
 /** Most of one line, characters. Tools print whole files on one; what is longer is passed over. */
 const LINE_MAX_CHARS = 4 * 1024 * 1024;
 
+/** It becomes an argument of the agent's command line, which must not be taken for an option. */
+const SESSION_ID = /^\w[\w.:-]{0,199}$/;
+
 /** Takes output in pieces, and gives what is said in the lines that are whole: events, or the text of one that is no event. */
 export class AgentOutput {
   readonly #adapter: Adapter;
@@ -72,9 +75,10 @@ export class AgentOutput {
   /** An event in the light of those before it: a session is told once, and what was used in parts as their sum. */
   #known(event: AgentEvent): AgentEvent[] {
     if (event.type === 'session') {
-      const isNew = event.session_id !== this.#session;
+      const isNew = SESSION_ID.test(event.session_id) && event.session_id !== this.#session;
+      if (!isNew) return [];
       this.#session = event.session_id;
-      return isNew ? [event] : [];
+      return [event];
     }
     if (event.type !== 'usage') return [event];
     const { part, total = false, ...told } = event;

@@ -60,13 +60,18 @@ export function spentInAll(record: Pick<TaskSummary, 'memo'>): Spent {
   return spending === null ? NOTHING_SPENT : sumOf([spending.spent, spending.before ?? NOTHING_SPENT]);
 }
 
+/** To a millionth of a dollar: three times 0.1 is 0.3. */
+function rounded(cost: number): number {
+  return Math.round(cost * 1e6) / 1e6;
+}
+
 export function sumOf(parts: readonly Spent[]): Spent {
   return parts.reduce(
     (sum, part) => ({
       attempts: sum.attempts + part.attempts,
       wall_clock_ms: sum.wall_clock_ms + part.wall_clock_ms,
       tokens: sum.tokens + part.tokens,
-      cost: sum.cost === null && part.cost === null ? null : (sum.cost ?? 0) + (part.cost ?? 0),
+      cost: sum.cost === null && part.cost === null ? null : rounded((sum.cost ?? 0) + (part.cost ?? 0)),
     }),
     NOTHING_SPENT,
   );
@@ -131,9 +136,9 @@ export function sessionToResume(record: TaskRecord, agent: string | null, cwd: s
   return session.session_id;
 }
 
-/** `$0.03`. */
+/** `$0.03`; of less than a cent `$0.0042`. */
 export function costText(cost: number): string {
-  return `$${cost.toFixed(2)}`;
+  return `$${cost.toFixed(cost > 0 && cost < 0.01 ? 4 : 2)}`;
 }
 
 /** As people read a number of tokens: `640`, `6.2k`, `3.1M`. */

@@ -49,6 +49,27 @@ describe('Claude Code', () => {
     expect(time).toBe(until === null ? null : Date.parse(until));
   });
 
+  test.each([
+    [-5, -3],
+    ['0.5', '12'],
+    [1e300, 1e300],
+    [null, null],
+    [{}, Number.NaN],
+  ])('cost %j and tokens %j are none', (total_cost_usd, output_tokens) => {
+    const usage = { input_tokens: 12.4, output_tokens };
+    expect(claude.events({ type: 'result', total_cost_usd, usage })).toEqual([
+      { type: 'usage', input_tokens: 12, output_tokens: 0, cost: null, total: true },
+    ]);
+  });
+
+  test.each(['', '--dangerously-skip-permissions', 'a b', 'x'.repeat(201), 7])(
+    'the session id %j is none that a command line could name',
+    (session_id) => {
+      const line = JSON.stringify({ type: 'system', subtype: 'init', session_id });
+      expect(eventsIn(claude, `${line}\n`)).toEqual([]);
+    },
+  );
+
   test('a session that ends well has no failure, and is told in words', () => {
     const events = eventsIn(claude, recording('claude-ok.jsonl'));
     expect(failureIn(events)).toBeNull();

@@ -5,9 +5,12 @@ import { newSession } from '../../../src/domain/agents/session.ts';
 import { retryTask } from '../../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import {
+  costText,
+  NOTHING_SPENT,
   sessionToResume,
   spendingOf,
   spentInAll,
+  sumOf,
   tokensText,
   usedText,
   withSpent,
@@ -88,4 +91,18 @@ test('what was used is told as far as it is known', () => {
   expect(usedText({ tokens: 6240, cost: 0.034 })).toBe('6.2k tokens, $0.03');
   expect(usedText({ tokens: 0, cost: 1 })).toBe('$1.00');
   expect(usedText({ tokens: 0, cost: null })).toBe('');
+});
+
+test.each([
+  [0, '$0.00'],
+  [0.0042, '$0.0042'],
+  [0.01, '$0.01'],
+  [12.5, '$12.50'],
+])('a cost of %d is shown as %s', (cost, text) => {
+  expect(costText(cost)).toBe(text);
+});
+
+test('three costs of ten cents are thirty', () => {
+  const part = { ...NOTHING_SPENT, cost: 0.1 };
+  expect(sumOf([part, part, part]).cost).toBe(0.3);
 });
