@@ -32,50 +32,89 @@ interface Standing {
   workers: WorkerSettings;
 }
 
-/** The agents that are held, by name; of several limits the one that ends last. */
+/** The agents that are held, by name. What a person has to mend comes before limits. */
 export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers'>): ReadonlyMap<string, AgentHold> {
   const holds = new Map<string, AgentHold>();
+  const limits = new Map<Agent, MetLimit[]>();
+  /** When work of each was handed in last, milliseconds since the epoch. */
+  const handedIn = new Map<Agent, number>();
   const instant = instantFor(observer);
   for (const task of plan.tasks) {
     const record = recordOf(task.id);
     if (!isSummary(record)) continue;
-    const reviews = phaseDue(record.state.state) === 'review' ? reviewHoldOf(record) : null;
-    if (reviews !== null) holdReviewer(holds, task.id, reviews, instant);
-    if (!record.state.last_error) continue;
-    const { state, last_error: error } = record.state;
+    const { state, last_error: error, updated_at } = record.state;
     const { agent } = record.memo;
+    const reviews = phaseDue(state) === 'review' ? reviewHoldOf(record) : null;
+    if (reviews !== null) holdReviewer(holds, task.id, reviews, instant);
     if (!isAgent(agent)) continue;
-    const before = holds.get(agent);
-    if (state === 'failed' && NEEDS_PERSON.some((cause) => cause === error.class)) {
+    if (phaseDue(state) !== null || state === 'shipped')
+      handedIn.set(agent, Math.max(handedIn.get(agent) ?? 0, fromIso(updated_at)));
+    else if (state === 'failed' && NEEDS_PERSON.some((cause) => cause === error?.class) && error) {
       const mend = mendText(agent, error.class);
       const message = `${agent} can't be used: ${errorText(error)} (task ${task.id}); ${mend}, then \`forge orchestrate retry ${task.id}\``;
       holds.set(agent, { task_id: task.id, until: null, message });
-    } else if (error.class === 'rate_limit' && before?.until !== null) {
-      const hold = limitOf(agent, task.id, record, instant);
-      if (hold !== null && (before === undefined || before.until < hold.until)) holds.set(agent, hold);
+    } else if (error?.class === 'rate_limit') {
+      const met = limitMet(task.id, record, instant);
+      if (met !== null) limits.set(agent, [...(limits.get(agent) ?? []), met]);
     }
+  }
+  for (const [agent, met] of limits) {
+    const hold = limitHold(agent, met, { handedInMs: handedIn.get(agent) ?? 0, nowMs: instant.nowMs });
+    const before = holds.get(agent);
+    if (hold !== null && (before === undefined || (before.until !== null && before.until < hold.until)))
+      holds.set(agent, hold);
   }
   return holds;
 }
 
+/** How long a limit of an account holds, where the agent does not say, milliseconds. */
+export const LIMIT_MS = 300_000;
+
 /** After a limit one task is tried alone for so long, milliseconds: an account that is still at its limit says so soon. */
 const PROBE_MS = 60_000;
 
-/** The limit that a task has met: until it ends, and until that task has shown that it has ended; null where that is over. */
-function limitOf(agent: string, task_id: string, { state, lease, memo }: TaskSummary, instant: Instant) {
+/** `holds`: it has not ended; `tries`: it has, and its task is at work; `ended`: it has, and its task may begin. */
+interface MetLimit {
+  task_id: string;
+  is: 'holds' | 'tries' | 'ended';
+  /** Until the limit ends, or until it has been tried for long enough; above 0. */
+  leftMs: number;
+}
+
+/** The limit that a task has met; null where it is over. */
+function limitMet(task_id: string, { state, lease, memo }: TaskSummary, instant: Instant): MetLimit | null {
   const { next_eligible_at: next } = state;
-  const hold = (leftMs: number, what: string) => {
-    const until = isoTime(instant.nowMs + leftMs);
-    return leftMs > 0 ? { task_id, until, message: `${agent}: ${what} until ${until} (task ${task_id})` } : null;
-  };
-  const first = `task ${task_id} tries first whether its limit has ended,`;
+  const met = (is: MetLimit['is'], leftMs: number) => (leftMs > 0 ? { task_id, is, leftMs } : null);
   if (isInFlight(state.state) && lease !== null) {
     const agoMs = instant.nowMs - fromIso(lease.acquired_at);
-    return agoMs < 0 ? null : hold(PROBE_MS - agoMs, first);
+    return agoMs < 0 ? null : met('tries', PROBE_MS - agoMs);
   }
+  // Its policy does not try it again, and the account has its limit all the same.
+  if (state.state === 'failed')
+    return met('holds', Math.min(LIMIT_MS, fromIso(state.updated_at) + LIMIT_MS - instant.nowMs));
   if (state.state !== 'awaiting_respawn' || !next) return null;
   const leftMs = msUntil(next, memo.backoff, instant);
-  return leftMs > 0 ? hold(leftMs, 'limit') : hold(leftMs + PROBE_MS, first);
+  return leftMs > 0 ? met('holds', leftMs) : met('ended', leftMs + PROBE_MS);
+}
+
+/**
+ * What several tasks have met, as one: a limit that has not ended, of several the last; else the one task that tries whether it has. Null
+ * once work that was handed in since shows that it has.
+ */
+function limitHold(
+  agent: Agent,
+  met: readonly MetLimit[],
+  { handedInMs, nowMs }: { handedInMs: number; nowMs: number },
+): (AgentHold & { until: string }) | null {
+  const last = (is: MetLimit['is']) =>
+    met.filter((each) => each.is === is).sort((one, other) => other.leftMs - one.leftMs)[0];
+  const hold = last('holds') ?? last('tries') ?? last('ended');
+  if (hold === undefined) return null;
+  const { task_id, is, leftMs } = hold;
+  if (is === 'ended' && nowMs + leftMs - PROBE_MS < handedInMs) return null;
+  const until = isoTime(nowMs + leftMs);
+  const what = is === 'holds' ? 'limit' : `task ${task_id} tries first whether its limit has ended,`;
+  return { task_id, until, message: `${agent}: ${what} until ${until} (task ${task_id})` };
 }
 
 function mendText(agent: Agent, name: string): string {

@@ -2,7 +2,7 @@
 
 import { crc32 } from '../../lib/checksum.ts';
 import { oneLine } from '../../lib/text.ts';
-import { isoTime } from '../../lib/time.ts';
+import { fromIso, isoTime } from '../../lib/time.ts';
 import { passesByItself } from '../agents/events.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type CompositeRetryPolicy, nextEligibleAt, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
@@ -153,10 +153,40 @@ function isFailedAlike(record: TaskRecord, { policy, commit }: Charge, error: Cl
   return !isNamed && isAlike && last.commit === commit;
 }
 
-/** Charges a failure to the task: another attempt by the policy, or failed. */
+/** A limit that is met again so soon after the last one, milliseconds, has not ended when it was told to. */
+const SOON_MS = 60_000;
+
+/**
+ * How long the task waits for the end of a limit that its agent was told, which is no failure of its own; null for any other, and where its
+ * policy tries nothing again.
+ */
+function limitWaitMs(record: TaskRecord, request: Charge, error: ClassifiedError): number | null {
+  const { policy, notBeforeMs, instant } = request;
+  if (error.class !== 'rate_limit' || notBeforeMs === undefined) return null;
+  const decider = policy.policyFor(error);
+  if (decider === null || decider.maxAttempts === 1) return null;
+  const { last_error: last, last_failed_at: at } = record.state;
+  const isSoon = last?.class === 'rate_limit' && at && instant.nowMs - fromIso(at) < SOON_MS;
+  return isSoon ? null : Math.min(Math.max(1000, notBeforeMs - instant.nowMs), LONGEST_WAIT_MS);
+}
+
+/** Charges a failure to the task: another attempt by the policy, or failed. A limit whose end is known is waited for, uncharged. */
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
   const { policy, instant, random } = request;
   const { nowMs } = instant;
+  const limitMs = limitWaitMs(record, request, error);
+  if (limitMs !== null) {
+    return {
+      moves: ['retry_later'],
+      memo: { backoff: deadlineIn(limitMs, instant).clock },
+      state: {
+        last_error: { ...error },
+        last_failed_at: isoTime(nowMs),
+        next_eligible_at: nextEligibleAt(nowMs, limitMs),
+        failure_reason: null,
+      },
+    };
+  }
   const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
   const decided = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
   const again = decided.outcome === 'retry' && isFailedAlike(record, request, error);

@@ -10,6 +10,7 @@ import { type ClassifiedError, errorText } from '../../domain/retry/classify.ts'
 import { holdReview } from '../../domain/review/review-hold.ts';
 import { type ReviewCommand, reviewCommand, reviewIn } from '../../domain/review/reviewer.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
+import { LIMIT_MS } from '../../domain/schedule/agent-holds.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { changesIn, sinceStart } from '../../git/changes.ts';
@@ -74,9 +75,6 @@ export function reviewTask(env: Env, request: ReviewRequest): Promise<Integratio
     return { error, documents };
   });
 }
-
-/** How long a limit of an account holds, where the agent does not say, milliseconds. */
-const LIMIT_MS = 300_000;
 
 /** Notes why there is no review, also what that says of the agent's account. Returns what holds the task. */
 async function notReviewed(

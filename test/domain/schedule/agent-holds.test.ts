@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { WorkerSettings } from '../../../src/domain/plan/task-command.ts';
+import { agentHolds } from '../../../src/domain/schedule/agent-holds.ts';
 import { mayStillRun, reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -54,6 +55,57 @@ test.each<[what: string, code: string | null, found: TaskRecord]>([
   const hopeful = mayStillRun(seen, new Set(['second'])).map(({ id }) => id);
   expect(hopeful).toEqual(code === 'AGENT_REFUSED' ? [] : ['second']);
 });
+
+test.each<[what: string, found: Record<string, TaskRecord>, first: string | null]>([
+  [
+    'whose limit ends last, while one has not ended',
+    { a: met('awaiting_respawn', 'rate_limit', -1), b: met('awaiting_respawn', 'rate_limit', 1) },
+    'b',
+  ],
+  [
+    'that is at work already',
+    { a: met('awaiting_respawn', 'rate_limit', -1), b: trying(30_000), c: met('awaiting_respawn', 'rate_limit', -2) },
+    'b',
+  ],
+  [
+    'whose limit has ended last',
+    { a: met('awaiting_respawn', 'rate_limit', -3), b: met('awaiting_respawn', 'rate_limit', -2) },
+    'b',
+  ],
+  [
+    'first in the plan of those with one limit',
+    { a: met('awaiting_respawn', 'rate_limit', -2), b: met('awaiting_respawn', 'rate_limit', -2) },
+    'a',
+  ],
+  [
+    'and no other any more once work was handed in since',
+    { a: met('awaiting_respawn', 'rate_limit', -2), b: handedIn(T0 - 1) },
+    null,
+  ],
+  [
+    'that has not handed in its work before the limit ended',
+    { a: met('awaiting_respawn', 'rate_limit', -2), b: handedIn(T0 - 3) },
+    'a',
+  ],
+  ['that has failed over a limit, for five minutes', { a: failedAt(T0 - 299_999) }, 'a'],
+  ['no more after five minutes', { a: failedAt(T0 - 300_000) }, null],
+])('of tasks that have met limits the one goes first %s', (_what, found, first) => {
+  const made = onePhase({ id: 'a' }, { id: 'b' }, { id: 'c' });
+  const hold = agentHolds(scheduling(made, found)).get('claude');
+  expect(hold?.task_id ?? null).toBe(first);
+});
+
+function handedIn(atMs: number): TaskRecord {
+  const found = met('shipped', 'rate_limit');
+  found.state.updated_at = isoTime(atMs);
+  return found;
+}
+
+function failedAt(atMs: number): TaskRecord {
+  const found = met('failed', 'rate_limit');
+  found.state.updated_at = isoTime(atMs);
+  return found;
+}
 
 function reviewMet(cause: string, until: number | null): TaskRecord {
   const found = record('ready_for_review');

@@ -104,6 +104,29 @@ describe('complete', () => {
     return before;
   };
 
+  test.each<[what: string, name: string, last: number | null, attempts: number, charged: boolean]>([
+    ['is waited for, uncharged', 'rate_limit', null, 3, false],
+    ['that is met again later is waited for again', 'rate_limit', 60_000, 3, false],
+    ['that is met again within a minute is charged', 'rate_limit', 59_999, 3, true],
+    ['of a server that is overloaded is charged', 'overloaded', null, 3, true],
+    ['ends a task that has one attempt', 'rate_limit', null, 1, true],
+  ])('a limit that says when it ends %s', (_what, name, last, attempts, charged) => {
+    const before = failedBefore(2);
+    if (last !== null) {
+      before.state.last_error = { class: name, message: 'as before' };
+      before.state.last_failed_at = isoTime(T0 + 20 - last);
+    }
+    const outcome: Outcome = { kind: 'failed', error: { class: name, message: 'used up' }, until: T0 + 3_600_020 };
+    const policy = new RetryPolicy({ max_attempts: attempts, base: 1 });
+    const { state } = next(complete(before, outcome, { policy }));
+    expect(state).toMatchObject({
+      last_error: { class: name },
+      ...(charged
+        ? { state: 'failed', failure_count: 3, next_eligible_at: null }
+        : { state: 'awaiting_respawn', failure_count: 2, next_eligible_at: isoTime(T0 + 3_600_020) }),
+    });
+  });
+
   test.each<[what: string, count: number, errorClass: string, reason: string]>([
     ['an error on its last attempt', 2, 'exit.1', 'retries_exhausted'],
     ['a fatal error', 0, 'fatal', 'fatal'],
