@@ -5,6 +5,7 @@ import { AgentSessionSchema } from '../domain/agents/session.ts';
 import { PlanTaskSchema } from '../domain/plan/plan.ts';
 import { commandFor, resumeText } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
+import { type Step, StepSchema } from '../domain/steps/journal.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
@@ -72,6 +73,8 @@ export const show = command({
       held: z.nullable(HeldSchema()),
       /** A command line that goes on with the session of its last agent by hand; null where there is none. */
       resume: textOrNull(),
+      /** What is done of it, and what is not, oldest first; empty where it has no steps. */
+      steps: z.array(StepSchema()),
       attempts: z.array(attemptSchema()),
       /** Of its claims, oldest first. */
       history: z.array(z.record(z.string(), z.unknown())),
@@ -100,6 +103,7 @@ export const show = command({
       reasons,
       held: read.record && heldOf(read.record),
       resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
+      steps: await stepsOf(session, read),
       attempts: await attemptRows(session, read),
       history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
       warnings,
@@ -114,6 +118,13 @@ function asTheyHold({ state, lease, memo }: TaskRecord, now: Instant): Pick<Task
     state: at ? { ...state, next_eligible_at: dueAt(at, memo.backoff, now) } : state,
     lease: lease && { ...lease, expires_at: dueAt(lease.expires_at, lease.clock, now) },
   };
+}
+
+/** Most tasks have none, and what reads them is not loaded for those. */
+async function stepsOf(session: Session, { record }: TaskRead): Promise<Step[]> {
+  if (record?.memo.journal === undefined) return [];
+  const { readJournal } = await import('../engine/steps/task-journal.ts');
+  return [...((await orNull(() => readJournal(session, record)))?.steps.values() ?? [])];
 }
 
 /** All that have left a manifest when no record can be read that says which of them happened. */

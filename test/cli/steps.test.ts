@@ -34,6 +34,10 @@ describe('a step', () => {
       { name: 'version', status: 'completed', tries: 1, result: { stdout: '1.4\n', bytes: 4 }, generation: 1 },
       { name: 'build', status: 'completed', tries: 1, generation: 1 },
     ]);
+    expect((await data(cwd, 'show', 'a')).steps).toEqual(steps);
+    expect((await orchestrate(['show', 'a'], { cwd })).stdout).toMatch(
+      /\n\nSteps\n {2}version {2}done in .*\n {2}build /,
+    );
   });
 
   it('is tried again in place, with one key and a policy of its own', async () => {

@@ -36,6 +36,7 @@ describe('show', () => {
       'reasons',
       'held',
       'resume',
+      'steps',
       'attempts',
       'history',
       'warnings',

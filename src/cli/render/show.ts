@@ -13,6 +13,7 @@ import { hang, paragraphs, plural } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { ago, inColourOf, leaseText, showsLastError, timeLeft } from './parts.ts';
+import { stepLines } from './steps.ts';
 
 type Data = VerbData<'show'>;
 type Attempt = Data['attempts'][number];
@@ -31,6 +32,7 @@ export const SHOW = {
       [context.palette.bold(data.task_id) + title, ...standing(data, context)],
       planned(data, context),
       description === '' ? [] : description.split('\n').map((line) => `  ${line}`),
+      data.steps.length === 0 ? [] : [context.palette.bold('Steps'), ...stepLines(data.steps, context)],
       attempts(data, context),
       history.length === 0 ? [] : [context.palette.bold('Claims'), ...history],
     ]);

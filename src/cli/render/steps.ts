@@ -12,8 +12,7 @@ import { ago } from './parts.ts';
 export const STEPS = {
   steps(data, context) {
     const { steps, context: values, task_id } = data;
-    const width = columnOf(32, steps, 'name');
-    const lines = steps.flatMap((step) => hang(`  ${pad(step.name, width)}  `, standing(step, context), context.width));
+    const lines = stepLines(steps, context);
     const kept = Object.entries(values).flatMap(([key, value]) =>
       hang(`  ${key}  `, oneLine(plainJson(value), 200), context.width),
     );
@@ -31,7 +30,15 @@ export const STEPS = {
   },
 } satisfies Partial<Renderers>;
 
-function standing(step: VerbData<'steps'>['steps'][number], context: RenderContext): string {
+type Step = VerbData<'steps'>['steps'][number];
+
+/** A line for each step: its name, and how it stands. */
+export function stepLines(steps: readonly Step[], context: RenderContext): string[] {
+  const width = columnOf(32, steps, 'name');
+  return steps.flatMap((step) => hang(`  ${pad(step.name, width)}  `, standing(step, context), context.width));
+}
+
+function standing(step: Step, context: RenderContext): string {
   const { status, tries, started_at, ended_at, last_error } = step;
   const took = `in ${formatDuration(fromIso(ended_at) - fromIso(started_at))}`;
   const tried = tries > 1 ? `, ${plural(tries, 'try', 'tries')}` : '';
