@@ -168,12 +168,27 @@ describe('a budget', () => {
     expect(events.filter(({ type }) => type === 'warning')).toMatchObject([
       { message: 'the budget of the run is used up: 9.0k of 5.0k tokens; nothing more is started' },
     ]);
-    expect(events.filter(({ type }) => type === 'task_interrupted')).toMatchObject([{ task_id: 'a' }]);
+    expect(events.filter(({ type }) => type === 'task_interrupted')).toMatchObject([
+      { task_id: 'a', why: 'the budget of the run is used up: 9.0k of 5.0k tokens' },
+    ]);
     expect(events.find(({ task_id, type }) => type === 'task_blocked' && task_id === 'b').reasons).toMatchObject([
       { code: 'NOT_STARTED', message: expect.stringContaining('the budget of the run is used up') },
     ]);
     expect(calls(cwd)).toHaveLength(1);
   });
+
+  it.each(['run', 'project'])(
+    'in attempts of a %s lets those end that have begun, and begins no other',
+    async (what) => {
+      const tasks = ['a', 'b', 'c'].map((id) => `id: ${id}, title: A, run: "sleep 1"`);
+      const cwd = project(tasks, { [SETTINGS]: `agents: {max_parallel: 3}\nbudget: {${what}: {attempts: 2}}\n` });
+      const run = await orchestrate(['run'], { cwd });
+      expect(run).toMatchObject({ code: 4 });
+      expect((await data(cwd, 'status')).counts).toEqual({ shipped: 2, unclaimed: 1 });
+      expect(run.stdout).toContain(`the budget of the ${what} is used up: 2 of 2 attempts`);
+      expect((await orchestrate(['run'], { cwd })).code).toBe(what === 'run' ? 0 : 4);
+    },
+  );
 
   it('of the project holds all its tasks, until it is raised', async () => {
     const env = claude(say(init('S-1'), result(3)));

@@ -5,6 +5,8 @@ import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { Budget, Settings } from '../settings/settings.ts';
 import type { TaskSummary } from '../task/records.ts';
 import { costText, NOTHING_SPENT, type Spent, spendingOf, spentInAll, sumOf, tokensText } from '../task/spending.ts';
+import { isInFlight } from '../task/states.ts';
+import { pendingVerification } from '../verify/verification.ts';
 
 /** The class of an attempt that its budget has ended. */
 export const OVER_BUDGET = 'budget';
@@ -42,9 +44,28 @@ interface Standing {
   budget: Settings['budget'];
 }
 
-/** Why nothing more is started in the project: what all its tasks have used; null while it has something left. */
-export function projectUsedUp({ plan, recordOf, budget }: Standing): string | null {
-  return isUnlimited(budget.project) ? null : usedUp(budget.project, projectSpent({ plan, recordOf }));
+/**
+ * Why nothing more is started in the project: what all its tasks have used, and the attempts that are being made; null while it has
+ * something left. `active`: ids of tasks that the caller works on.
+ */
+export function projectUsedUp({ plan, recordOf, budget }: Standing, active: Iterable<string> = []): string | null {
+  if (isUnlimited(budget.project)) return null;
+  const spent = projectSpent({ plan, recordOf });
+  const working = new Set([...active, ...plan.tasks.flatMap(({ id }) => (isAtWork(recordOf(id)) ? id : []))]);
+  return usedUp(budget.project, { ...spent, attempts: spent.attempts + working.size });
+}
+
+/** An attempt at it is being made, which is counted once it has ended. */
+function isAtWork(record: TaskSummary | null | 'unreadable'): boolean {
+  if (record === null || record === 'unreadable' || !isInFlight(record.state.state)) return false;
+  const isOwn = pendingVerification(record) === null;
+  return isOwn || spendingOf(record)?.attempt_id !== record.state.current_attempt_id;
+}
+
+/** Whether what a task uses is counted, also where no agent says it. */
+export function isBudgeted(task: Pick<PlanTask, 'budget'> | null, budget: Settings['budget']): boolean {
+  const own = task === null ? budget.task : taskBudget(task, budget);
+  return !isUnlimited(own) || !isUnlimited(budget.project);
 }
 
 /** What all attempts at the tasks of a plan have used. */

@@ -2,7 +2,7 @@
 
 import type { AgentSession } from '../../domain/agents/session.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { isUnlimited, taskBudget, usedUp } from '../../domain/schedule/budgets.ts';
+import { isBudgeted, isUnlimited, taskBudget, usedUp } from '../../domain/schedule/budgets.ts';
 import type { Budget } from '../../domain/settings/settings.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { NOTHING_SPENT, type Spent, spendingOf, spentBy, sumOf } from '../../domain/task/spending.ts';
@@ -20,6 +20,7 @@ export class AttemptSpending {
   readonly #cwd: string;
   readonly #meter: SessionMeter | null;
   readonly #budget: Budget;
+  readonly #isBudgeted: boolean;
   /** What the task had used before. */
   readonly #before: Spent;
   readonly #startedMs: number;
@@ -36,6 +37,7 @@ export class AttemptSpending {
     this.#cwd = cwd;
     this.#meter = meterOf(env, record, attempt.attemptId, agent);
     this.#budget = taskBudget(task, env.settings.budget);
+    this.#isBudgeted = isBudgeted(task, env.settings.budget);
     this.#before = spendingOf(record)?.spent ?? NOTHING_SPENT;
     this.#startedMs = env.ctx.monotonicMs();
   }
@@ -70,7 +72,7 @@ export class AttemptSpending {
 
   /** The record with what was used. What can't be counted now is when the task is taken up again. */
   async counted(record: TaskRecord): Promise<TaskRecord> {
-    if (this.#meter === null && isUnlimited(this.#budget)) return record;
+    if (this.#meter === null && !this.#isBudgeted) return record;
     const { taskId, attemptId } = this.#attempt;
     const ended = { attemptId, session: this.session, cwd: this.#cwd, wallClockMs: this.spent.wall_clock_ms };
     try {

@@ -41,8 +41,13 @@ export function movedEvent(base: Base, { next_eligible_at, failure_reason, ...mo
   return { type: 'task_finished', ...base, state, attempts, error, failure_reason, tail };
 }
 
-/** How an attempt at a task's own work ended. */
-export function attemptEvent(base: Base, { end, record, tail }: FinishedAttempt, nowMs: number): RunEvent {
+/** How an attempt at a task's own work ended. `overBudget`: why the run stops what is at work; null: it does not. */
+export function attemptEvent(
+  base: Base,
+  { end, record, tail }: FinishedAttempt,
+  nowMs: number,
+  overBudget: string | null,
+): RunEvent {
   const attempts = record.state.attempt_count;
   switch (end.kind) {
     case 'asked': {
@@ -53,7 +58,7 @@ export function attemptEvent(base: Base, { end, record, tail }: FinishedAttempt,
     case 'lost':
       return { type: 'task_interrupted', ...base, state: record.state.state, why: end.why };
     case 'released':
-      return { type: 'task_interrupted', ...base, state: end.state, why: 'the run was stopped' };
+      return { type: 'task_interrupted', ...base, state: end.state, why: overBudget ?? 'the run was stopped' };
     default:
       return movedEvent(base, { ...end.result, attempts, error: end.error, tail }, nowMs);
   }

@@ -1,9 +1,11 @@
 /** What a run uses, against its budget and that of the project. Over it the run starts no worker more, and stops those at work. */
 
 import type { RunEvent } from '../../domain/run/events.ts';
-import { isUnlimited, projectSpent, usedUp } from '../../domain/schedule/budgets.ts';
+import { isUnlimited, projectSpent, projectUsedUp, usedUp } from '../../domain/schedule/budgets.ts';
 import { classifyTasks, type SchedulingContext } from '../../domain/schedule/readiness.ts';
+import type { Budget } from '../../domain/settings/settings.ts';
 import { NOTHING_SPENT, type Spent, sumOf } from '../../domain/task/spending.ts';
+import { pendingVerification } from '../../domain/verify/verification.ts';
 import type { RunningAttempt } from '../attempt/running-attempt.ts';
 import type { Env } from '../env.ts';
 
@@ -33,19 +35,20 @@ export class RunBudget {
     return this.#env.ctx.monotonicMs() - this.#startedMs;
   }
 
-  /** Whether a budget is used up. It stays so for the run. */
-  get isOver(): boolean {
-    return this.#over !== null;
+  /** Why what is at work is stopped; null while the budget lasts. It stays so for the run. */
+  get over(): string | null {
+    return this.#over && `the budget ${this.#over}`;
   }
 
   count(spent: Spent): void {
     this.#spent = sumOf([this.#spent, spent]);
   }
 
-  /** Looks at what is used, by what is at work too. */
+  /** Looks at what is used, by what is at work too: that is stopped where it is too much. */
   look(scheduling: () => SchedulingContext): void {
-    const { run, project } = this.#env.settings.budget;
-    if (this.#over !== null || (isUnlimited(run) && isUnlimited(project))) return;
+    // Attempts at work are those that were allowed.
+    const [run, project] = [this.#env.settings.budget.run, this.#env.settings.budget.project].map(withoutAttempts);
+    if (this.#over !== null || !run || !project || (isUnlimited(run) && isUnlimited(project))) return;
     const working = [...this.#active.values()].flatMap((attempt) => attempt?.spent ?? []);
     const ofRun = usedUp(run, { ...sumOf([this.#spent, ...working]), wall_clock_ms: this.tookMs });
     const ofProject = isUnlimited(project) ? null : usedUp(project, sumOf([projectSpent(scheduling()), ...working]));
@@ -57,7 +60,29 @@ export class RunBudget {
 
   /** Why ready tasks are not started, by task id; empty while the budget lasts. */
   unstarted(scheduling: () => SchedulingContext): [taskId: string, why: string][] {
-    if (this.#over === null) return [];
-    return classifyTasks(scheduling()).ready.map(({ id }) => [id, `the budget ${this.#over}`]);
+    const { run, project } = this.#env.settings.budget;
+    if (this.#over === null && run.attempts === null && project.attempts === null) return [];
+    const seen = scheduling();
+    return classifyTasks(seen).ready.flatMap(({ id }) => {
+      const why = this.keeps(id, seen);
+      return why === null ? [] : [[id, why]];
+    });
   }
+
+  /** Why no attempt at a task is begun; null while the budget lasts, and where a result is only to be verified. */
+  keeps(taskId: string, scheduling: SchedulingContext): string | null {
+    const record = scheduling.recordOf(taskId);
+    if (record !== null && record !== 'unreadable' && pendingVerification(record) !== null) return null;
+    if (this.over !== null) return this.over;
+    const { run, project } = this.#env.settings.budget;
+    const attempts = this.#spent.attempts + this.#active.size;
+    if (run.attempts !== null && attempts >= run.attempts)
+      return `the budget of the run is used up: ${attempts} of ${run.attempts} attempts`;
+    const ofProject = project.attempts === null ? null : projectUsedUp(scheduling, this.#active.keys());
+    return ofProject && `the budget of the project is used up: ${ofProject}`;
+  }
+}
+
+function withoutAttempts(budget: Budget): Budget {
+  return { ...budget, attempts: null };
 }

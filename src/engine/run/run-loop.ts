@@ -196,11 +196,11 @@ export class RunLoop {
       if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
       if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
     }
-    if (this.#budget.isOver) return;
     for (const task of ready) {
       if (!this.#slots.anyFree) return;
       if (!selected.has(task.id) || !readiness.hasWork(task, scheduling)) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (this.#budget.keeps(task.id, scheduling) !== null) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
@@ -326,7 +326,7 @@ export class RunLoop {
     const why = this.#losses.count(task.id, finished.end.kind === 'lost');
     if (why !== null) this.#refuseTask(task.id, why);
     const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
-    this.#emit(attemptEvent(base, finished, this.#env.now()));
+    this.#emit(attemptEvent(base, finished, this.#env.now(), this.#budget.over));
   }
 
   #gone(taskId: string): ForgeError {
