@@ -107,9 +107,21 @@ async function requireJournal(env: Env, record: TaskRecord): Promise<ReadJournal
   return read ?? { journal: { key: '', epoch: 0, chunks: [], tail: [] }, ...viewOf([]) };
 }
 
-async function chunkEntries(env: Env, taskId: string, { attempt_id, chunk_id }: ChunkName): Promise<readonly Entry[]> {
-  const chunk = await env.store.readDocument('steps', taskId, attempt_id, chunk_id);
-  if (chunk !== null) return chunk.entries;
+/** Parts never change: a process that writes many steps reads each once. */
+const KNOWN = new WeakMap<object, Map<string, readonly Entry[]>>();
+
+async function chunkEntries(
+  { store }: Env,
+  taskId: string,
+  { attempt_id, chunk_id }: ChunkName,
+): Promise<readonly Entry[]> {
+  const known = KNOWN.get(store) ?? new Map<string, readonly Entry[]>();
+  KNOWN.set(store, known);
+  const entries = known.get(chunk_id) ?? (await store.readDocument('steps', taskId, attempt_id, chunk_id))?.entries;
+  if (entries !== undefined) {
+    known.set(chunk_id, entries);
+    return entries;
+  }
   const file = `attempts/${attempt_id}/steps/${chunk_id}.json`;
   throw new ForgeError('SCHEMA_INVALID', `task ${taskId}: a part of its journal is gone: ${file}`, {
     hint: 'Put the file back, or give the task another id in the plan: its steps would run again.',

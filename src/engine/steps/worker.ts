@@ -1,0 +1,226 @@
+/** Steps of a program: the same records as those of `forge orchestrate step`, written by the process itself. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { nextRetryState, type RetryDeclaration, resolveRetry } from '../../domain/retry/retry.ts';
+import { STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
+import type { Settings } from '../../domain/settings/settings.ts';
+import { requireContext } from '../../domain/steps/context.ts';
+import { budgetOf, type Entry, type JournalView, type Step, stepKey } from '../../domain/steps/journal.ts';
+import { requireName } from '../../domain/steps/names.ts';
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { isoTime, parseDuration, TIMER_MAX_MS } from '../../lib/time.ts';
+import type { ReadJournal } from './task-journal.ts';
+
+/** Largest result of a step, bytes of JSON. */
+const RESULT_MAX_BYTES = 1024 * 1024;
+
+/** Where a worker's journal is kept. */
+export interface WorkerJournal {
+  attemptId: string;
+  task: Pick<PlanTask, 'retry'> | null;
+  settings: Pick<Settings, 'retry'>;
+  now(): number;
+  random(): number;
+  read(): Promise<ReadJournal>;
+  write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
+  /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more. */
+  holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+export interface StepOptions {
+  /** As `retry:` in a plan, or a policy. Default: the task's, else the settings', else three tries. */
+  retry?: RetryDeclaration;
+  /** Of one try: milliseconds, or text such as `30s`. Default: no limit. */
+  timeout?: number | string;
+}
+
+/** What a step's function is given. */
+export interface StepScope {
+  /** Aborted when the attempt has lost its task, and when the time of this try is over. */
+  signal: AbortSignal;
+  /** The same for every try of the step, in every attempt. */
+  key: string;
+  /** From 1. */
+  try: number;
+  /** Keeps a value of the context, in the commit that completes the step: both are there, or neither. */
+  set(key: string, value: unknown): void;
+}
+
+export class StepWorker {
+  readonly #open: () => Promise<WorkerJournal>;
+  readonly #passed = new Set<string>();
+  #journal: Promise<WorkerJournal> | undefined;
+
+  constructor(open: () => Promise<WorkerJournal>) {
+    this.#open = open;
+  }
+
+  #opened(): Promise<WorkerJournal> {
+    this.#journal ??= this.#open();
+    return this.#journal;
+  }
+
+  /**
+   * What `fn` returned, as JSON: now, or when the step was first done. Steps may run side by side. Throws what `fn` threw last when the policy
+   * gives up; INVALID_ID, STEP_REPEATED, INVALID_ARGS for a result that is no JSON or too large; LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
+   */
+  async step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
+    requireName(name);
+    if (this.#passed.has(name))
+      throw new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`);
+    this.#passed.add(name);
+    const timeoutMs = timeoutIn(options.timeout);
+    const journal = await this.#opened();
+    const read = await journal.read();
+    const before = read.steps.get(name);
+    if (before?.status === 'completed') return before.result as T;
+    const { task, settings } = journal;
+    const inherited = { task: task?.retry ?? undefined, settings: settings.retry ?? undefined };
+    const policy = resolveRetry({ site: options.retry, ...inherited, default: STEP_RETRY_DEFAULT });
+    return journal.holding(async (lost) => {
+      for (let step = before; ; ) {
+        const budget = budgetOf(step, read.journal);
+        const started_at = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.now());
+        const values: Record<string, unknown> = {};
+        const scope = { key: stepKey(read.journal, read, name), try: budget.tries + 1, set: setterOf(values) };
+        const made = await tryOnce(fn, scope, { lost, timeoutMs, name });
+        lost.throwIfAborted();
+        let delayMs: number | null = null;
+        const view = await journal.write((now, generation) => {
+          const counted = budgetOf(now.steps.get(name), now.journal);
+          const facts = { failureCount: counted.tries, retryCounts: counted.retry_counts };
+          const at = { nowMs: journal.now(), random: journal.random };
+          // Policies of code match the error itself, by its class or its ancestors.
+          const decision =
+            'value' in made ? null : nextRetryState({ policy, error: made.error as ClassifiedError, ...facts, ...at });
+          delayMs = decision?.outcome === 'retry' ? decision.delay_ms : null;
+          if ('value' in made) requireContext(now.context, values);
+          const next: Step = {
+            name,
+            kind: 'step',
+            status: 'value' in made ? 'completed' : 'failed',
+            tries: counted.tries + 1,
+            ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
+            started_at,
+            ended_at: isoTime(journal.now()),
+            result: 'value' in made ? made.value : null,
+            last_error: 'value' in made ? null : toldOf(made.error),
+            attempt_id: journal.attemptId,
+            generation,
+            epoch: now.journal.epoch,
+          };
+          return [{ step: next, ...('value' in made && Object.keys(values).length > 0 ? { context: values } : {}) }];
+        });
+        if ('value' in made) return made.value as T;
+        if (delayMs === null) throw made.error;
+        step = view.steps.get(name);
+        await pause(delayMs, lost);
+      }
+    });
+  }
+
+  /** Values that later attempts have as well. */
+  readonly context = {
+    get: async (key: string): Promise<unknown> => (await this.#values())[key],
+    list: async (): Promise<Readonly<Record<string, unknown>>> => ({ ...(await this.#values()) }),
+    set: (key: string, value: unknown): Promise<void> => this.#keep({ [key]: value }),
+    /** Keeps `value` unless there is one; returns the one that counts. */
+    setOnce: async (key: string, value: unknown): Promise<unknown> => {
+      await this.#keep({ [key]: value }, (before) => !(key in before));
+      return (await this.#values())[key];
+    },
+    merge: (values: Readonly<Record<string, unknown>>): Promise<void> => this.#keep(values),
+  };
+
+  async #values(): Promise<Readonly<Record<string, unknown>>> {
+    return (await (await this.#opened()).read()).context;
+  }
+
+  async #keep(
+    values: Readonly<Record<string, unknown>>,
+    wanted: (before: object) => boolean = () => true,
+  ): Promise<void> {
+    const kept = asJson(values) as Record<string, unknown>;
+    await (await this.#opened()).write(({ context }) => {
+      requireContext(context, kept);
+      return wanted(context) ? [{ context: kept }] : [];
+    });
+  }
+}
+
+/** A function may set values for as long as its step is not done. */
+function setterOf(values: Record<string, unknown>): StepScope['set'] {
+  return (key, value) => {
+    requireName(key, 'a value of the context');
+    values[key] = asJson(value);
+  };
+}
+
+async function tryOnce(
+  fn: (scope: StepScope) => unknown,
+  scope: Omit<StepScope, 'signal'>,
+  { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
+): Promise<{ value: unknown } | { error: unknown }> {
+  const limit = new AbortController();
+  const timer = timeoutMs === null ? undefined : setTimeout(() => limit.abort(), Math.min(timeoutMs, TIMER_MAX_MS));
+  const signal = AbortSignal.any([lost, limit.signal]);
+  const over = new Promise<never>((_, reject) => {
+    const tooLong = () =>
+      Object.assign(new Error(`step ${name} took longer than ${timeoutMs} ms`), { class: 'timeout' });
+    signal.addEventListener('abort', () => reject(lost.aborted ? lost.reason : tooLong()), { once: true });
+  });
+  over.catch(() => {});
+  try {
+    const value = asJson(await Promise.race([Promise.resolve().then(() => fn({ ...scope, signal })), over]));
+    const bytes = JSON.stringify(value).length;
+    if (bytes <= RESULT_MAX_BYTES) return { value };
+    throw new ForgeError(
+      'INVALID_ARGS',
+      `the result of step ${name} has ${bytes} bytes; at most ${RESULT_MAX_BYTES} are kept`,
+      {
+        hint: 'Keep it in a file of your own, and return its path.',
+      },
+    );
+  } catch (error) {
+    return { error };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The value as it is read again: `undefined` is null. Throws INVALID_ARGS for what JSON has no form for. */
+function asJson(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? null : JSON.parse(text);
+  } catch (cause) {
+    throw new ForgeError('INVALID_ARGS', `a step can keep JSON alone: ${errorMessage(cause)}`, { cause });
+  }
+}
+
+/** Anything may be thrown. */
+function toldOf(error: unknown): ClassifiedError {
+  const name = (error as { class?: unknown } | null | undefined)?.class;
+  return { class: typeof name === 'string' ? name : 'error', message: errorMessage(error) };
+}
+
+function timeoutIn(timeout: number | string | undefined): number | null {
+  if (timeout === undefined) return null;
+  const ms = parseDuration(timeout);
+  if (ms !== null && ms > 0) return ms;
+  throw new ForgeError(
+    'INVALID_ARGS',
+    `timeout ${JSON.stringify(timeout)}: expected a duration above 0 such as 30s, 5m, 2h`,
+  );
+}
+
+function pause(ms: number, lost: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    lost.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(lost.reason);
+    });
+  });
+}

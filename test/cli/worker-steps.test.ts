@@ -1,0 +1,131 @@
+/** Steps of a program, by `forge-orchestrate/worker`. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { memoryWorker, RetryPolicy, type StepScope } from '../../src/worker.ts';
+import { orchestrate, project } from '../support/cli.ts';
+
+const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
+const HEAD = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs';\nimport { worker } from '${LIBRARY}';\nconst note = (text) => appendFileSync('ledger', text + '\\n');\n`;
+
+/** A project with one task, whose worker is this module. */
+const scripted = (body: string, more = ', retry: {max_attempts: 3, base: 1ms}') =>
+  project([`id: a, title: A, run: node body.mjs${more}`], { 'body.mjs': HEAD + body });
+const lines = (cwd: string) => readFileSync(join(cwd, 'ledger'), 'utf8').trimEnd().split('\n');
+const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
+
+describe('a step of a program', () => {
+  it('is done once over all attempts, and so is what it keeps of the context', async () => {
+    const cwd = scripted(`
+      const made = await worker.step('make', ({ set, key }) => { note('make'); set('made.at', { n: 1 }); return { size: 3, none: undefined }; });
+      const [one, two] = await Promise.all([worker.step('one', async () => 1), worker.step('two', async () => 2)]);
+      note(JSON.stringify([made, one, two, await worker.context.get('made.at')]));
+      if (!existsSync('tried')) { writeFileSync('tried', ''); throw new Error('not yet'); }
+    `);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    const told = JSON.stringify([{ size: 3 }, 1, 2, { n: 1 }]);
+    expect(lines(cwd)).toEqual(['make', told, told]);
+    expect((await data(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
+  });
+
+  it('shares its records with the shell', async () => {
+    const cwd = scripted(`
+      import { execFileSync } from 'node:child_process';
+      const sh = (...args) => execFileSync(process.env.FORGE_CLI, ['orchestrate', ...args], { encoding: 'utf8' });
+      note(sh('step', 'shell', '--', 'echo', 'told').trim());
+      await worker.context.set('n', 1);
+      note(sh('context', 'get', 'n').trim());
+      note(JSON.stringify(await worker.step('program', () => 'done')));
+    `);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['told', '1', '"done"']);
+    expect((await data(cwd, 'steps', 'a')).steps.map(({ name }: { name: string }) => name)).toEqual([
+      'shell',
+      'program',
+    ]);
+  });
+
+  it('fails its attempt with what it threw last, under its class', async () => {
+    const cwd = scripted(
+      `await worker.step('pay', () => { note('try'); throw Object.assign(new Error('card refused'), { class: 'declined' }); }, { retry: { max_attempts: 2, base: 1 } });`,
+      ', retry: {max_attempts: 1}',
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toEqual(['try', 'try']);
+    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({
+      class: 'declined',
+      message: 'step pay: card refused',
+    });
+  });
+
+  it('is aborted when its attempt has lost the task', async () => {
+    const cwd = scripted(`
+      await worker.step('slow', ({ signal }) => new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+        console.log('begun');
+      })).catch((error) => note(error.code));
+      await worker.step('late', () => note('ran')).catch((error) => note(error.code));
+    `);
+    const { claim_id, run_id } = await data(cwd, 'claim', 'a');
+    const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+    const env = { ...process.env, FORGE_DIR: cwd, FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
+    const program = spawn(process.execPath, ['body.mjs'], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(program.stdout, 'data');
+    await orchestrate(['cancel', 'a'], { cwd });
+    expect(await once(program, 'exit')).toEqual([0, null]);
+    expect(lines(cwd)).toEqual(['LEASE_STOLEN', 'LEASE_STOLEN']);
+  });
+});
+
+describe('a worker in memory', () => {
+  it('tries by policies of code, which match errors by their class or their ancestors', async () => {
+    class Network extends Error {}
+    class Dns extends Network {}
+    const policy = RetryPolicy.compose(
+      new RetryPolicy({ name: 'network', retry_on: [Network], max_attempts: 4, base: 0 }),
+      new RetryPolicy({ name: 'declined', retry_on: ['declined'], max_attempts: 1 }),
+    );
+    const thrown = [new Dns('a'), new Network('b'), new Dns('c'), { class: 'declined' }];
+    const worker = memoryWorker();
+    const tries: number[] = [];
+    const fail = (scope: StepScope) => {
+      tries.push(scope.try);
+      throw thrown[scope.try - 1];
+    };
+    await expect(worker.step('x', fail, { retry: policy })).rejects.toBe(thrown[3]);
+    expect(tries).toEqual([1, 2, 3, 4]);
+  });
+
+  it.each([null, 5, 'text', undefined])('handles %j that is thrown as it would an error', async (thrown) => {
+    let tries = 0;
+    const fail = () => {
+      tries += 1;
+      throw thrown;
+    };
+    await expect(memoryWorker().step('x', fail, { retry: { max_attempts: 2, base: 0 } })).rejects.toBe(thrown);
+    expect(tries).toBe(2);
+  });
+
+  it('refuses names, results and values before they are kept', async () => {
+    const worker = memoryWorker();
+    const one = { max_attempts: 1 };
+    await expect(worker.step('forge.x', () => 1)).rejects.toMatchObject({ code: 'INVALID_ID' });
+    await worker.step('x', () => 1);
+    await expect(worker.step('x', () => 1)).rejects.toMatchObject({ code: 'STEP_REPEATED' });
+    await expect(worker.step('big', () => 1n, { retry: one })).rejects.toMatchObject({ code: 'INVALID_ARGS' });
+    await expect(worker.step('y', ({ set }) => set('a b', 1), { retry: one })).rejects.toMatchObject({
+      code: 'INVALID_ID',
+    });
+    await expect(worker.step('z', () => new Promise(() => {}), { timeout: 5, retry: one })).rejects.toMatchObject({
+      class: 'timeout',
+    });
+    await expect(worker.context.merge({ ok: 1, 'not ok': 2 })).rejects.toMatchObject({ code: 'INVALID_ID' });
+    expect(await worker.context.list()).toEqual({});
+    expect(await worker.context.setOnce('k', 1)).toBe(1);
+    expect(await worker.context.setOnce('k', 2)).toBe(1);
+  });
+});
