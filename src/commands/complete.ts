@@ -2,13 +2,14 @@
 
 import * as z from 'zod/mini';
 import { errorClassSchema } from '../domain/retry/classify.ts';
+import { isBudgeted } from '../domain/schedule/budgets.ts';
 import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, VerdictSchema } from '../domain/task/records.ts';
 import { evidenceOf } from '../domain/verify/evidence.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
 import { parseVerdict, twinOf } from '../engine/attempt/verdicts.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -77,6 +78,10 @@ export const complete = command({
       const message = `the result of task ${options.task} is handed in, and not verified to the end`;
       const hint = 'Repeat the command to go on; otherwise the next claim of the task does.';
       throw new ForgeError('INTERRUPTED', message, { hint });
+    }
+    if (isBudgeted(planned, session.settings.budget)) {
+      const { countOwn } = await import('../engine/attempt/session-meter.ts');
+      await countOwn(session, { taskId: options.task, attemptId }).catch((error) => session.warn(errorMessage(error)));
     }
     await refuseUnverified(session, ended);
     return ended.result;

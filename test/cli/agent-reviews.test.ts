@@ -51,6 +51,16 @@ describe('a review by an agent', () => {
     expect(review).toMatchObject({ phase: 'review', review: { verdict: 'pass', error: null } });
   });
 
+  test('what it has used is told, and counted for run and project', async () => {
+    const used = JSON.stringify({ type: 'turn.completed', usage: { input_tokens: 900, output_tokens: 100 } });
+    const play = reviewed([task('a')], `${says('{"verdict": "pass", "findings": []}')}\necho '${used}'`);
+    const run = await play.forge('run');
+    expect(run).toMatchObject({ code: 0, stdout: expect.stringContaining('used 1.0k tokens') });
+    const [, review] = (await play.data('show', 'a')).attempts;
+    expect(review.session).toMatchObject({ agent: 'codex', input_tokens: 900, output_tokens: 100 });
+    expect((await play.data('status')).spent).toMatchObject({ attempts: 0, tokens: 1000 });
+  });
+
   test('findings in a fence go to the next attempt, with category and suggestion', async () => {
     const play = reviewed(
       [`${task('a')}, retry: {max_attempts: 1}`],

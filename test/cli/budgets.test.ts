@@ -218,4 +218,25 @@ describe('a budget', () => {
       { code: 'BUDGET', message: expect.stringContaining('2 of 2 attempts') },
     ]);
   });
+
+  it('in attempts counts those whose owners were killed', async () => {
+    const kill = 'kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $$)); exec sleep 60';
+    const cwd = project([`id: a, title: A, run: "${kill}", budget: {attempts: 1}`], { [SETTINGS]: '' });
+    await orchestrate(['run'], { cwd });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 4 });
+    expect((await data(cwd, 'why', 'a')).reasons).toMatchObject([
+      { code: 'BUDGET', message: expect.stringContaining('1 of 1 attempts') },
+    ]);
+  });
+
+  it('in attempts counts those of agents that claim by themselves', async () => {
+    const cwd = project(['id: a, title: A, budget: {attempts: 1}'], { [SETTINGS]: 'retry: {base: 1ms}\n' });
+    const { claim_id, run_id } = await data(cwd, 'claim', 'a');
+    const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+    await data(cwd, 'complete', 'a', '--attempt', attempt_id, '--failed', '--error-class', 'tests.flaky');
+    expect((await data(cwd, 'why', 'a')).reasons).toMatchObject([
+      { code: 'BUDGET', message: expect.stringContaining('1 of 1 attempts') },
+    ]);
+    expect(await orchestrate(['claim', 'a'], { cwd })).toMatchObject({ code: 4 });
+  });
 });

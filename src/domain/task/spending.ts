@@ -33,12 +33,14 @@ const SpendingSchema = once(() => {
     output_tokens: z._default(z.number(), 0),
   });
   return z.looseObject({
-    /** The attempt that was counted last. */
+    /** The attempt that was counted last; '' where none was. */
     attempt_id: z.string(),
     /** Since a person has retried the task last, or since its beginning. */
     spent,
     /** Before that. */
     before: z._default(z.nullable(spent), null),
+    /** By all reviews of agents; null: none. They are no attempts at the task. */
+    reviews: z._default(z.nullable(spent), null),
     /** The last attempt's, which the next one may go on with, and where it was at work; null where it had none. */
     session: z._default(z.nullable(session), null),
   });
@@ -57,7 +59,8 @@ export function spendingOf({ memo }: Pick<TaskSummary, 'memo'>): Spending | null
 /** Since the beginning. */
 export function spentInAll(record: Pick<TaskSummary, 'memo'>): Spent {
   const spending = spendingOf(record);
-  return spending === null ? NOTHING_SPENT : sumOf([spending.spent, spending.before ?? NOTHING_SPENT]);
+  if (spending === null) return NOTHING_SPENT;
+  return sumOf([spending.spent, spending.before ?? NOTHING_SPENT, spending.reviews ?? NOTHING_SPENT]);
 }
 
 /** To a millionth of a dollar: three times 0.1 is 0.3. */
@@ -100,8 +103,27 @@ export function withSpent(record: TaskRecord, ended: EndedAttempt): Pick<TaskRec
     attempt_id: attemptId,
     spent: sumOf([known?.spent ?? NOTHING_SPENT, spentBy(session, ended.wallClockMs)]),
     before: known?.before ?? null,
+    reviews: known?.reviews ?? null,
     session: session && resumable(session, cwd, known?.session ?? null),
   };
+  return { spending };
+}
+
+/** What a review by an agent has used. */
+export function spentByReview(session: AgentSession): Spent {
+  return { ...spentBy(session, 0), attempts: 0 };
+}
+
+/** What to keep of a review by an agent. */
+export function withReview(record: TaskRecord, session: AgentSession): Pick<TaskRecord['memo'], 'spending'> {
+  const known = spendingOf(record) ?? {
+    attempt_id: '',
+    spent: NOTHING_SPENT,
+    before: null,
+    reviews: null,
+    session: null,
+  };
+  const spending: Spending = { ...known, reviews: sumOf([known.reviews ?? NOTHING_SPENT, spentByReview(session)]) };
   return { spending };
 }
 
@@ -122,7 +144,8 @@ function resumable(session: AgentSession, cwd: string, last: Spending['session']
 export function spendingAfterRetry(record: TaskRecord): Pick<TaskRecord['memo'], 'spending'> {
   const known = spendingOf(record);
   if (known === null || known.spent.attempts === 0) return {};
-  return { spending: { ...known, spent: NOTHING_SPENT, before: spentInAll(record) } };
+  const before = sumOf([known.spent, known.before ?? NOTHING_SPENT]);
+  return { spending: { ...known, spent: NOTHING_SPENT, before } };
 }
 
 /**

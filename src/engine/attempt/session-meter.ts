@@ -3,9 +3,12 @@
 import type { Adapter } from '../../domain/agents/events.ts';
 import { AgentOutput, adapterOf } from '../../domain/agents/output.ts';
 import { type AgentSession, newSession, sessionAfter, usedSince } from '../../domain/agents/session.ts';
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import { isBudgeted } from '../../domain/schedule/budgets.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
-import { type EndedAttempt, type Spending, spendingOf, withSpent } from '../../domain/task/spending.ts';
+import { type EndedAttempt, type Spending, spendingOf, withReview, withSpent } from '../../domain/task/spending.ts';
 import { orNull } from '../../lib/errors.ts';
+import { fromIso } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
@@ -78,13 +81,43 @@ export async function countSpent(env: Env, taskId: string, ended: EndedAttempt):
   return record;
 }
 
-/** Counts the last attempt of a task where its owner has ended before it could. */
-export async function countLeft(env: Env, record: TaskRecord): Promise<TaskRecord> {
+/** Counts what a review by an agent has used. Throws IO_ERROR. */
+export async function countReview(env: Env, { taskId, attemptId }: AttemptRef, session: AgentSession): Promise<void> {
+  await changeTask(env, taskId, (current) => ({
+    record: { ...current, memo: { ...current.memo, ...withReview(current, session) } },
+    documents: [{ kind: 'session' as const, attemptId, value: session }],
+    moves: [],
+    history: [],
+    result: null,
+  }));
+}
+
+/**
+ * Counts the last attempt of a task where its owner has ended before it could. `lease`: as it was before the task was taken up; its last
+ * heartbeat is the last that is known of the attempt.
+ */
+export async function countLeft(
+  env: Env,
+  record: TaskRecord,
+  task: PlanTask,
+  lease: TaskRecord['lease'],
+): Promise<TaskRecord> {
   const { task_id: taskId, current_attempt_id: attemptId } = record.state;
   if (attemptId === null || spendingOf(record)?.attempt_id === attemptId) return record;
   const meter = meterOf(env, record, attemptId, record.memo.agent);
-  if (meter === null) return record;
+  if (meter === null && !isBudgeted(task, env.settings.budget)) return record;
   const manifest = await orNull(() => env.store.readDocument('manifest', taskId, attemptId));
   const cwd = manifest?.worktree_path ?? env.paths.project;
-  return countSpent(env, taskId, { attemptId, session: meter.read(), cwd, wallClockMs: 0 });
+  const seen = lease?.attempt_id === attemptId ? (lease.last_heartbeat_at ?? lease.acquired_at) : null;
+  const wallClockMs = manifest && seen ? Math.max(0, fromIso(seen) - fromIso(manifest.dispatched_at)) : 0;
+  return countSpent(env, taskId, { attemptId, session: meter?.read() ?? null, cwd, wallClockMs });
+}
+
+/** Counts an attempt of an agent that has claimed its task by itself; what forge has started counts it itself. Throws IO_ERROR. */
+export async function countOwn(env: Env, { taskId, attemptId }: AttemptRef): Promise<void> {
+  const manifest = await orNull(() => env.store.readDocument('manifest', taskId, attemptId));
+  if (manifest === null || manifest.worker) return;
+  const wallClockMs = Math.max(0, env.now() - fromIso(manifest.dispatched_at));
+  const cwd = manifest.worktree_path ?? env.paths.project;
+  await countSpent(env, taskId, { attemptId, session: null, cwd, wallClockMs });
 }

@@ -8,6 +8,7 @@ import { newId } from '../../domain/context.ts';
 import { definitionOf } from '../../domain/plan/definition.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { budgetReasons } from '../../domain/schedule/budgets.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { masked } from '../../domain/secrets.ts';
 import { workerLimits } from '../../domain/settings/worker-limits.ts';
@@ -96,7 +97,13 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     });
     if (seen.worker !== null)
       await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
-    seen = await countLeft(env, seen);
+    seen = await countLeft(env, seen, task, read.record?.lease ?? null);
+    const [over] = budgetReasons(
+      task,
+      { plan: request.plan, recordOf: () => seen, budget: env.settings.budget },
+      () => null,
+    );
+    if (over !== undefined) throw new ForgeError('NOT_READY', `task ${task.id} is not ready: ${over.message}`);
     await request.onGitSetup?.(await setupNow(env));
     const setupMs = env.ctx.monotonicMs();
     const workspace = await resolveWorkspace(env, task, { claimId, attemptId }, seen, request);

@@ -12,6 +12,7 @@ import { manifestOf } from '../../domain/task/attempts.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import type { Spent } from '../../domain/task/spending.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
@@ -47,6 +48,8 @@ export interface IntegrationRequest {
   onSetup?(command: string): void;
   /** Told when another command begins. */
   onCommand?(command: string): void;
+  /** Told what an agent that does it has used. */
+  onSpent?(spent: Spent): void;
 }
 
 /** How a review or a merge ended. */

@@ -12,6 +12,7 @@ import { type ReviewCommand, reviewCommand, reviewIn } from '../../domain/review
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { LIMIT_MS } from '../../domain/schedule/agent-holds.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
+import { spentByReview } from '../../domain/task/spending.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { changesIn, sinceStart } from '../../git/changes.ts';
 import { filesChanged } from '../../git/inspect-worktree.ts';
@@ -27,6 +28,7 @@ import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } fr
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
 import { agentFailure, failureOf, lastWords, tailOf, WORKER_LOGS } from '../attempt/output.ts';
+import { countReview, SessionMeter } from '../attempt/session-meter.ts';
 import { parseHandedIn, twinOf } from '../attempt/verdicts.ts';
 import type { Env } from '../env.ts';
 import {
@@ -184,8 +186,13 @@ async function askReviewer(held: IntegrationLease, reviewer: ReviewCommand | nul
         request.onCommand?.(command);
       },
     });
-    if (end === null) return null;
     const adapter = adapterOf(agent);
+    if (agent !== null && adapter !== null) {
+      const session = new SessionMeter(artifacts, attempt, { agent, adapter, before: null }).read();
+      await countReview(env, attempt, session);
+      request.onSpent?.(spentByReview(session));
+    }
+    if (end === null) return null;
     const said = agentFailure(artifacts, attempt, adapter, { exitCode: end.code, stopped: end.timedOut });
     if (end.code === 0 && !end.timedOut && said === null)
       return readReview(artifacts, attempt, agent === null ? null : () => lastWords(artifacts, attempt, adapter));

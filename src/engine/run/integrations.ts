@@ -7,6 +7,7 @@ import type { RunEvent } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
+import type { Spent } from '../../domain/task/spending.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
 import type { ForgeError } from '../../lib/errors.ts';
 import { fromIso } from '../../lib/time.ts';
@@ -50,6 +51,7 @@ export class Integrations {
   readonly #run: { runId: string; owner: OwnerIdentity };
   readonly #interrupts: Interrupts;
   readonly #emit: (event: RunEvent) => void;
+  readonly #onSpent: (spent: Spent) => void;
   readonly #running = new Map<string, Running>();
   readonly #deferred = new Map<string, DeferredIntegration>();
 
@@ -58,11 +60,13 @@ export class Integrations {
     run: { runId: string; owner: OwnerIdentity },
     interrupts: Interrupts,
     emit: (event: RunEvent) => void,
+    onSpent: (spent: Spent) => void,
   ) {
     this.#env = env;
     this.#run = run;
     this.#interrupts = interrupts;
     this.#emit = emit;
+    this.#onSpent = onSpent;
   }
 
   /** How many reviews and merges are under way. */
@@ -131,6 +135,7 @@ export class Integrations {
         refuse(record);
       },
       interrupts,
+      onSpent: this.#onSpent,
       onSetup: (command: string) => this.#emit({ type: 'task_setup', task_id: task.id, command }),
       onBegin: ({ attemptId }: { attemptId: string }) => {
         running.attemptId = attemptId;

@@ -100,7 +100,7 @@ export class RunLoop {
     this.#interrupts = new RaisedInterrupts(interrupts);
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
-    this.#integrations = new Integrations(env, options, this.#interrupts, emit);
+    this.#integrations = new Integrations(env, options, this.#interrupts, emit, (spent) => this.#budget.count(spent));
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#overlaps = new OverlapWatch(env, emit);
     this.#slots = new Slots(env, options.maxParallel);

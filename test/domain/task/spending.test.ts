@@ -13,6 +13,7 @@ import {
   sumOf,
   tokensText,
   usedText,
+  withReview,
   withSpent,
 } from '../../../src/domain/task/spending.ts';
 import { record, T0 } from '../../support/domain/tasks.ts';
@@ -51,6 +52,17 @@ describe('what a task has used', () => {
     const again = counting(retried, used('b', 0.25));
     expect(spendingOf(again)?.spent.cost).toBe(0.25);
     expect(spentInAll(again)).toEqual({ attempts: 2, wall_clock_ms: 120_000, tokens: 2000, cost: 0.75 });
+  });
+
+  test('has what reviews have used apart, in all, and once after a retry', () => {
+    const review = { ...newSession('r', 'codex'), input_tokens: 300 };
+    const done = counting(failed(), used('a', 0.5));
+    const reviewed = { ...done, memo: { ...done.memo, ...withReview(done, review) } };
+    expect(spendingOf(reviewed)?.spent.tokens).toBe(1000);
+    expect(spentInAll(reviewed)).toEqual({ attempts: 1, wall_clock_ms: 60_000, tokens: 1300, cost: 0.5 });
+    const retried = retryTask(reviewed, T0).record;
+    expect(retried && spentInAll(counting(retried, used('b', null)))).toMatchObject({ attempts: 2, tokens: 2300 });
+    expect(spentInAll({ memo: { ...failed().memo, ...withReview(failed(), review) } })).toMatchObject({ tokens: 300 });
   });
 
   test('is nothing where a record says something else of it', () => {
