@@ -105,6 +105,18 @@ describe('a session', () => {
     expect(calls(cwd).map((call) => call.includes('--resume'))).toEqual([false, true, false]);
   });
 
+  it('is counted whole where its log is cut', async () => {
+    const twenty = Array.from({ length: 20 }, (_, at) => block(`m$round-${at}`, 100)).join('\n');
+    const env = claude(
+      `for round in 1 2 3; do\ncat <<END\n${twenty}\nEND\n` +
+        'until [ "$(cat .forge/orchestrator/tasks/a/attempts/*/*/stdout.log | wc -c)" -le 2000 ]; do sleep 0.02; done; done',
+    );
+    const settings = 'agents: {worker: claude}\nlogs: {max_bytes: 2000}\nretry: {max_attempts: 1}\n';
+    const cwd = project(['id: a, title: A, timeout: 20s'], { [SETTINGS]: settings });
+    expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
+    expect((await data(cwd, 'status')).spent).toMatchObject({ tokens: 6000 });
+  });
+
   it('of an attempt whose owner was killed is counted when the task is taken up again', async () => {
     const env = claude(
       `${say(init('S-1'), block('m1', 400), block('m1', 400), block('m2', 500))}\ntest -e tried || { touch tried; kill -9 "$(ps -o ppid= -p $(ps -o ppid= -p $PPID))"; exec sleep 60; }\n${say(result(0.3))}`,

@@ -9,6 +9,7 @@ import { NOTHING_SPENT, type Spent, spendingOf, spentBy, sumOf } from '../../dom
 import { errorMessage } from '../../lib/errors.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
+import type { LogFollower } from './output.ts';
 import { countSpent, meterOf, type SessionMeter } from './session-meter.ts';
 
 /** How often is looked at what a worker has used, milliseconds. */
@@ -45,6 +46,11 @@ export class AttemptSpending {
   /** What its agent has said so far; null for another worker. */
   get session(): AgentSession | null {
     return this.#meter?.read() ?? null;
+  }
+
+  /** Reads its log before that is cut; null for a worker whose output is not understood. */
+  get follower(): LogFollower | null {
+    return this.#meter;
   }
 
   get spent(): Spent {

@@ -33,6 +33,14 @@ const LOOK_MS = 25;
 
 export const WORKER_LOGS: readonly LogName[] = STREAMS.map((stream) => `${stream}.log` as const);
 
+/** Reads stdout.log as it grows. */
+export interface LogFollower {
+  /** Reads what has been written since. */
+  read(): void;
+  /** What is read has been moved: what follows is at the end. */
+  skip(): void;
+}
+
 /** Keeps the logs of a command within `logs.max_bytes` while it writes them. What fails is a warning, and ends that. */
 export class LogKeeper {
   readonly #env: Env;
@@ -40,12 +48,20 @@ export class LogKeeper {
   readonly #secrets: readonly string[];
   /** By log, the bytes that were cut. */
   readonly #logs: Map<LogName, number>;
+  readonly #follower: LogFollower | null;
   #looking: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `task`: as planned; null for one that is not in the plan. */
-  constructor(env: Env, attempt: AttemptRef, task: PlanTask | null, logs: readonly LogName[]) {
+  /** `task`: as planned; null for one that is not in the plan. `follower`: reads before what it would read is cut. Default: none. */
+  constructor(
+    env: Env,
+    attempt: AttemptRef,
+    task: PlanTask | null,
+    logs: readonly LogName[],
+    follower: LogFollower | null = null,
+  ) {
     this.#env = env;
+    this.#follower = follower;
     this.#attempt = attempt;
     this.#secrets = secretsOf(env, task);
     this.#logs = new Map(logs.map((log) => [log, 0]));
@@ -61,8 +77,10 @@ export class LogKeeper {
     clearInterval(this.#timer);
     await this.#looking;
     await this.#look();
+    this.#follower?.read();
     for (const log of this.#logs.keys())
       await this.#env.artifacts.maskLog(this.#attempt, log, this.#secrets).catch((error) => this.#warn(error));
+    this.#follower?.skip();
   }
 
   #look(): Promise<void> {
@@ -80,9 +98,13 @@ export class LogKeeper {
   async #cut(): Promise<void> {
     const { max_bytes: maxBytes } = this.#env.settings.logs;
     if (maxBytes === null) return;
+    const { artifacts } = this.#env;
     for (const [log, before] of this.#logs) {
+      const isLong = log === 'stdout.log' && artifacts.readLog(this.#attempt, log, -1).next > maxBytes;
+      if (isLong) this.#follower?.read();
       const cut = { maxBytes, before, secrets: this.#secrets };
-      this.#logs.set(log, await this.#env.artifacts.cutLog(this.#attempt, log, cut));
+      this.#logs.set(log, await artifacts.cutLog(this.#attempt, log, cut));
+      if (isLong) this.#follower?.skip();
     }
   }
 

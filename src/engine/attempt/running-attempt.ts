@@ -192,7 +192,13 @@ export class RunningAttempt {
 
   async #live(): Promise<FinishedAttempt> {
     const stopWatching = this.#watch();
-    const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();
+    const logs = new LogKeeper(
+      this.#env,
+      this.#holder,
+      this.#request.task,
+      WORKER_LOGS,
+      this.#spending?.follower,
+    ).start();
     try {
       const { worker, fault } = this.#started;
       const exit = await (worker?.exited ?? (fault === undefined ? NOTHING_RAN : COULD_NOT_RUN));

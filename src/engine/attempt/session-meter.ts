@@ -35,6 +35,11 @@ export class SessionMeter {
     this.#session = newSession(attempt.attemptId, agent);
   }
 
+  /** The log was cut, or is written anew: what is read stays, and what follows is at its end. */
+  skip(): void {
+    this.#offset = this.#artifacts.readLog(this.#attempt, 'stdout.log', -1).next;
+  }
+
   /** What the log says so far, with what is only told in parts. */
   read(): AgentSession {
     for (;;) {
