@@ -5,8 +5,9 @@
 
 import { openSession, plannedOrNull } from './commands/shared/session.ts';
 import { type Entry, type Journal, viewOf } from './domain/steps/journal.ts';
+import { workedBy } from './domain/task/transition.ts';
 import { LeaseKeeper } from './engine/attempt/lease-keeper.ts';
-import { addToJournal, openJournal, type ReadJournal } from './engine/steps/task-journal.ts';
+import { addToJournal, openJournal, type ReadJournal, readJournal } from './engine/steps/task-journal.ts';
 import { StepWorker, type WorkerJournal } from './engine/steps/worker.ts';
 import { ForgeError } from './lib/errors.ts';
 import { requireUuid } from './lib/ids.ts';
@@ -43,8 +44,14 @@ async function taskJournal(): Promise<WorkerJournal> {
     settings: session.settings,
     now: () => session.now(),
     random: () => ctx.random(),
-    // Nothing else writes the journal of an attempt but its own processes; a commit sees what they have written.
     read: async () => read,
+    readAgain: async () => {
+      const { record } = await session.store.read(taskId);
+      if (record === null) return read;
+      workedBy(record, attempt.attemptId);
+      read = (await readJournal(session, record)) ?? read;
+      return read;
+    },
     write: async (entriesFor) => {
       const view = await addToJournal(session, attempt, entriesFor);
       read = { ...read, ...view };
@@ -78,6 +85,7 @@ function memoryJournal(): WorkerJournal {
     now: () => Date.now(),
     random: () => Math.random(),
     read: async () => now(),
+    readAgain: async () => now(),
     write: async (entriesFor) => {
       entries.push(...entriesFor(now(), 1));
       return viewOf(entries);

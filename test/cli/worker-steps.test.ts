@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { memoryWorker, RetryPolicy, type StepScope } from '../../src/worker.ts';
-import { orchestrate, project } from '../support/cli.ts';
+import { FORGE, orchestrate, project } from '../support/cli.ts';
 
 const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
 const HEAD = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs';\nimport { worker } from '${LIBRARY}';\nconst note = (text) => appendFileSync('ledger', text + '\\n');\n`;
@@ -17,6 +17,14 @@ const scripted = (body: string, more = ', retry: {max_attempts: 3, base: 1ms}') 
   project([`id: a, title: A, run: node body.mjs${more}`], { 'body.mjs': HEAD + body });
 const lines = (cwd: string) => readFileSync(join(cwd, 'ledger'), 'utf8').trimEnd().split('\n');
 const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
+
+/** Its module, under a claim that no run looks after. */
+async function claimed(cwd: string) {
+  const { claim_id, run_id } = await data(cwd, 'claim', 'a');
+  const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+  const env = { ...process.env, FORGE_DIR: cwd, FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id, FORGE_CLI: FORGE };
+  return spawn(process.execPath, ['body.mjs'], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+}
 
 describe('a step of a program', () => {
   it('is done once over all attempts, and so is what it keeps of the context', async () => {
@@ -70,14 +78,31 @@ describe('a step of a program', () => {
       })).catch((error) => note(error.code));
       await worker.step('late', () => note('ran')).catch((error) => note(error.code));
     `);
-    const { claim_id, run_id } = await data(cwd, 'claim', 'a');
-    const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
-    const env = { ...process.env, FORGE_DIR: cwd, FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
-    const program = spawn(process.execPath, ['body.mjs'], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const program = await claimed(cwd);
     await once(program.stdout, 'data');
     await orchestrate(['cancel', 'a'], { cwd });
     expect(await once(program, 'exit')).toEqual([0, null]);
     expect(lines(cwd)).toEqual(['LEASE_STOLEN', 'LEASE_STOLEN']);
+  });
+});
+
+describe('what another process has done meanwhile', () => {
+  it('is done for a program: its own child, and a person who has cancelled its task', async () => {
+    const cwd = scripted(`
+      import { execFileSync } from 'node:child_process';
+      const sh = (...args) => execFileSync(process.env.FORGE_CLI, ['orchestrate', ...args], { encoding: 'utf8' });
+      await worker.step('first', () => 1);
+      sh('context', 'set', 'by.child', '5');
+      note(String(await worker.context.get('by.child')));
+      sh('step', 'both', '--', 'echo', 'child');
+      note((await worker.step('both', () => 'program')).stdout.trim());
+      sh('cancel', 'a');
+      await worker.step('late', () => note('ran')).catch((error) => note(error.code));
+      await worker.context.get('by.child').catch((error) => note(error.code));
+    `);
+    const program = await claimed(cwd);
+    expect(await once(program, 'exit')).toEqual([0, null]);
+    expect(lines(cwd)).toEqual(['5', 'child', 'LEASE_STOLEN', 'LEASE_STOLEN']);
   });
 });
 
@@ -108,6 +133,97 @@ describe('a worker in memory', () => {
     };
     await expect(memoryWorker().step('x', fail, { retry: { max_attempts: 2, base: 0 } })).rejects.toBe(thrown);
     expect(tries).toBe(2);
+  });
+
+  it('comes to the steps within a step again when that is tried again, and to one that has failed', async () => {
+    const worker = memoryWorker();
+    const retry = { max_attempts: 2, base: 0 };
+    let inner = 0;
+    const outer = async (scope: StepScope) => {
+      await worker.step('inner', () => {
+        inner += 1;
+      });
+      if (scope.try === 1) throw new Error('not yet');
+      await expect(worker.step('inner', () => 0)).rejects.toMatchObject({ code: 'STEP_REPEATED' });
+    };
+    await worker.step('outer', outer, { retry });
+    expect(inner).toBe(1);
+    const fail = () => Promise.reject(new Error('no'));
+    await expect(worker.step('again', fail, { retry: { max_attempts: 1 } })).rejects.toThrow('no');
+    expect(await worker.step('again', () => 5)).toBe(5);
+    const slow = worker.step('slow', () => new Promise((resolve) => setImmediate(resolve)));
+    await expect(worker.step('slow', () => 1)).rejects.toMatchObject({ code: 'STEP_REPEATED' });
+    await slow;
+  });
+
+  it('does not try a mistake of the program again', async () => {
+    const worker = memoryWorker();
+    const retry = { max_attempts: 3, base: 0 };
+    let tries = 0;
+    const mistakes: [string, (scope: StepScope) => unknown, string][] = [
+      ['reserved', ({ set }) => set('forge.x', 1), 'INVALID_ID'],
+      ['no-json', () => 1n, 'INVALID_ARGS'],
+      // Two bytes each.
+      ['large', () => 'é'.repeat(600_000), 'INVALID_ARGS'],
+    ];
+    for (const [name, fn, code] of mistakes) {
+      const counted = (scope: StepScope) => {
+        tries += 1;
+        return fn(scope);
+      };
+      await expect(worker.step(name, counted, { retry })).rejects.toMatchObject({ code });
+    }
+    expect(tries).toBe(mistakes.length);
+  });
+
+  it('gives out copies, keeps undefined as null, and what is set late is lost', async () => {
+    const worker = memoryWorker();
+    let late: StepScope['set'] = () => {};
+    const made = await worker.step('make', ({ set }) => {
+      late = set;
+      return { list: [1] };
+    });
+    late('late', 1);
+    made.list.push(2);
+    await worker.context.merge({ none: undefined, deep: { a: 1 }, constructor: null });
+    ((await worker.context.get('deep')) as { a: number }).a = 2;
+    expect(await worker.context.list()).toEqual({ none: null, deep: { a: 1 }, constructor: null });
+    expect(await worker.context.get('toString')).toBeUndefined();
+  });
+
+  it('waits between tries for a policy that asks for more than a timer can, and warns of nothing', async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error) => warnings.push(warning.name);
+    process.on('warning', warned);
+    const worker = memoryWorker();
+    const last = (scope: StepScope) => {
+      if (scope.try < 20) throw new Error('not yet');
+    };
+    await worker.step('often', last, { retry: { max_attempts: 20, base: 0 } });
+    let tries = 0;
+    const fail = () => {
+      tries += 1;
+      throw new Error('no');
+    };
+    vi.useFakeTimers();
+    void worker
+      .step('rarely', fail, { retry: { max_attempts: 3, base: '40d', cap: '60d', jitter: 'none' } })
+      .catch(() => {});
+    await vi.advanceTimersByTimeAsync(24 * 86_400_000);
+    vi.useRealTimers();
+    expect({ tries, warnings }).toEqual({ tries: 1, warnings: [] });
+    process.off('warning', warned);
+  });
+
+  it('fails at the ninth try when two policies of five take turns', async () => {
+    const policy = ['a', 'b'].map((name) => ({ retry_on: [name], max_attempts: 5, base: 0 }));
+    let tries = 0;
+    const fail = () => {
+      tries += 1;
+      throw Object.assign(new Error('no'), { class: tries % 2 === 1 ? 'a' : 'b' });
+    };
+    await expect(memoryWorker().step('x', fail, { retry: policy })).rejects.toMatchObject({ class: 'a' });
+    expect(tries).toBe(9);
   });
 
   it('refuses names, results and values before they are kept', async () => {

@@ -8,7 +8,7 @@ import type { Settings } from '../../domain/settings/settings.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { budgetOf, type Entry, type JournalView, type Step, stepKey } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
-import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { isoTime, parseDuration, TIMER_MAX_MS } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
 
@@ -22,7 +22,10 @@ export interface WorkerJournal {
   settings: Pick<Settings, 'retry'>;
   now(): number;
   random(): number;
+  /** As this process knows it. */
   read(): Promise<ReadJournal>;
+  /** As it is kept, with what other processes of the attempt have added. */
+  readAgain(): Promise<ReadJournal>;
   write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
   /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more. */
   holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
@@ -49,6 +52,8 @@ export interface StepScope {
 
 export class StepWorker {
   readonly #open: () => Promise<WorkerJournal>;
+  readonly #running = new Set<string>();
+  /** Done, or found done, in this pass of the program; in that order. */
   readonly #passed = new Set<string>();
   #journal: Promise<WorkerJournal> | undefined;
 
@@ -67,14 +72,25 @@ export class StepWorker {
    */
   async step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
     requireName(name);
-    if (this.#passed.has(name))
-      throw new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`);
-    this.#passed.add(name);
+    if (this.#running.has(name) || this.#passed.has(name)) throw repeated(name);
+    this.#running.add(name);
+    try {
+      const value = await this.#done<T>(name, fn, options);
+      this.#passed.add(name);
+      return value;
+    } finally {
+      this.#running.delete(name);
+    }
+  }
+
+  async #done<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions): Promise<T> {
     const timeoutMs = timeoutIn(options.timeout);
     const journal = await this.#opened();
-    const read = await journal.read();
+    let read = await journal.read();
+    // A child of this process may have done it meanwhile.
+    if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
     const before = read.steps.get(name);
-    if (before?.status === 'completed') return before.result as T;
+    if (before?.status === 'completed') return structuredClone(before.result) as T;
     const { task, settings } = journal;
     const inherited = { task: task?.retry ?? undefined, settings: settings.retry ?? undefined };
     const policy = resolveRetry({ site: options.retry, ...inherited, default: STEP_RETRY_DEFAULT });
@@ -83,18 +99,21 @@ export class StepWorker {
         const budget = budgetOf(step, read.journal);
         const started_at = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.now());
         const values: Record<string, unknown> = {};
+        const passed = this.#passed.size;
         const scope = { key: stepKey(read.journal, read, name), try: budget.tries + 1, set: setterOf(values) };
         const made = await tryOnce(fn, scope, { lost, timeoutMs, name });
         lost.throwIfAborted();
         let delayMs: number | null = null;
         const view = await journal.write((now, generation) => {
+          if (now.steps.get(name)?.status === 'completed') throw repeated(name);
           const counted = budgetOf(now.steps.get(name), now.journal);
           const facts = { failureCount: counted.tries, retryCounts: counted.retry_counts };
           const at = { nowMs: journal.now(), random: journal.random };
           // Policies of code match the error itself, by its class or its ancestors.
           const decision =
             'value' in made ? null : nextRetryState({ policy, error: made.error as ClassifiedError, ...facts, ...at });
-          delayMs = decision?.outcome === 'retry' ? decision.delay_ms : null;
+          delayMs =
+            decision?.outcome === 'retry' && !isMistake('error' in made ? made.error : null) ? decision.delay_ms : null;
           if ('value' in made) requireContext(now.context, values);
           const next: Step = {
             name,
@@ -110,11 +129,15 @@ export class StepWorker {
             generation,
             epoch: now.journal.epoch,
           };
-          return [{ step: next, ...('value' in made && Object.keys(values).length > 0 ? { context: values } : {}) }];
+          return [
+            { step: next, ...('value' in made && Object.keys(values).length > 0 ? { context: { ...values } } : {}) },
+          ];
         });
-        if ('value' in made) return made.value as T;
+        if ('value' in made) return structuredClone(made.value) as T;
         if (delayMs === null) throw made.error;
         step = view.steps.get(name);
+        // Its next try comes to the steps within it again.
+        for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
         await pause(delayMs, lost);
       }
     });
@@ -133,20 +156,31 @@ export class StepWorker {
     merge: (values: Readonly<Record<string, unknown>>): Promise<void> => this.#keep(values),
   };
 
+  /** A copy, which the program may change. */
   async #values(): Promise<Readonly<Record<string, unknown>>> {
-    return (await (await this.#opened()).read()).context;
+    const { context } = await (await this.#opened()).readAgain();
+    return Object.assign(Object.create(null), structuredClone({ ...context }));
   }
 
   async #keep(
     values: Readonly<Record<string, unknown>>,
     wanted: (before: object) => boolean = () => true,
   ): Promise<void> {
-    const kept = asJson(values) as Record<string, unknown>;
+    const kept = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, asJson(value)]));
     await (await this.#opened()).write(({ context }) => {
       requireContext(context, kept);
       return wanted(context) ? [{ context: kept }] : [];
     });
   }
+}
+
+function repeated(name: string): ForgeError {
+  return new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`);
+}
+
+/** What is wrong in the program itself, which trying again does not mend. */
+function isMistake(error: unknown): boolean {
+  return error instanceof ForgeError && kindOf(error) === 'usage';
 }
 
 /** A function may set values for as long as its step is not done. */
@@ -173,7 +207,7 @@ async function tryOnce(
   over.catch(() => {});
   try {
     const value = asJson(await Promise.race([Promise.resolve().then(() => fn({ ...scope, signal })), over]));
-    const bytes = JSON.stringify(value).length;
+    const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes <= RESULT_MAX_BYTES) return { value };
     throw new ForgeError(
       'INVALID_ARGS',
@@ -217,10 +251,17 @@ function timeoutIn(timeout: number | string | undefined): number | null {
 
 function pause(ms: number, lost: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    lost.addEventListener('abort', () => {
+    const give = () => {
       clearTimeout(timer);
       reject(lost.reason);
-    });
+    };
+    const timer = setTimeout(
+      () => {
+        lost.removeEventListener('abort', give);
+        resolve();
+      },
+      Math.min(ms, TIMER_MAX_MS),
+    );
+    lost.addEventListener('abort', give);
   });
 }
