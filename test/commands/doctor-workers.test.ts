@@ -77,6 +77,13 @@ describe('doctor on programs', () => {
       { status: 'ok', message: 'gemini 1.0.0 (login: ~/.gemini/oauth_creds.json)' },
     ],
     [
+      'a login in the folder that stands for the home folder',
+      'gemini',
+      '1.0.0',
+      { GEMINI_CLI_HOME: 'HOME/other' },
+      { status: 'ok', message: 'gemini 1.0.0 (login: HOME/other/.gemini/gemini-credentials.json)' },
+    ],
+    [
       'no login',
       'claude',
       '2.1.0',
@@ -111,6 +118,7 @@ describe('doctor on programs', () => {
     const HOME = world.path('home');
     world.write('home/elsewhere/auth.json', '{}');
     world.write('home/.gemini/oauth_creds.json', '{}');
+    world.write('home/other/.gemini/gemini-credentials.json', '{}');
     const given = Object.entries(env).map(([name, value]) => [name, value.replace('HOME', HOME)]);
     const check = await checkOf(world, 'accounts', { PATH, HOME, ...Object.fromEntries(given) });
     expect({ ...check, message: check?.message.replace(HOME, 'HOME') }).toMatchObject(found);

@@ -8,7 +8,7 @@ interface Account {
   /** Variables of which one holds a login, or names a service that has it. */
   variables: readonly string[];
   /** Files that a login leaves, each below the folder that a variable names, else below the home folder. */
-  files: readonly { below: string | null; home: string; name: string }[];
+  files: readonly { below: string; home: string; name: string }[];
 }
 
 const ACCOUNTS: Readonly<Record<PresetAgent, Account>> = {
@@ -17,38 +17,43 @@ const ACCOUNTS: Readonly<Record<PresetAgent, Account>> = {
     variables: [
       ...['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN'],
       ...['CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX', 'CLAUDE_CODE_USE_FOUNDRY'],
+      ...['CLAUDE_CODE_USE_ANTHROPIC_AWS', 'CLAUDE_CODE_USE_MANTLE', 'CLAUDE_CODE_USE_GATEWAY'],
     ],
     files: [{ below: 'CLAUDE_CONFIG_DIR', home: '.claude', name: '.credentials.json' }],
   },
   codex: {
     tried: [0, 171],
-    variables: ['CODEX_API_KEY', 'OPENAI_API_KEY'],
+    variables: ['CODEX_API_KEY', 'CODEX_ACCESS_TOKEN', 'OPENAI_API_KEY'],
     files: [{ below: 'CODEX_HOME', home: '.codex', name: 'auth.json' }],
   },
   copilot: {
     tried: [1, 0],
     variables: ['COPILOT_GITHUB_TOKEN', 'GH_TOKEN', 'GITHUB_TOKEN'],
-    files: [{ below: null, home: '.copilot', name: 'config.json' }],
+    files: [{ below: 'COPILOT_HOME', home: '.copilot', name: 'config.json' }],
   },
   gemini: {
     tried: [0, 61],
     variables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_GENAI_USE_VERTEXAI', 'GOOGLE_GENAI_USE_GCA'],
     files: [
-      { below: null, home: '.gemini', name: 'oauth_creds.json' },
-      { below: null, home: '.gemini', name: '.env' },
+      { below: 'GEMINI_CLI_HOME', home: '', name: '.gemini/oauth_creds.json' },
+      { below: 'GEMINI_CLI_HOME', home: '', name: '.gemini/gemini-credentials.json' },
+      { below: 'GEMINI_CLI_HOME', home: '', name: '.gemini/.env' },
     ],
   },
   opencode: {
     tried: [1, 18],
-    variables: ['OPENCODE_CONFIG', 'ANTHROPIC_API_KEY', 'OPENAI_API_KEY', 'GEMINI_API_KEY', 'OPENROUTER_API_KEY'],
+    variables: [
+      ...['OPENCODE_API_KEY', 'OPENCODE_AUTH_CONTENT', 'OPENCODE_CONFIG', 'OPENCODE_CONFIG_CONTENT'],
+      ...['ANTHROPIC_API_KEY', 'OPENAI_API_KEY', 'GEMINI_API_KEY', 'OPENROUTER_API_KEY'],
+    ],
     files: [{ below: 'XDG_DATA_HOME', home: '.local/share', name: 'opencode/auth.json' }],
   },
   qwen: {
     tried: [0, 15],
     variables: ['OPENAI_API_KEY', 'DASHSCOPE_API_KEY'],
     files: [
-      { below: null, home: '.qwen', name: 'oauth_creds.json' },
-      { below: null, home: '.qwen', name: '.env' },
+      { below: 'QWEN_HOME', home: '.qwen', name: 'oauth_creds.json' },
+      { below: 'QWEN_HOME', home: '.qwen', name: '.env' },
     ],
   },
 };
@@ -74,8 +79,8 @@ export function loginOf(
   const variable = variables.find((name) => (env[name] ?? '') !== '');
   if (variable !== undefined) return { found: variable };
   const places = files.map(({ below, home, name }) => {
-    const folder = below === null ? undefined : env[below];
-    return folder ? `${folder}/${name}` : `~/${home}/${name}`;
+    const folder = env[below];
+    return [...(folder ? [folder] : ['~', home]), name].filter((part) => part !== '').join('/');
   });
   const file = places.find((place) => exists(place.replace(/^~/, env['HOME'] ?? '')));
   if (file !== undefined) return { found: file };
