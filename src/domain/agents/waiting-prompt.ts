@@ -4,7 +4,7 @@ import { lastLine } from '../../lib/text.ts';
 
 /** How dialogs of coding agents, and of what they start, end: of trust, of a login, yes or no, a password. */
 const ASKS = [
-  /[[(](?:y\/n|yes\/no)[\])]\s*[?:>]?$/i,
+  /[[(](?:y\/n|yes\/no)(?:\/[^\])]{1,30})*[\])]+\s*[?:>]?$/i,
   /\b(?:do you trust|trust (?:this|the files in this) folder)\b.*\?$/i,
   /^press (?:enter|any key|return)\b/i,
   /\b(?:password|passphrase|authorization code|verification code)\b.*[:?]$/i,

@@ -44,7 +44,7 @@ export function watchForStall(
       last = seen;
       const silentMs = seen.at - activeAt;
       if (silentMs < stallMs && (silentMs < PROMPT_MS || !asks(env, attempt))) return;
-      if (worktree !== null && changedSince(worktree, activeMs, NOT_WORK)) {
+      if (worktree !== null && changedSince(worktree, { sinceMs: activeMs, nowMs: env.now() }, NOT_WORK)) {
         [activeAt, activeMs] = [seen.at, env.now()];
         return;
       }

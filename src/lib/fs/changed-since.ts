@@ -8,9 +8,13 @@ const MOST = 50_000;
 
 /**
  * Whether something below `dir` was changed after `sinceMs`, milliseconds since the epoch. Entries named in `skipped` are left out, and so is
- * what can't be read or goes away meanwhile. Never throws.
+ * what can't be read or goes away meanwhile. A time after `nowMs` was set by a tool, and says nothing. Never throws.
  */
-export function changedSince(dir: string, sinceMs: number, skipped: readonly string[]): boolean {
+export function changedSince(
+  dir: string,
+  { sinceMs, nowMs }: { sinceMs: number; nowMs: number },
+  skipped: readonly string[],
+): boolean {
   const folders = [dir];
   let looked = 0;
   for (let folder = folders.pop(); folder !== undefined && looked < MOST; folder = folders.pop()) {
@@ -18,7 +22,8 @@ export function changedSince(dir: string, sinceMs: number, skipped: readonly str
       if (skipped.includes(entry.name)) continue;
       looked += 1;
       const place = path.join(folder, entry.name);
-      if (changedAt(place) > sinceMs) return true;
+      const at = changedAt(place);
+      if (at > sinceMs && at <= nowMs) return true;
       if (entry.isDirectory()) folders.push(place);
     }
   }

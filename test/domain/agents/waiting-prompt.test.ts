@@ -4,6 +4,7 @@ import { waitingPrompt } from '../../../src/domain/agents/waiting-prompt.ts';
 test.each([
   ['Opening your browser.\nDo you want to continue? [Y/n]: ', 'Do you want to continue? [Y/n]:'],
   ['Overwrite it? (y/N)', 'Overwrite it? (y/N)'],
+  ['Go on connecting (yes/no/[fingerprint])? ', 'Go on connecting (yes/no/[fingerprint])?'],
   ['Are you sure (yes/no)?', 'Are you sure (yes/no)?'],
   ['Do you trust the files in this folder?', 'Do you trust the files in this folder?'],
   ['Press Enter to continue...', 'Press Enter to continue...'],
