@@ -216,6 +216,17 @@ describe('a budget', () => {
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
   });
 
+  it('of the project counts what agents of all its runs use while they work', async () => {
+    const env = claude(`${say(init('S-1'), block('m1', 3000))}\nexec sleep 60`);
+    const cwd = project(['id: a, title: A', 'id: b, title: B'], {
+      [SETTINGS]: 'agents: {worker: claude, max_parallel: 1}\nbudget: {project: {tokens: 5k}}\n',
+    });
+    const runs = await Promise.all([orchestrate(['run'], { cwd, env }), orchestrate(['run'], { cwd, env })]);
+    expect(runs.map(({ code }) => code)).toEqual([4, 4]);
+    expect(runs.map(({ stdout }) => stdout.includes('6.0k of 5.0k tokens'))).toContain(true);
+    expect((await data(cwd, 'status')).spent).toMatchObject({ attempts: 2, tokens: 6000 });
+  });
+
   it('in time and attempts holds for commands too', async () => {
     const cwd = project(
       [

@@ -5,7 +5,7 @@ import { AgentOutput, adapterOf } from '../../domain/agents/output.ts';
 import { type AgentSession, newSession, sessionAfter, usedSince } from '../../domain/agents/session.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { isBudgeted } from '../../domain/schedule/budgets.ts';
-import type { TaskRecord } from '../../domain/task/records.ts';
+import type { TaskRecord, TaskSummary } from '../../domain/task/records.ts';
 import { type EndedAttempt, type Spending, spendingOf, withReview, withSpent } from '../../domain/task/spending.ts';
 import { orNull } from '../../lib/errors.ts';
 import { fromIso } from '../../lib/time.ts';
@@ -57,7 +57,7 @@ export class SessionMeter {
 /** The meter of an attempt at a task; null where its worker's output is not understood. `agent`: by its preset. */
 export function meterOf(
   { artifacts }: Pick<Env, 'artifacts'>,
-  record: TaskRecord,
+  record: TaskSummary,
   attemptId: string,
   agent: string | null | undefined,
 ): SessionMeter | null {

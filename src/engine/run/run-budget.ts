@@ -4,9 +4,12 @@ import type { RunEvent } from '../../domain/run/events.ts';
 import { isUnlimited, projectSpent, projectUsedUp, usedUp } from '../../domain/schedule/budgets.ts';
 import { classifyTasks, type SchedulingContext } from '../../domain/schedule/readiness.ts';
 import type { Budget } from '../../domain/settings/settings.ts';
-import { NOTHING_SPENT, type Spent, sumOf } from '../../domain/task/spending.ts';
+import type { TaskSummary } from '../../domain/task/records.ts';
+import { NOTHING_SPENT, type Spent, spendingOf, spentBy, sumOf } from '../../domain/task/spending.ts';
+import { isInFlight } from '../../domain/task/states.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import type { RunningAttempt } from '../attempt/running-attempt.ts';
+import { meterOf, type SessionMeter } from '../attempt/session-meter.ts';
 import type { Env } from '../env.ts';
 
 export class RunBudget {
@@ -14,6 +17,8 @@ export class RunBudget {
   readonly #active: ReadonlyMap<string, RunningAttempt | null>;
   readonly #emit: (event: RunEvent) => void;
   readonly #startedMs: number;
+  /** Of attempts of other processes, by attempt id. */
+  readonly #elsewhere = new Map<string, SessionMeter>();
   #spent: Spent = NOTHING_SPENT;
   #over: string | null = null;
 
@@ -51,11 +56,30 @@ export class RunBudget {
     if (this.#over !== null || !run || !project || (isUnlimited(run) && isUnlimited(project))) return;
     const working = [...this.#active.values()].flatMap((attempt) => attempt?.spent ?? []);
     const ofRun = usedUp(run, { ...sumOf([this.#spent, ...working]), wall_clock_ms: this.tookMs });
-    const ofProject = isUnlimited(project) ? null : usedUp(project, sumOf([projectSpent(scheduling()), ...working]));
+    const ofProject = isUnlimited(project) ? null : this.#ofProject(project, scheduling(), working);
     if (ofRun === null && ofProject === null) return;
     this.#over = ofRun === null ? `of the project is used up: ${ofProject}` : `of the run is used up: ${ofRun}`;
     this.#emit({ type: 'warning', message: `the budget ${this.#over}; nothing more is started` });
     for (const attempt of this.#active.values()) attempt?.interrupt();
+  }
+
+  /** What of the project's budget is used up: by what is counted, by what is at work here, and by agents at work elsewhere. */
+  #ofProject(project: Budget, { plan, recordOf }: SchedulingContext, working: readonly Spent[]): string | null {
+    const elsewhere = plan.tasks.flatMap(({ id }) => {
+      const record = this.#active.has(id) ? null : recordOf(id);
+      return record === null || record === 'unreadable' ? [] : (this.#spentBy(record) ?? []);
+    });
+    return usedUp(project, sumOf([projectSpent({ plan, recordOf }), ...working, ...elsewhere]));
+  }
+
+  /** By the attempt of another process that is at work, as far as its agent's log says; null for any other record. */
+  #spentBy(record: TaskSummary): Spent | null {
+    const { state, current_attempt_id: attemptId } = record.state;
+    if (attemptId === null || !isInFlight(state) || spendingOf(record)?.attempt_id === attemptId) return null;
+    const meter = this.#elsewhere.get(attemptId) ?? meterOf(this.#env, record, attemptId, record.memo.agent);
+    if (meter === null) return null;
+    this.#elsewhere.set(attemptId, meter);
+    return spentBy(meter.read(), 0);
   }
 
   /** Why ready tasks are not started, by task id; empty while the budget lasts. */
