@@ -100,7 +100,14 @@ export class Terminal {
   }
 
   kill(): void {
-    if (this.#pid > 0 && this.#child.exitCode === null) process.kill(this.#pid, 'SIGKILL');
+    if (this.#pid > 0 && this.#child.exitCode === null) {
+      try {
+        process.kill(this.#pid, 'SIGKILL');
+      } catch (error) {
+        // It has ended, and its terminal is about to.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
     this.#child.kill('SIGKILL');
   }
 
