@@ -11,9 +11,10 @@ export async function showStep({ context, screen }: Cli, input: VerbInput<'step'
   const data = await step.run({ ...context, emit }, input);
   if (screen.json) screen.output.json({ ok: true, data });
   else if (data.recorded) {
-    screen.output.put('stdout', data.stdout);
-    const kept = new TextEncoder().encode(data.stdout).length;
-    if (data.bytes > kept) screen.note(`step ${data.name} wrote ${data.bytes} bytes; the first ${kept} were kept`);
+    const kept = data.base64 === undefined ? Buffer.from(data.stdout) : Buffer.from(data.base64, 'base64');
+    screen.output.bytes('stdout', kept);
+    if (data.bytes > kept.length)
+      screen.note(`step ${data.name} wrote ${data.bytes} bytes; the first ${kept.length} were kept`);
   } else if (data.why !== null)
     screen.note(`step ${data.name} has failed after ${plural(data.tries, 'try', 'tries')}: ${data.why}`);
   return data.exit_code;

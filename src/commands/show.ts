@@ -14,7 +14,7 @@ import { spendingOf } from '../domain/task/spending.ts';
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { instantOf } from '../engine/env.ts';
-import { orNull } from '../lib/errors.ts';
+import { errorMessage, orNull } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
@@ -124,7 +124,12 @@ function asTheyHold({ state, lease, memo }: TaskRecord, now: Instant): Pick<Task
 async function stepsOf(session: Session, { record }: TaskRead): Promise<Step[]> {
   if (record?.memo.journal === undefined) return [];
   const { readJournal } = await import('../engine/steps/task-journal.ts');
-  return [...((await orNull(() => readJournal(session, record)))?.steps.values() ?? [])];
+  try {
+    return [...((await readJournal(session, record))?.steps.values() ?? [])];
+  } catch (error) {
+    session.warn(`its steps can't be read: ${errorMessage(error)}`);
+    return [];
+  }
 }
 
 /** All that have left a manifest when no record can be read that says which of them happened. */

@@ -4,12 +4,12 @@ import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { type PolicyDeclaration, type RetryDeclaration, resolveRetry } from '../domain/retry/retry.ts';
 import { retryProblems, STEP_RETRY_DEFAULT } from '../domain/retry/schema.ts';
-import { STEP_STATUSES, type Step, stepKey } from '../domain/steps/journal.ts';
+import { STEP_STATUSES, type Step, stepKey, stepRepeated } from '../domain/steps/journal.ts';
 import { requireName } from '../domain/steps/names.ts';
 import { LastErrorSchema } from '../domain/task/records.ts';
 import type { StepOutput } from '../engine/steps/run-step.ts';
 import { openJournal } from '../engine/steps/task-journal.ts';
-import { EXIT, ForgeError } from '../lib/errors.ts';
+import { EXIT } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
 import { codeOf } from '../process/exit-code.ts';
@@ -28,7 +28,7 @@ const FORGE_TASK = { env: 'FORGE_TASK_ID' };
 export const step = command({
   changes: true,
   notes:
-    'A step that is done is not run again, by no attempt: its stdout is printed as it was. One that has failed is tried again in place, by\n' +
+    'A step that is done is not run again by any attempt: its stdout is printed as it was. One that has failed is tried again in place, by\n' +
     'its policy. Exits with what the command exits with (128 + n when signal n ended it).',
   usage: '<name> --task <id> --attempt <id> [options] -- <command...>',
   examples: [
@@ -55,6 +55,8 @@ export const step = command({
       ended_at: z.string(),
       /** The first 64 KiB of what it has written; empty where it has failed. */
       stdout: z.string(),
+      /** The same bytes, where they are no UTF-8. */
+      base64: z.optional(z.string()),
       /** How much that was in all. */
       bytes: countSchema(),
       last_error: z.nullable(LastErrorSchema()),
@@ -129,20 +131,19 @@ function timeoutIn(text: string | undefined): number | null {
 
 /**
  * A name means one step: that an attempt comes to it again once it was done is a mistake of its script. One that was killed may repeat the
- * call. Throws STEP_REPEATED.
+ * call, and so may each try of a step around it. Throws STEP_REPEATED.
  */
 async function passesOf(session: Session, attempt: { taskId: string; attemptId: string }, name: string) {
   const log = { log: 'events' as const, ...attempt };
   const type = 'forge.step';
-  const isPassed = (await session.eventLog.read(log)).some(
-    (event) => event['type'] === type && (event['data'] as { name?: unknown } | null)?.name === name,
-  );
-  if (isPassed) {
-    throw new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`, {
-      details: { task_id: attempt.taskId, name },
-    });
-  }
-  return { note: () => session.eventLog.append(log, { ts: isoTime(session.now()), type, data: { name } }) };
+  const { FORGE_STEP: outer, FORGE_STEP_TRY: number } = session.ctx.env;
+  const data = { name, within: outer === undefined ? null : `${outer} ${number}` };
+  const isPassed = (await session.eventLog.read(log)).some((event) => {
+    const passed = event['data'] as Partial<typeof data> | null;
+    return event['type'] === type && passed?.name === name && passed.within === data.within;
+  });
+  if (isPassed) throw stepRepeated(name);
+  return { note: () => session.eventLog.append(log, { ts: isoTime(session.now()), type, data }) };
 }
 
 function shown(
@@ -150,7 +151,7 @@ function shown(
   { name, status, tries, started_at, ended_at, result, last_error }: Step,
   recorded: boolean,
 ) {
-  const { stdout = '', bytes = 0 } = (result ?? {}) as Partial<StepOutput>;
+  const { stdout = '', base64, bytes = 0 } = (result ?? {}) as Partial<StepOutput>;
   return {
     task_id,
     name,
@@ -160,6 +161,7 @@ function shown(
     started_at,
     ended_at,
     stdout,
+    ...(base64 === undefined ? {} : { base64 }),
     bytes,
     last_error,
     exit_code:

@@ -1,7 +1,7 @@
 /** Steps: what is done once stays done, whatever becomes of the attempt. */
 
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { lookUp } from '../../src/process/processes.ts';
@@ -192,6 +192,66 @@ describe('a step', () => {
       '143',
     ]);
     expect((await data(cwd, 'logs', 'a')).stderr).toContain('step large wrote 100000 bytes; the first 65536 were kept');
+  });
+});
+
+describe('what a step keeps of its stdout', () => {
+  it('is printed again byte for byte: text cut between characters, and what is no text', async () => {
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 2, base: 1ms}`], {
+      'cut.cjs': `process.stdout.write('x'.repeat(65535) + 'é!');`,
+      'full.cjs': `process.stdout.write('é'.repeat(32768));`,
+      'body.sh':
+        `for name in cut full; do ${F} step $name -- node $name.cjs > $name; done\n` +
+        `${F} step binary -- printf '\\377\\000a' > binary\n${F} step none -- true > none\n` +
+        `test -e tried || { touch tried; exit 1; }\n`,
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    const found = ['cut', 'full', 'binary', 'none'].map((name) => readFileSync(join(cwd, name)));
+    const expected = ['x'.repeat(65_535), 'é'.repeat(32_768)].map((text) => Buffer.from(text));
+    expect(found).toEqual([...expected, Buffer.from([255, 0, 97]), Buffer.alloc(0)]);
+    expect((await data(cwd, 'logs', 'a')).stderr).toContain('step cut wrote 65538 bytes; the first 65535 were kept');
+  });
+});
+
+describe('a part of a journal that is gone', () => {
+  it('is named by show, which shows the rest, and by what needs it', async () => {
+    const cwd = scripted(
+      `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
+    );
+    await orchestrate(['run'], { cwd });
+    const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
+    const [part = ''] = readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      /\/steps\/./.test(path),
+    );
+    rmSync(join(attempts, part));
+    const told = { stderr: expect.stringContaining('a part of its journal is gone: attempts/') };
+    expect(await orchestrate(['show', 'a'], { cwd })).toMatchObject({ code: 0, ...told });
+    expect(await orchestrate(['steps', 'a'], { cwd })).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/is gone[\s\S]*Put the file back/),
+    });
+  });
+});
+
+describe('two steps', () => {
+  it('of which one is within the other are both done once, when the outer one is tried again', async () => {
+    const inner = `${F} step inner -- sh -c 'echo inner >> ledger' && test $FORGE_STEP_TRY = 2`;
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'inner.sh': inner,
+      'body.sh': `${F} step outer --retry '{max_attempts: 2, base: 1ms}' -- sh inner.sh\n`,
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['inner']);
+  });
+
+  it('of one name side by side: the first that is done counts, and the other is refused', async () => {
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'wait.sh': 'touch $1; until test -e $2; do sleep 0.02; done; echo $1\n',
+      'body.sh': `(${F} step one -- sh wait.sh x y; echo $? >> codes) &\n(${F} step one -- sh wait.sh y x; echo $? >> codes) &\nwait\n`,
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd, 'codes')).toEqual(['0', '2']);
+    expect((await data(cwd, 'steps', 'a')).steps).toMatchObject([{ name: 'one', status: 'completed', tries: 1 }]);
   });
 });
 

@@ -70,6 +70,11 @@ const JournalSchema = once(() =>
 export type Journal = z.infer<ReturnType<typeof JournalSchema>>;
 export type ChunkName = Pick<Journal['chunks'][number], 'chunk_id' | 'attempt_id'>;
 
+/** For a name that an attempt comes to again once its step was done. */
+export function stepRepeated(name: string): ForgeError {
+  return new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`, { details: { name } });
+}
+
 /** The journal that a record names; null for none. Throws SCHEMA_INVALID. */
 export function journalOf({ memo }: { memo: Pick<Memo, 'journal'> }): Journal | null {
   if (memo.journal === undefined) return null;
@@ -119,6 +124,9 @@ export function stepKey({ key }: Pick<Journal, 'key'>, { resets }: Pick<JournalV
 /** Most that a record keeps of its journal, bytes. */
 export const TAIL_MAX_BYTES = 16 * 1024;
 
+/** Most that is merged into one chunk, bytes: a file of many is slow to write and large to read. */
+const MERGED_MAX_BYTES = 16 * 1024 * 1024;
+
 export function bytesOf(entries: readonly Entry[]): number {
   return new TextEncoder().encode(JSON.stringify(entries)).length;
 }
@@ -144,7 +152,8 @@ export async function withEntries(
   const chunks = [...journal.chunks];
   let merged: readonly Entry[] = tail;
   let bytes = bytesOf(merged);
-  for (let last = chunks.at(-1); last !== undefined && last.bytes <= 2 * bytes; last = chunks.at(-1)) {
+  const joins = (last: { bytes: number }) => last.bytes <= 2 * bytes && last.bytes + bytes <= MERGED_MAX_BYTES;
+  for (let last = chunks.at(-1); last !== undefined && joins(last); last = chunks.at(-1)) {
     merged = [...(await read(last)), ...merged];
     bytes += last.bytes;
     chunks.pop();

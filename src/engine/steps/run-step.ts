@@ -4,7 +4,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { CompositeRetryPolicy, RetryPolicy } from '../../domain/retry/retry.ts';
 import { nextRetryState } from '../../domain/retry/retry.ts';
-import { budgetOf, type Step } from '../../domain/steps/journal.ts';
+import { budgetOf, type Step, stepRepeated } from '../../domain/steps/journal.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { Lease } from '../../domain/task/records.ts';
 import { commandsAround } from '../../domain/task/workspaces.ts';
@@ -42,9 +42,11 @@ export interface StepRequest {
   emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
 }
 
-/** What a step's command has written to stdout: the first `RESULT_MAX_BYTES` of `bytes`. */
+/** What a step's command has written to stdout: the first `RESULT_MAX_BYTES` of `bytes`, in whole characters. */
 export interface StepOutput {
   stdout: string;
+  /** The same bytes, where they are no UTF-8. */
+  base64?: string;
   bytes: number;
 }
 
@@ -78,6 +80,8 @@ async function tried(env: Env, request: StepRequest, read: ReadJournal, hold: Ho
     const error = errorOf(env, request, made);
     let delayMs: number | null = null;
     const view = await addToJournal(env, request.attempt, (now, generation) => {
+      // By a process beside this one; the record that is there counts.
+      if (now.steps.get(request.name)?.status === 'completed') throw stepRepeated(request.name);
       journal = now.journal;
       const counted = budgetOf(step, now.journal);
       const decision =
@@ -111,7 +115,7 @@ async function tried(env: Env, request: StepRequest, read: ReadJournal, hold: Ho
     step = view.steps.get(request.name) as Step;
     if (delayMs === null) return step;
     const ms: number = delayMs;
-    await hold.during(new Promise((resolve) => setTimeout(resolve, ms)));
+    await hold.during(new Promise((resolve) => setTimeout(resolve, Math.min(ms, TIMER_MAX_MS))));
   }
 }
 
@@ -167,7 +171,7 @@ async function tryOnce(env: Env, request: StepRequest, number: number, hold: Hol
     return {
       exit,
       timedOut,
-      output: { stdout: kept.stdout.head, bytes: kept.stdout.bytes },
+      output: kept.stdout.output,
       tail: { stdout: kept.stdout.tail, stderr: kept.stderr.tail },
     };
   } catch (error) {
@@ -229,8 +233,15 @@ class Kept {
     this.bytes += bytes.length;
   }
 
-  get head(): string {
-    return this.#head.toString();
+  get output(): StepOutput {
+    const [head, { bytes }] = [this.#head, this];
+    // The limit may stand within a character of up to 4 bytes.
+    const cuts = bytes > head.length ? [0, 1, 2, 3] : [0];
+    const text = cuts
+      .map((cut) => head.subarray(0, head.length - cut))
+      .find((part) => Buffer.from(part.toString()).equals(part));
+    if (text !== undefined) return { stdout: text.toString(), bytes };
+    return { stdout: head.toString(), base64: head.toString('base64'), bytes };
   }
 
   get tail(): string {

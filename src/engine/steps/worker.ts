@@ -6,7 +6,14 @@ import { nextRetryState, type RetryDeclaration, resolveRetry } from '../../domai
 import { STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { requireContext } from '../../domain/steps/context.ts';
-import { budgetOf, type Entry, type JournalView, type Step, stepKey } from '../../domain/steps/journal.ts';
+import {
+  budgetOf,
+  type Entry,
+  type JournalView,
+  type Step,
+  stepKey,
+  stepRepeated,
+} from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
 import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { isoTime, parseDuration, TIMER_MAX_MS } from '../../lib/time.ts';
@@ -72,7 +79,7 @@ export class StepWorker {
    */
   async step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
     requireName(name);
-    if (this.#running.has(name) || this.#passed.has(name)) throw repeated(name);
+    if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
     this.#running.add(name);
     try {
       const value = await this.#done<T>(name, fn, options);
@@ -105,7 +112,7 @@ export class StepWorker {
         lost.throwIfAborted();
         let delayMs: number | null = null;
         const view = await journal.write((now, generation) => {
-          if (now.steps.get(name)?.status === 'completed') throw repeated(name);
+          if (now.steps.get(name)?.status === 'completed') throw stepRepeated(name);
           const counted = budgetOf(now.steps.get(name), now.journal);
           const facts = { failureCount: counted.tries, retryCounts: counted.retry_counts };
           const at = { nowMs: journal.now(), random: journal.random };
@@ -172,10 +179,6 @@ export class StepWorker {
       return wanted(context) ? [{ context: kept }] : [];
     });
   }
-}
-
-function repeated(name: string): ForgeError {
-  return new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`);
 }
 
 /** What is wrong in the program itself, which trying again does not mend. */
