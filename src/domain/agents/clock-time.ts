@@ -10,14 +10,18 @@ export interface ClockTime {
   date: { year: number | null; month: number; day: number } | null;
 }
 
+/** The last time that a Date can say. */
+const TIME_MAX_MS = 8.64e15;
+
 const DAY_MS = 86_400_000;
 
 /** A time of day that has passed by no more, milliseconds, is over, and not a day away: the agent took so long to end. */
 const JUST_OVER_MS = 600_000;
 
-/** When that is, milliseconds since the epoch. Null where it is not said, and for a zone that is not known. */
+/** When that is, milliseconds since the epoch. Null where it is not said, for a zone that is not known, and for no time at all. */
 export function untilMs(until: number | ClockTime | null, nowMs: number): number | null {
-  if (until === null || typeof until === 'number') return until;
+  if (until === null) return null;
+  if (typeof until === 'number') return Math.abs(until) <= TIME_MAX_MS ? until : null;
   const { minutes, zone, date } = until;
   try {
     const shown = clockIn(zone, nowMs);
