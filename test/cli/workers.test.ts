@@ -316,6 +316,21 @@ describe('what an agent says', () => {
     });
   });
 
+  it('an agent that fails twice alike is not tried a third time, whatever tokens it has used', async () => {
+    const result = '{"type":"result","is_error":false,"usage":{"input_tokens":$(wc -l < calls)}}';
+    const script = `cat > /dev/null; echo x >> "$FORGE_DIR/.forge/calls"; cd "$FORGE_DIR/.forge"; echo "${result.replaceAll('"', '\\"')}"; exit 3`;
+    const { PATH } = programs({ claude: script });
+    const retry = 'retry: {max_attempts: 5, base: 1ms}\n';
+    const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\nworkspace: worktree\n${retry}` });
+    new Repository(cwd).commit({ 'code.txt': 'one\n' });
+    expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
+    const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    expect(state).toMatchObject({
+      attempt_count: 2,
+      last_error: { message: 'exited with code 3; the attempt before failed in the same way' },
+    });
+  });
+
   it('an error rule of the settings comes before what the agent says', async () => {
     const { over } = await played(
       'claude-credit.jsonl',

@@ -28,6 +28,7 @@ export class AgentOutput {
   readonly #adapter: Adapter;
   #rest = '';
   #isLong = false;
+  #hasBegun = false;
   #session = '';
   /** The sum of the parts that are told of what has been used; null: nothing so far. */
   #used: UsageEvent | null = null;
@@ -69,6 +70,7 @@ export class AgentOutput {
     if (line.trim() === '') return [];
     const decoded = line.startsWith('{') ? parsed(line) : null;
     const said = decoded === null ? this.#plain(line) : this.#adapter.events(decoded);
+    this.#hasBegun ||= decoded !== null && said.length > 0;
     return said.flatMap<AgentEvent | string>((each) => (typeof each === 'string' ? each : this.#known(each)));
   }
 
@@ -90,8 +92,9 @@ export class AgentOutput {
     return part !== undefined || used === null ? [] : [used];
   }
 
+  /** Text means something only before structured output begins: behind that it is of what the agent has started. */
   #plain(line: string): (AgentEvent | string)[] {
-    const meant = this.#adapter.plain?.(line.trim()) ?? [];
+    const meant = (this.#hasBegun ? null : this.#adapter.plain?.(line.trim())) ?? [];
     return meant.length === 0 ? [line] : meant;
   }
 }

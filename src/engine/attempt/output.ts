@@ -116,8 +116,14 @@ export class LogKeeper {
 /** The end of both logs as `outputText`; empty where there are none. `agent`: whose structured output stdout is; null: it is text. */
 export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapter | null = null): OutputTail {
   const tail = (stream: StreamName) => outputText(artifacts.readLog(attempt, `${stream}.log`, -TAIL_BYTES).text);
-  const stdout = agent === null ? tail('stdout') : outputText(saidText(saidLast(artifacts, attempt, agent)));
+  const stdout =
+    agent === null ? tail('stdout') : outputText(saidText(saidLast(artifacts, attempt, agent).filter(isTelling)));
   return { stdout: stdout.slice(-TAIL_BYTES), stderr: tail('stderr') };
+}
+
+/** Which session it was and what it has used says nothing of how it ended. */
+function isTelling(said: AgentEvent | string): boolean {
+  return typeof said === 'string' || (said.type !== 'session' && said.type !== 'usage');
 }
 
 /** The end of structured output that tells how the agent has ended, bytes: what tools print stands on one line. */

@@ -70,6 +70,13 @@ describe('Claude Code', () => {
     },
   );
 
+  test('a line of text amid its output is of a program that it has started, and no cause', () => {
+    const text = `{"type":"assistant","message":{"content":[]}}\nInvalid API key\n`;
+    expect(failureIn(eventsIn(claude, text))?.error.class).toBe('auth');
+    const begun = `{"type":"system","subtype":"init","session_id":"s"}\n${text}`;
+    expect(failureIn(eventsIn(claude, begun))).toBeNull();
+  });
+
   test('a session that ends well has no failure, and is told in words', () => {
     const events = eventsIn(claude, recording('claude-ok.jsonl'));
     expect(failureIn(events)).toBeNull();
