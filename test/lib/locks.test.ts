@@ -30,6 +30,17 @@ test('a second caller waits for the lock and then runs', async () => {
   expect(said).toEqual(['one', 'two']);
 });
 
+test('a lock with a time in the future that no process renews is taken over', async () => {
+  const lock = path.join(emptyFolder(), 'lock');
+  fs.mkdirSync(lock);
+  const future = new Date('2099-01-01T00:00:00Z');
+  fs.utimesSync(lock, future, future);
+  // The library renews no lock more often than once a second.
+  const terms = { staleMs: 2000, waitMs: 20_000 };
+  expect(await exclusively(lock, async () => 'mine', { terms })).toBe('mine');
+  expect(fs.existsSync(lock)).toBe(false);
+});
+
 test('a lock that cannot be created is refused at once', async () => {
   const error = await refused(() => exclusively(path.join(emptyFolder(), 'x'.repeat(300)), async () => 'never'));
   expect(error).toMatchObject({ code: 'IO_ERROR', message: expect.stringContaining('ENAMETOOLONG') });

@@ -141,18 +141,42 @@ export function clearLock(lock: string, owner: LockOwner): void {
   const [held, line] = named.split('\n');
   if (line === undefined || !owner.isGone(line)) return;
   if (nameOf(lock) === null) forgetOwner(lock, named);
-  if (held !== nameOf(lock)) return;
+  if (held === nameOf(lock) && removed(lock, held)) forgetOwner(lock, named);
+}
+
+/** Removes the lock that has this name; false where another one stands there by now, which is left. */
+function removed(lock: string, name: string | null): boolean {
   // Another process may have freed it meanwhile, and taken it: then it is moved back.
   const aside = `${lock}.gone`;
   try {
     fs.renameSync(lock, aside);
-    if (nameOf(aside) !== held) fs.renameSync(aside, lock);
-    else {
+    if (nameOf(aside) === name) {
       fs.rmdirSync(aside);
-      forgetOwner(lock, named);
+      return true;
     }
+    fs.renameSync(aside, lock);
   } catch {
     // Whatever is there now is looked at again.
+  }
+  return false;
+}
+
+/** Removes a lock with a time in the future that no holder renews: it would never be stale. */
+class AheadLocks {
+  readonly #staleMs: number;
+  #seen = { name: '', mtimeMs: 0, sinceMs: 0 };
+
+  constructor(staleMs: number) {
+    this.#staleMs = staleMs;
+  }
+
+  look(lock: string): void {
+    const { mtimeMs = 0 } = fs.lstatSync(lock, { throwIfNoEntry: false }) ?? {};
+    const name = nameOf(lock) ?? '';
+    if (mtimeMs <= Date.now() + this.#staleMs) return;
+    const nowMs = performance.now();
+    if (name !== this.#seen.name || mtimeMs !== this.#seen.mtimeMs) this.#seen = { name, mtimeMs, sinceMs: nowMs };
+    else if (nowMs - this.#seen.sinceMs > this.#staleMs) removed(lock, name);
   }
 }
 
@@ -173,6 +197,7 @@ async function taken(
 ): Promise<(() => Promise<void>) | null> {
   const { default: lockfile } = await import('proper-lockfile');
   const end = performance.now() + waitMs;
+  const ahead = new AheadLocks(staleMs);
   for (let pauseMs = LOOK_MS.first; ; pauseMs = Math.min(pauseMs * 2, LOOK_MS.most)) {
     try {
       const release = await lockfile.lock(lock, {
@@ -190,6 +215,7 @@ async function taken(
       if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
       if (performance.now() >= end) return null;
       onHeld();
+      ahead.look(lock);
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
