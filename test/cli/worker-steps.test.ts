@@ -229,6 +229,7 @@ describe('a worker in memory', () => {
   it('refuses names, results and values before they are kept', async () => {
     const worker = memoryWorker();
     const one = { max_attempts: 1 };
+    await expect(worker.step(5 as never, () => 1)).rejects.toMatchObject({ code: 'INVALID_ID' });
     await expect(worker.step('forge.x', () => 1)).rejects.toMatchObject({ code: 'INVALID_ID' });
     await worker.step('x', () => 1);
     await expect(worker.step('x', () => 1)).rejects.toMatchObject({ code: 'STEP_REPEATED' });

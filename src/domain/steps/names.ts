@@ -9,6 +9,8 @@ const RESERVED = 'forge.';
 
 /** `name`, when it may name a step (or a key of the context). Throws INVALID_ID. */
 export function requireName(name: string, what = 'a step'): string {
+  // Programs in JavaScript may give anything.
+  if (typeof name !== 'string') throw new ForgeError('INVALID_ID', `a name is text, and ${String(name)} is none`);
   if (name.startsWith(RESERVED)) {
     throw new ForgeError(
       'INVALID_ID',
