@@ -60,11 +60,14 @@ export const context = command({
     }
     const all = action === 'merge' || action === 'list';
     const name = all ? null : (key ?? null);
+    const found = name === null || name in values;
+    // Not on stdout, which a script takes for the value.
+    if (!found) caller.note?.(`there is no value ${name}`);
     return {
       task_id: task,
       key: name,
       value: name === null ? null : (values[name] ?? null),
-      found: name === null || name in values,
+      found,
       values: all ? { ...values } : null,
     };
   },

@@ -262,7 +262,7 @@ describe('the context', () => {
         `${F} context set-once first '"kept"' > /dev/null\n` +
         `${F} context merge '{"n": 1, "deep": {"a": [null]}}'\n` +
         `${F} context merge '{"m": 2, "bad key": 3}' 2> refused || true\n` +
-        `${F} context set-once first '"late"' >> ledger\n${F} context get deep >> ledger\n${F} context get none || echo none >> ledger\n` +
+        `${F} context set-once first '"late"' >> ledger\n${F} context get deep >> ledger\n${F} context get none >> ledger || echo none >> ledger\n` +
         `test -e tried || { touch tried; exit 1; }\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });

@@ -22,11 +22,11 @@ export const STEPS = {
       ...(kept.length === 0 ? [] : ['', context.palette.bold('Context'), ...kept]),
     ].join('\n');
   },
-  context({ key, value, found, values }, _context, { action }) {
+  context({ value, found, values }, _context, { action }) {
     // In a script its output would be in the way.
     if (action === 'set' || action === 'merge') return '';
     if (values !== null) return plainJson(values);
-    return found ? plainJson(value) : `there is no value ${key ?? ''}`;
+    return found ? plainJson(value) : '';
   },
 } satisfies Partial<Renderers>;
 
