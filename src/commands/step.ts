@@ -15,7 +15,7 @@ import { isoTime, parseDuration } from '../lib/time.ts';
 import { codeOf } from '../process/exit-code.ts';
 import { attemptField, command, invalidArgs, operand, option, optional, rest } from './shared/command.ts';
 import { countSchema, textOrNull } from './shared/data.ts';
-import { openSession, plannedOrNull, type Session } from './shared/session.ts';
+import { interruptible, openSession, plannedOrNull, type Session } from './shared/session.ts';
 
 /** What the command writes while it runs. */
 export interface StepBytes {
@@ -64,7 +64,7 @@ export const step = command({
       exit_code: z.int(),
       why: textOrNull(),
     }),
-  /** Throws INVALID_ID, INVALID_ARGS, STEP_REPEATED, LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND, IO_ERROR. */
+  /** Throws INVALID_ID, INVALID_ARGS, STEP_REPEATED, LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND, INTERRUPTED, IO_ERROR. */
   async run(context, options) {
     const name = requireName(options.name);
     if (options.command.length === 0)
@@ -83,22 +83,19 @@ export const step = command({
     const task = await plannedOrNull(session, options.task);
     const { runStep } = await import('../engine/steps/run-step.ts');
     const emit = (stream: StepBytes['stream'], bytes: Uint8Array) => void context.emit?.({ stream, bytes } as never);
-    const done = await runStep(
-      session,
-      {
-        attempt: { ...attempt, claimId: record.lease?.claim_id ?? '' },
-        task,
-        name,
-        key: stepKey(read.journal, read, name),
-        argv: options.command,
-        policy: policyFor(declared, task, session),
-        timeoutMs,
-        timeoutText: options.timeout ?? null,
-        emit,
-      },
-      read,
-      record.lease,
-    );
+    const request = {
+      attempt: { ...attempt, claimId: record.lease?.claim_id ?? '' },
+      task,
+      name,
+      key: stepKey(read.journal, read, name),
+      argv: options.command,
+      policy: policyFor(declared, task, session),
+      timeoutMs,
+      timeoutText: options.timeout ?? null,
+      emit,
+    };
+    const { lease } = record;
+    const done = await interruptible(context, (interrupts) => runStep(session, request, read, { lease, interrupts }));
     if (done.status === 'completed') await passes.note();
     return shown(options.task, done, false);
   },

@@ -158,6 +158,24 @@ describe('a step', () => {
     expect(after.json().error.code).toBe('LEASE_STOLEN');
   });
 
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'that %s ends stops its command, and is tried as if it had not been begun',
+    async (signal) => {
+      const cwd = project(['id: a, title: A']);
+      const { claim_id, run_id } = await data(cwd, 'claim', 'a');
+      const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+      const env = { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
+      const begun = startCli(['orchestrate', 'step', 'one', '--', 'sh', '-c', 'echo $$; exec sleep 600'], { cwd, env });
+      const [said] = await once(begun.process.stdout as NodeJS.ReadableStream, 'data');
+      begun.process.kill(signal);
+      expect(await begun.ended).toMatchObject({ code: 130 });
+      const found = lookUp(Number(said));
+      expect(typeof found !== 'string' && found.live).toBe(false);
+      expect((await data(cwd, 'steps', 'a')).steps).toEqual([]);
+      expect(await orchestrate(['step', 'one', '--', 'true'], { cwd, env })).toMatchObject({ code: 0 });
+    },
+  );
+
   it('that is reset runs again in the next attempt, under another key', async () => {
     const cwd = scripted(
       `${F} step one -- sh -c 'echo $FORGE_STEP_KEY >> ledger'\n${F} step two -- true\ntest -e go || exit 1\n`,

@@ -11,6 +11,7 @@ import { commandsAround } from '../../domain/task/workspaces.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { isoTime, TIMER_MAX_MS } from '../../lib/time.ts';
 import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { identityOf } from '../attempt/environment.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
@@ -59,10 +60,16 @@ interface Try {
 
 /**
  * Tries the command until it exits with 0 or the policy gives up; each end is in the journal before the next try. Returns the step. Throws
- * LEASE_STOLEN or STALE_ATTEMPT when the attempt does not hold its task any more, with the command stopped; IO_ERROR.
+ * LEASE_STOLEN or STALE_ATTEMPT when the attempt does not hold its task any more, and INTERRUPTED by a signal, both with the command stopped and
+ * that try not recorded; IO_ERROR.
  */
-export async function runStep(env: Env, request: StepRequest, read: ReadJournal, lease: Lease | null): Promise<Step> {
-  const hold = new Hold(env, request.attempt, lease);
+export async function runStep(
+  env: Env,
+  request: StepRequest,
+  read: ReadJournal,
+  { lease, interrupts }: { lease: Lease | null; interrupts: Interrupts },
+): Promise<Step> {
+  const hold = new Hold(env, request.attempt, lease, interrupts);
   try {
     return await tried(env, request, read, hold);
   } finally {
@@ -187,12 +194,13 @@ async function stopTree(env: Env, taskId: string, identity: WorkerIdentity, grac
   await stopOrphan(env, taskId, identity, { graceMs }).catch((error: unknown) => env.warn(errorMessage(error)));
 }
 
-/** Notices that the attempt has lost its task; a lease that no process renews is renewed meanwhile. */
+/** Notices that the attempt has lost its task, and signals; a lease that no process renews is renewed meanwhile. */
 class Hold {
   readonly #lost: Promise<never>;
   readonly #keeper: LeaseKeeper;
+  readonly #stopListening: () => void;
 
-  constructor(env: Env, { taskId, attemptId }: AttemptRef, lease: Lease | null) {
+  constructor(env: Env, { taskId, attemptId }: AttemptRef, lease: Lease | null, interrupts: Interrupts) {
     let lose: (error: unknown) => void = () => {};
     this.#lost = new Promise((_, reject) => {
       lose = reject;
@@ -203,15 +211,17 @@ class Hold {
       const message = `attempt ${attemptId} does not hold task ${taskId} any more: its step is stopped`;
       lose(new ForgeError('LEASE_STOLEN', message, { details: { task_id: taskId, attempt_id: attemptId } }));
     });
+    this.#stopListening = interrupts.listen(() => lose(new ForgeError('INTERRUPTED', 'the step was interrupted')));
   }
 
-  /** What `work` comes to, while the attempt holds its task. Throws LEASE_STOLEN as soon as it does not. */
+  /** What `work` comes to, while the attempt holds its task. Throws LEASE_STOLEN as soon as it does not, and INTERRUPTED. */
   during<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#lost]);
   }
 
   stop(): void {
     this.#keeper.stop();
+    this.#stopListening();
   }
 }
 
