@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import { agentFor } from '../domain/agents/known.ts';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import { commandFor } from '../domain/plan/task-command.ts';
+import { commandSource } from '../domain/plan/task-command.ts';
 import type { WorkerKind } from '../domain/prompt/reporting.ts';
 import { workerPrompt } from '../domain/prompt/worker-prompt.ts';
 import { masked } from '../domain/secrets.ts';
@@ -65,7 +65,7 @@ async function workerKind(session: Session, task: PlanTask, attempt: string | nu
   const manifest =
     attempt === null ? null : await orNull(() => session.store.readDocument('manifest', task.id, attempt));
   const isStarted =
-    manifest === null ? attempt === null && commandFor(task, agents) !== null : manifest.worker !== null;
+    manifest === null ? attempt === null && commandSource(task, agents) !== null : manifest.worker !== null;
   if (!isStarted) return { kind: 'claims', attemptId: attempt, heartbeatMs: agents.heartbeat_interval_ms };
   const kind = { agent: agentFor(task, agents) !== null, alone: true };
   return { kind: 'started', ...workerLimits(task, agents, kind) };

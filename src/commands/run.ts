@@ -3,7 +3,7 @@
 import os from 'node:os';
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import { commandFor, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
+import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
 import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
@@ -155,7 +155,7 @@ function wantedOf({ task }: Input): readonly string[] | null {
 /** What a person should know before anything is started. */
 function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan, warnings }: LoadedPlan): string[] {
   const tasks = plan.tasks.filter(({ human }) => !human);
-  const presets = [...new Set(tasks.map((task) => commandFor(task, settings.agents)?.from ?? null))];
+  const presets = [...new Set(tasks.map((task) => commandSource(task, settings.agents)))];
   const missing = presets.filter((from) => missingProgram(from, ctx.env, paths.project) !== null);
   const needed = missing.map(
     (from) =>

@@ -1,17 +1,17 @@
 /** `step`: run a command once in the life of a task. */
 
 import * as z from 'zod/mini';
-import type { PlanTask } from '../domain/plan/plan.ts';
-import { type PolicyDeclaration, type RetryDeclaration, resolveRetry } from '../domain/retry/retry.ts';
-import { retryProblems, STEP_RETRY_DEFAULT } from '../domain/retry/schema.ts';
+import type { PolicyDeclaration, RetryDeclaration } from '../domain/retry/retry.ts';
+import { retryProblems } from '../domain/retry/schema.ts';
 import { STEP_STATUSES, type Step, stepKey, stepRepeated } from '../domain/steps/journal.ts';
 import { requireName } from '../domain/steps/names.ts';
+import { stepPolicy, stepTimeout } from '../domain/steps/tries.ts';
 import { LastErrorSchema } from '../domain/task/records.ts';
 import type { StepOutput } from '../engine/steps/run-step.ts';
 import { openJournal } from '../engine/steps/task-journal.ts';
 import { EXIT } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { isoTime, parseDuration } from '../lib/time.ts';
+import { isoTime } from '../lib/time.ts';
 import { codeOf } from '../process/exit-code.ts';
 import { attemptField, command, invalidArgs, operand, option, optional, rest } from './shared/command.ts';
 import { countSchema, textOrNull } from './shared/data.ts';
@@ -70,7 +70,7 @@ export const step = command({
     if (options.command.length === 0)
       throw invalidArgs('say which command the step is', `forge orchestrate step ${name} -- make`);
     const declared = await policyIn(options.retry);
-    const timeoutMs = timeoutIn(options.timeout);
+    const timeoutMs = stepTimeout(options.timeout, '--timeout');
     const session = await openSession(context);
     const attempt = { taskId: options.task, attemptId: requireUuid(options.attempt, '--attempt') };
     const { record, read } = await openJournal(session, attempt);
@@ -89,7 +89,7 @@ export const step = command({
       name,
       key: stepKey(read.journal, read, name),
       argv: options.command,
-      policy: policyFor(declared, task, session),
+      policy: stepPolicy(declared, task, session.settings),
       timeoutMs,
       timeoutText: options.timeout ?? null,
       emit,
@@ -100,11 +100,6 @@ export const step = command({
     return shown(options.task, done, false);
   },
 });
-
-function policyFor(site: RetryDeclaration | undefined, task: PlanTask | null, { settings }: Session) {
-  const inherited = { task: task?.retry ?? undefined, settings: settings.retry ?? undefined };
-  return resolveRetry({ site, ...inherited, default: STEP_RETRY_DEFAULT });
-}
 
 /** YAML, as in a plan. */
 async function policyIn(text: string | undefined): Promise<RetryDeclaration | undefined> {
@@ -117,13 +112,6 @@ async function policyIn(text: string | undefined): Promise<RetryDeclaration | un
   const [first] = problems;
   if (first === undefined && parsed.ok) return parsed.value as PolicyDeclaration;
   throw invalidArgs(`--retry: ${first?.message}`, "For example: --retry '{max_attempts: 4, base: 1s}'");
-}
-
-function timeoutIn(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  const ms = parseDuration(text);
-  if (ms !== null && ms > 0) return ms;
-  throw invalidArgs(`--timeout ${JSON.stringify(text)}: expected a duration above 0 such as 30s, 5m, 2h`);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Which agents' output is understood. What reads it is `output.ts`, which only those load that have some. */
 
 import type { PlanTask } from '../plan/plan.ts';
-import { commandFor, type WorkerChoice, type WorkerSettings } from '../plan/task-command.ts';
+import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 
 /** The command by which a person logs in to each, by the name of its preset. */
 export const LOGINS = {
@@ -27,7 +27,7 @@ export function isAgent(name: string | null | undefined): name is Agent {
 }
 
 /** The agent whose structured output a task's worker writes, when a run starts it; null for any other worker. */
-export function agentFor(task: Pick<PlanTask, 'run' | 'shell'> & WorkerChoice, settings: WorkerSettings): Agent | null {
-  const from = commandFor(task, settings)?.from;
+export function agentFor(task: Pick<PlanTask, 'run' | 'worker'>, settings: WorkerSettings): Agent | null {
+  const from = commandSource(task, settings);
   return isAgent(from) ? from : null;
 }

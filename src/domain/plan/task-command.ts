@@ -143,6 +143,14 @@ export function commandFor(
   return workerCommand(task, settings, session);
 }
 
+/** Where the command of a task comes from; null: it has none, and waits for an agent to claim it. */
+export function commandSource(
+  task: Pick<PlanTask, 'run' | 'worker'>,
+  settings: WorkerSettings,
+): TaskCommand['from'] | null {
+  return task.run === null ? workerOf(task, settings) : 'run';
+}
+
 /** The command of a worker that the settings, or `choice` in their place, name; null for none. */
 export function workerCommand(
   choice: WorkerChoice,

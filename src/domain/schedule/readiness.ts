@@ -3,7 +3,7 @@
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
-import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
+import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -225,7 +225,7 @@ function doing(record: TaskSummary, observer: LeaseObserver): string {
 
 /** Whether a runner has anything to do for the task: its command, its verification, its review, its merge. */
 export function hasWork(task: PlanTask, scheduling: SchedulingContext): boolean {
-  if (commandFor(task, scheduling.workers) !== null) return true;
+  if (commandSource(task, scheduling.workers) !== null) return true;
   const record = readableRecord(task.id, scheduling);
   if (record === null) return false;
   const due = phaseDue(record.state.state);

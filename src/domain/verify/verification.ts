@@ -12,7 +12,7 @@ import { once } from '../../lib/once.ts';
 import { firstOf, oneLine } from '../../lib/text.ts';
 import { type AgentSession, AgentSessionSchema } from '../agents/session.ts';
 import type { PlanTask } from '../plan/plan.ts';
-import { commandFor } from '../plan/task-command.ts';
+import { commandSource } from '../plan/task-command.ts';
 import { type ClassifiedError, overLimit } from '../retry/classify.ts';
 import { errorLine } from '../retry/error-line.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
@@ -177,7 +177,7 @@ export function isUnchanged({ files_changed }: Pick<WorkFound, 'files_changed'>)
 
 /** Whether a task's work must change a file.. */
 export function changesWanted(task: PlanTask | null, settings: Pick<Settings, 'changes' | 'agents'>): Changes {
-  const byCommand = task !== null && commandFor(task, settings.agents)?.from === 'run';
+  const byCommand = task !== null && commandSource(task, settings.agents) === 'run';
   return task?.changes ?? settings.changes ?? (byCommand ? 'none' : 'required');
 }
 

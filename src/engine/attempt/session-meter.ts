@@ -7,6 +7,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { isBudgeted } from '../../domain/schedule/budgets.ts';
 import type { TaskRecord, TaskSummary } from '../../domain/task/records.ts';
 import { type EndedAttempt, type Spending, spendingOf, withReview, withSpent } from '../../domain/task/spending.ts';
+import { type Decision, repeated } from '../../domain/task/transition.ts';
 import { orNull } from '../../lib/errors.ts';
 import { fromIso } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
@@ -72,29 +73,26 @@ export async function countSpent(env: Env, taskId: string, ended: EndedAttempt):
   const { attemptId, session } = ended;
   const { record } = await changeTask(env, taskId, (current, _, standing) => {
     const memo = withSpent(current, ended);
-    if (memo === null) return { record: null, moves: [], history: [], result: null };
-    const documents =
-      session === null || standing !== null ? [] : [{ kind: 'session' as const, attemptId, value: session }];
-    return {
-      record: { ...current, memo: { ...current.memo, ...memo } },
-      documents,
-      moves: [],
-      history: [],
-      result: null,
-    };
+    if (memo === null) return repeated(null);
+    return counting(current, memo, attemptId, standing === null ? session : null);
   });
   return record;
 }
 
 /** Counts what a review by an agent has used. Throws IO_ERROR. */
 export async function countReview(env: Env, { taskId, attemptId }: AttemptRef, session: AgentSession): Promise<void> {
-  await changeTask(env, taskId, (current) => ({
-    record: { ...current, memo: { ...current.memo, ...withReview(current, session) } },
-    documents: [{ kind: 'session' as const, attemptId, value: session }],
-    moves: [],
-    history: [],
-    result: null,
-  }));
+  await changeTask(env, taskId, (current) => counting(current, withReview(current, session), attemptId, session));
+}
+
+/** Nothing but what was used is noted: the task stands where it stood. `session`: its document; null: none is made. */
+function counting(
+  record: TaskRecord,
+  memo: Partial<TaskRecord['memo']>,
+  attemptId: string,
+  session: AgentSession | null,
+): Decision<null> {
+  const documents = session === null ? [] : [{ kind: 'session' as const, attemptId, value: session }];
+  return { ...repeated(null), record: { ...record, memo: { ...record.memo, ...memo } }, documents };
 }
 
 /**

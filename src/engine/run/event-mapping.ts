@@ -1,7 +1,7 @@
 /** Maps the ends of attempts, reviews and merges, and what a run leaves, to run events. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { commandFor } from '../../domain/plan/task-command.ts';
+import { commandSource } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
 import {
@@ -125,7 +125,7 @@ export function leftovers(
     }
     const why = refused.get(task.id);
     const reasons = reasonsToWait(task, scheduling, survey).map((reason) => withRefusal(reason, why));
-    const shown = reasons.length > 0 ? reasons : [unstarted(commandFor(task, scheduling.workers) !== null, why)];
+    const shown = reasons.length > 0 ? reasons : [unstarted(commandSource(task, scheduling.workers) !== null, why)];
     left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
   }
   return left;

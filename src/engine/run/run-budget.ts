@@ -52,8 +52,9 @@ export class RunBudget {
   /** Looks at what is used, by what is at work too: that is stopped where it is too much. */
   look(scheduling: () => SchedulingContext): void {
     // Attempts at work are those that were allowed.
-    const [run, project] = [this.#env.settings.budget.run, this.#env.settings.budget.project].map(withoutAttempts);
-    if (this.#over !== null || !run || !project || (isUnlimited(run) && isUnlimited(project))) return;
+    const run = withoutAttempts(this.#env.settings.budget.run);
+    const project = withoutAttempts(this.#env.settings.budget.project);
+    if (this.#over !== null || (isUnlimited(run) && isUnlimited(project))) return;
     const working = [...this.#active.values()].flatMap((attempt) => attempt?.spent ?? []);
     const ofRun = usedUp(run, { ...sumOf([this.#spent, ...working]), wall_clock_ms: this.tookMs });
     const ofProject = isUnlimited(project) ? null : this.#ofProject(project, scheduling(), working);

@@ -2,9 +2,8 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import type { CompositeRetryPolicy, RetryPolicy } from '../../domain/retry/retry.ts';
-import { nextRetryState } from '../../domain/retry/retry.ts';
-import { budgetOf, type Step, stepRepeated } from '../../domain/steps/journal.ts';
+import { budgetOf, type Step } from '../../domain/steps/journal.ts';
+import { afterTry, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { Lease } from '../../domain/task/records.ts';
 import { commandsAround } from '../../domain/task/workspaces.ts';
@@ -34,7 +33,7 @@ export interface StepRequest {
   /** The same for every try of the step. */
   key: string;
   argv: readonly string[];
-  policy: RetryPolicy | CompositeRetryPolicy;
+  policy: StepPolicy;
   /** Of one try; null: no limit. */
   timeoutMs: number | null;
   /** As `failureOf` has it. */
@@ -86,38 +85,14 @@ async function tried(env: Env, request: StepRequest, read: ReadJournal, hold: Ho
     const made = await tryOnce(env, request, budget.tries + 1, hold);
     const error = errorOf(env, request, made);
     let delayMs: number | null = null;
-    const view = await addToJournal(env, request.attempt, (now, generation) => {
-      // By a process beside this one; the record that is there counts.
-      if (now.steps.get(request.name)?.status === 'completed') throw stepRepeated(request.name);
+    const { name, policy, attempt } = request;
+    const end = error === null ? { value: made.output } : { error, told: error };
+    const view = await addToJournal(env, attempt, (now, generation) => {
+      const ended = { name, attemptId: attempt.attemptId, generation, startedAt, policy, end };
+      const after = afterTry(now, { ...ended, nowMs: env.now(), random: env.ctx.random });
       journal = now.journal;
-      const counted = budgetOf(step, now.journal);
-      const decision =
-        error === null
-          ? null
-          : nextRetryState({
-              policy: request.policy,
-              error,
-              failureCount: counted.tries,
-              retryCounts: counted.retry_counts,
-              nowMs: env.now(),
-              random: env.ctx.random,
-            });
-      delayMs = decision?.outcome === 'retry' ? decision.delay_ms : null;
-      const next: Step = {
-        name: request.name,
-        kind: 'step',
-        status: error === null ? 'completed' : 'failed',
-        tries: counted.tries + 1,
-        ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-        started_at: startedAt,
-        ended_at: isoTime(env.now()),
-        result: error === null ? made.output : null,
-        last_error: error,
-        attempt_id: request.attempt.attemptId,
-        generation,
-        epoch: now.journal.epoch,
-      };
-      return [{ step: next }];
+      delayMs = after.delayMs;
+      return [{ step: after.step }];
     });
     step = view.steps.get(request.name) as Step;
     if (delayMs === null) return step;

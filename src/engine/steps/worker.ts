@@ -2,21 +2,14 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import { nextRetryState, type RetryDeclaration, resolveRetry } from '../../domain/retry/retry.ts';
-import { STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
+import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { requireContext } from '../../domain/steps/context.ts';
-import {
-  budgetOf,
-  type Entry,
-  type JournalView,
-  type Step,
-  stepKey,
-  stepRepeated,
-} from '../../domain/steps/journal.ts';
+import { budgetOf, type Entry, type JournalView, stepKey, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
+import { afterTry, stepPolicy, stepTimeout } from '../../domain/steps/tries.ts';
 import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import { isoTime, parseDuration, TIMER_MAX_MS } from '../../lib/time.ts';
+import { isoTime, TIMER_MAX_MS } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
 
 /** Largest result of a step, bytes of JSON. */
@@ -91,54 +84,33 @@ export class StepWorker {
   }
 
   async #done<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions): Promise<T> {
-    const timeoutMs = timeoutIn(options.timeout);
+    const timeoutMs = stepTimeout(options.timeout, 'timeout');
     const journal = await this.#opened();
     let read = await journal.read();
     // A child of this process may have done it meanwhile.
     if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
     const before = read.steps.get(name);
     if (before?.status === 'completed') return structuredClone(before.result) as T;
-    const { task, settings } = journal;
-    const inherited = { task: task?.retry ?? undefined, settings: settings.retry ?? undefined };
-    const policy = resolveRetry({ site: options.retry, ...inherited, default: STEP_RETRY_DEFAULT });
+    const { attemptId } = journal;
+    const policy = stepPolicy(options.retry, journal.task, journal.settings);
     return journal.holding(async (lost) => {
       for (let step = before; ; ) {
         const budget = budgetOf(step, read.journal);
-        const started_at = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.now());
+        const startedAt = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.now());
         const values: Record<string, unknown> = {};
         const passed = this.#passed.size;
         const scope = { key: stepKey(read.journal, read, name), try: budget.tries + 1, set: setterOf(values) };
         const made = await tryOnce(fn, scope, { lost, timeoutMs, name });
         lost.throwIfAborted();
+        const end = 'value' in made ? made : { ...made, told: toldOf(made.error), final: isMistake(made.error) };
         let delayMs: number | null = null;
         const view = await journal.write((now, generation) => {
-          if (now.steps.get(name)?.status === 'completed') throw stepRepeated(name);
-          const counted = budgetOf(now.steps.get(name), now.journal);
-          const facts = { failureCount: counted.tries, retryCounts: counted.retry_counts };
           const at = { nowMs: journal.now(), random: journal.random };
-          // Policies of code match the error itself, by its class or its ancestors.
-          const decision =
-            'value' in made ? null : nextRetryState({ policy, error: made.error as ClassifiedError, ...facts, ...at });
-          delayMs =
-            decision?.outcome === 'retry' && !isMistake('error' in made ? made.error : null) ? decision.delay_ms : null;
+          const after = afterTry(now, { name, attemptId, generation, startedAt, policy, end, ...at });
           if ('value' in made) requireContext(now.context, values);
-          const next: Step = {
-            name,
-            kind: 'step',
-            status: 'value' in made ? 'completed' : 'failed',
-            tries: counted.tries + 1,
-            ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-            started_at,
-            ended_at: isoTime(journal.now()),
-            result: 'value' in made ? made.value : null,
-            last_error: 'value' in made ? null : toldOf(made.error),
-            attempt_id: journal.attemptId,
-            generation,
-            epoch: now.journal.epoch,
-          };
-          return [
-            { step: next, ...('value' in made && Object.keys(values).length > 0 ? { context: { ...values } } : {}) },
-          ];
+          delayMs = after.delayMs;
+          const isKept = 'value' in made && Object.keys(values).length > 0;
+          return [{ step: after.step, ...(isKept ? { context: { ...values } } : {}) }];
         });
         if ('value' in made) return structuredClone(made.value) as T;
         if (delayMs === null) throw made.error;
@@ -240,16 +212,6 @@ function asJson(value: unknown): unknown {
 function toldOf(error: unknown): ClassifiedError {
   const name = (error as { class?: unknown } | null | undefined)?.class;
   return { class: typeof name === 'string' ? name : 'error', message: errorMessage(error) };
-}
-
-function timeoutIn(timeout: number | string | undefined): number | null {
-  if (timeout === undefined) return null;
-  const ms = parseDuration(timeout);
-  if (ms !== null && ms > 0) return ms;
-  throw new ForgeError(
-    'INVALID_ARGS',
-    `timeout ${JSON.stringify(timeout)}: expected a duration above 0 such as 30s, 5m, 2h`,
-  );
 }
 
 function pause(ms: number, lost: AbortSignal): Promise<void> {

@@ -1,0 +1,92 @@
+/** The tries of a step: by which policy, how long, and how the step stands after one. Pure. */
+
+import { ForgeError } from '../../lib/errors.ts';
+import { isoTime, parseDuration } from '../../lib/time.ts';
+import type { PlanTask } from '../plan/plan.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import {
+  type CompositeRetryPolicy,
+  nextRetryState,
+  type RetryDeclaration,
+  type RetryPolicy,
+  resolveRetry,
+} from '../retry/retry.ts';
+import { STEP_RETRY_DEFAULT } from '../retry/schema.ts';
+import type { Settings } from '../settings/settings.ts';
+import { budgetOf, type Journal, type JournalView, type Step, stepRepeated } from './journal.ts';
+
+export type StepPolicy = RetryPolicy | CompositeRetryPolicy;
+
+/** The policy of a step: its own, else the task's, else the settings', else that of steps. */
+export function stepPolicy(
+  own: RetryDeclaration | undefined,
+  task: Pick<PlanTask, 'retry'> | null,
+  settings: Pick<Settings, 'retry'>,
+): StepPolicy {
+  const inherited = { task: task?.retry ?? undefined, settings: settings.retry ?? undefined };
+  return resolveRetry({ site: own, ...inherited, default: STEP_RETRY_DEFAULT });
+}
+
+/** Milliseconds of one try; null: no limit. `what`: names it in the error. Throws INVALID_ARGS. */
+export function stepTimeout(timeout: number | string | undefined, what: string): number | null {
+  if (timeout === undefined) return null;
+  const ms = parseDuration(timeout);
+  if (ms !== null && ms > 0) return ms;
+  const found = JSON.stringify(timeout);
+  throw new ForgeError('INVALID_ARGS', `${what} ${found}: expected a duration above 0 such as 30s, 5m, 2h`);
+}
+
+export interface StepTry {
+  name: string;
+  attemptId: string;
+  generation: number;
+  /** Of the first try that counts, as ISO 8601. */
+  startedAt: string;
+  policy: StepPolicy;
+  /** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. */
+  end: { value: unknown } | { error: unknown; told: ClassifiedError; final?: boolean };
+  nowMs: number;
+  random: () => number;
+}
+
+/**
+ * How the step stands after a try, in the journal as it is at the commit, and after how many milliseconds it is tried again; null: it is not.
+ * Throws STEP_REPEATED where it is done by now: the first one that did it counts.
+ */
+export function afterTry(
+  now: JournalView & { journal: Journal },
+  made: StepTry,
+): { step: Step; delayMs: number | null } {
+  const { name, attemptId, generation, startedAt, policy, end, nowMs, random } = made;
+  const before = now.steps.get(name);
+  if (before?.status === 'completed') throw stepRepeated(name);
+  const counted = budgetOf(before, now.journal);
+  const isDone = 'value' in end;
+  const decision = isDone
+    ? null
+    : nextRetryState({
+        policy,
+        // A policy of code matches whatever was thrown.
+        error: end.error as ClassifiedError,
+        failureCount: counted.tries,
+        retryCounts: counted.retry_counts,
+        nowMs,
+        random,
+      });
+  const isAgain = decision?.outcome === 'retry' && !isDone && end.final !== true;
+  const step: Step = {
+    name,
+    kind: 'step',
+    status: isDone ? 'completed' : 'failed',
+    tries: counted.tries + 1,
+    ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
+    started_at: startedAt,
+    ended_at: isoTime(nowMs),
+    result: isDone ? end.value : null,
+    last_error: isDone ? null : end.told,
+    attempt_id: attemptId,
+    generation,
+    epoch: now.journal.epoch,
+  };
+  return { step, delayMs: isAgain ? decision.delay_ms : null };
+}
