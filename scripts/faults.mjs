@@ -8,10 +8,10 @@
 
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { optionsOf } from './options.mjs';
 
 const repo = path.resolve(import.meta.dirname, '..');
-const { values, positionals } = parseArgs({
+const { values, positionals } = optionsOf('npm run faults -- [--rounds N] [--seed N] [--other PROGRAM] [FILE]...', {
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '10' },

@@ -2,7 +2,6 @@
  * `npm run agents`: takes the real programs of coding agents through the situations of `spec/AGENTS.md`, with a scripted model on the
  * loopback, and prints what forge made of each. Exits with 1 when one of them is not what the page says.
  *
- * usage: npm run agents -- [--programs DIR]... [--agent NAME]... [--situation NAME]... [--jobs N] [--keep]
  * --programs  a folder with their programs, such as node_modules/.bin, before PATH
  * --keep      leaves project, home and output of every try, and says where
  *
@@ -12,7 +11,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { optionsOf } from '../../scripts/options.mjs';
 import { PROGRAMS } from './programs.mjs';
 import { startServer } from './server.mjs';
 import { SITUATIONS } from './situations.mjs';
@@ -21,7 +20,8 @@ import { Try } from './try.mjs';
 /** Where nothing listens: a port that only root may have, and that is for discarding. */
 const NOWHERE = 'http://127.0.0.1:9';
 
-const { values } = parseArgs({
+const USAGE = 'npm run agents -- [--programs DIR]... [--agent NAME]... [--situation NAME]... [--jobs N] [--keep]';
+const { values } = optionsOf(USAGE, {
   options: {
     programs: { type: 'string', multiple: true, default: [] },
     agent: { type: 'string', multiple: true, default: Object.keys(PROGRAMS) },
@@ -37,6 +37,11 @@ for (const [asked, known] of [
   const unknown = asked.filter((name) => !Object.hasOwn(known, name));
   if (unknown.length === 0) continue;
   console.error(`there is no ${unknown.join(', ')}; known are ${Object.keys(known).join(', ')}`);
+  process.exit(2);
+}
+
+if (!/^[1-9]\d*$/.test(values.jobs)) {
+  console.error(`--jobs ${values.jobs}: expected a number from 1 on`);
   process.exit(2);
 }
 
