@@ -4,17 +4,30 @@
  */
 
 import { openSession, plannedOrNull } from './commands/shared/session.ts';
-import { type Entry, type Journal, viewOf } from './domain/steps/journal.ts';
-import { workedBy } from './domain/task/transition.ts';
-import { LeaseKeeper } from './engine/attempt/lease-keeper.ts';
-import { addToJournal, openJournal, type ReadJournal, readJournal } from './engine/steps/task-journal.ts';
-import { StepWorker, type WorkerJournal } from './engine/steps/worker.ts';
-import { ForgeError } from './lib/errors.ts';
+import { signalEntries } from './domain/steps/waits.ts';
+import { StepWorker } from './engine/steps/worker.ts';
+import {
+  attemptJournal,
+  type MemoryJournal,
+  type MemoryOptions,
+  memoryJournal,
+  type WorkerJournal,
+} from './engine/steps/worker-journal.ts';
 import { requireUuid } from './lib/ids.ts';
+import { isoTime } from './lib/time.ts';
 import { systemContext } from './process/system-context.ts';
 
 export { type PolicyDeclaration, type RetryDeclaration, RetryPolicy } from './domain/retry/retry.ts';
-export { type StepOptions, type StepScope, StepWorker } from './engine/steps/worker.ts';
+export { Parked } from './engine/steps/pass.ts';
+export {
+  type StepOptions,
+  type StepScope,
+  StepWorker,
+  type WaitForOptions,
+  type WaitLength,
+  type WaitUntilOptions,
+} from './engine/steps/worker.ts';
+export type { MemoryOptions } from './engine/steps/worker-journal.ts';
 export { ForgeError } from './lib/errors.ts';
 
 /** The worker that this process is. */
@@ -23,9 +36,29 @@ export const worker: StepWorker = new StepWorker(() =>
 );
 
 /** A worker whose journal is in memory, as of an attempt that begins. */
-export function memoryWorker(): StepWorker {
-  const journal = memoryJournal();
-  return new StepWorker(() => Promise.resolve(journal));
+export class MemoryWorker extends StepWorker {
+  readonly #journal: MemoryJournal;
+  #sent = 0;
+
+  constructor(journal: MemoryJournal) {
+    super(() => Promise.resolve(journal));
+    this.#journal = journal;
+  }
+
+  /** The worker of the next attempt: it passes by what is done. */
+  next(): MemoryWorker {
+    return new MemoryWorker(this.#journal);
+  }
+
+  /** Sends a signal, as `forge orchestrate signal` does. */
+  signal(name: string, data: unknown = null): void {
+    const at = isoTime(this.#journal.instant().nowMs);
+    this.#journal.add((read) => signalEntries(read, { name, id: `memory-${++this.#sent}-${at}`, data, at }));
+  }
+}
+
+export function memoryWorker(options: MemoryOptions = {}): MemoryWorker {
+  return new MemoryWorker(memoryJournal(options));
 }
 
 /** Throws TASK_NOT_FOUND, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR. */
@@ -35,61 +68,5 @@ async function taskJournal(): Promise<WorkerJournal> {
   const session = await openSession({ ctx, dir: ctx.env['FORGE_DIR'], warn });
   const taskId = ctx.env['FORGE_TASK_ID'] ?? '';
   const attempt = { taskId, attemptId: requireUuid(ctx.env['FORGE_ATTEMPT_ID'] ?? '', 'FORGE_ATTEMPT_ID') };
-  const { read: first, record } = await openJournal(session, attempt);
-  let read = first;
-  const lost = new AbortController();
-  return {
-    attemptId: attempt.attemptId,
-    task: await plannedOrNull(session, taskId),
-    settings: session.settings,
-    now: () => session.now(),
-    random: () => ctx.random(),
-    read: async () => read,
-    readAgain: async () => {
-      const { record } = await session.store.read(taskId);
-      if (record === null) return read;
-      workedBy(record, attempt.attemptId);
-      read = (await readJournal(session, record)) ?? read;
-      return read;
-    },
-    write: async (entriesFor) => {
-      const view = await addToJournal(session, attempt, entriesFor);
-      read = { ...read, ...view };
-      return view;
-    },
-    async holding(work) {
-      lost.signal.throwIfAborted();
-      const renewed = record.lease?.owner ? null : record.lease;
-      const keeper = new LeaseKeeper(session, { ...attempt, claimId: undefined }, renewed, () =>
-        lost.abort(
-          new ForgeError('LEASE_STOLEN', `attempt ${attempt.attemptId} does not hold task ${taskId} any more`),
-        ),
-      );
-      try {
-        return await work(lost.signal);
-      } finally {
-        keeper.stop();
-      }
-    },
-  };
-}
-
-function memoryJournal(): WorkerJournal {
-  const journal: Journal = { key: 'memory', epoch: 0, chunks: [], tail: [] };
-  const entries: Entry[] = [];
-  const now = (): ReadJournal => ({ journal, ...viewOf(entries) });
-  return {
-    attemptId: 'memory',
-    task: null,
-    settings: { retry: null },
-    now: () => Date.now(),
-    random: () => Math.random(),
-    read: async () => now(),
-    readAgain: async () => now(),
-    write: async (entriesFor) => {
-      entries.push(...entriesFor(now(), 1));
-      return viewOf(entries);
-    },
-    holding: (work) => work(new AbortController().signal),
-  };
+  return attemptJournal(session, attempt, await plannedOrNull(session, taskId));
 }

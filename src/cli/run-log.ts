@@ -122,8 +122,11 @@ export class RunLog {
     task_interrupted: ({ task_id, why, state, duration_ms }) =>
       this.#task('■', 'yellow', task_id, `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`),
 
-    task_parked: ({ task_id, state, duration_ms }) =>
-      this.#state(state, task_id, `stopped to ask after ${formatDuration(duration_ms)}`),
+    task_parked: ({ task_id, state, duration_ms, waits }) => {
+      const what = waits === null ? 'stopped to ask' : 'parked';
+      const why = waits === null ? '' : `: ${waits}`;
+      this.#state(state, task_id, `${what} after ${formatDuration(duration_ms)}${why}`);
+    },
 
     question_opened: ({ task_id, question_id, decision_key, expires_at, question }) => {
       const { palette, width } = this.#options.context;

@@ -1,14 +1,21 @@
-/** `step` in a shell: what its command writes as it comes, or what it wrote when it was done. */
+/** Steps and waits in a shell: what their commands write as it comes, or what was kept when they were done. */
 
-import type { VerbInput } from '../commands/registry.ts';
-import { type StepBytes, step } from '../commands/step.ts';
+import type { VerbData, VerbInput } from '../commands/registry.ts';
+import type { StepBytes } from '../commands/shared/steps.ts';
+import { step } from '../commands/step.ts';
+import { waitUntil } from '../commands/wait-until.ts';
 import { plural } from './layout.ts';
 import type { Cli } from './view.ts';
 
-export async function showStep({ context, screen }: Cli, input: VerbInput<'step'>): Promise<number> {
-  // With --json stdout is for the answer.
+/** With --json stdout is for the answer. */
+function emitting({ context, screen }: Cli) {
   const emit = ({ stream, bytes }: StepBytes) => screen.output.bytes(screen.json ? 'stderr' : stream, bytes);
-  const data = await step.run({ ...context, emit }, input);
+  return { ...context, emit };
+}
+
+export async function showStep(cli: Cli, input: VerbInput<'step'>): Promise<number> {
+  const { screen } = cli;
+  const data = await step.run(emitting(cli), input);
   if (screen.json) screen.output.json({ ok: true, data });
   else if (data.recorded) {
     const kept = data.base64 === undefined ? Buffer.from(data.stdout) : Buffer.from(data.base64, 'base64');
@@ -18,4 +25,15 @@ export async function showStep({ context, screen }: Cli, input: VerbInput<'step'
   } else if (data.why !== null)
     screen.note(`step ${data.name} has failed after ${plural(data.tries, 'try', 'tries')}: ${data.why}`);
   return data.exit_code;
+}
+
+export async function showWaitUntil(cli: Cli, input: VerbInput<'wait-until'>): Promise<number> {
+  const data = await waitUntil.run(emitting(cli), input);
+  if (cli.screen.json) cli.screen.output.json({ ok: true, data });
+  else if (data.why !== null) cli.screen.note(failedText(data));
+  return data.exit_code;
+}
+
+function failedText({ name, why }: Pick<VerbData<'wait'>, 'name' | 'why'>): string {
+  return `${name} has failed: ${why}`;
 }

@@ -49,6 +49,12 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   event: { text: work },
   'guardrail-check': { text: work },
   step: { follow: (cli, input) => import('./step.ts').then(({ showStep }) => showStep(cli, input)) },
+  wait: { text: steps, asIs: true, exitCode: ({ exit_code }) => exit_code },
+  'wait-until': {
+    follow: (cli, input) => import('./step.ts').then(({ showWaitUntil }) => showWaitUntil(cli, input)),
+  },
+  'wait-for': { text: steps, asIs: true, exitCode: ({ exit_code }) => exit_code },
+  signal: { text: steps },
   context: { text: steps, asIs: true, exitCode: ({ found }) => (found ? EXIT.ok : EXIT.failed) },
   complete: { text: work },
   release: { text: work },

@@ -1,6 +1,7 @@
 /** `exec`: claim a task, do it with a command of your own, complete it. */
 
 import * as z from 'zod/mini';
+import { parkedText } from '../domain/steps/parking.ts';
 import type { FinishedAttempt } from '../engine/attempt/running-attempt.ts';
 import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
 import { startAttempt } from '../engine/attempt/start.ts';
@@ -99,8 +100,10 @@ function outcomeOf({ end, exit, record }: FinishedAttempt) {
         exit_code: codeOf(exit) || (end.error === null ? EXIT.ok : EXIT.failed),
         why: end.error?.message ?? null,
       };
-    case 'asked':
-      return { state: end.state, exit_code: codeOf(exit), why: end.error?.message ?? 'it asked a question' };
+    case 'parked': {
+      const why = record.state.state === 'waiting' ? parkedText(record.state) : 'it asked a question';
+      return { state: end.state, exit_code: codeOf(exit), why: end.error?.message ?? why };
+    }
     case 'released':
       return { state: end.state, exit_code: EXIT.interrupted, why: 'interrupted' };
     case 'lost':

@@ -8,7 +8,7 @@ import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
-import { selectedTasks } from '../domain/schedule/selection.ts';
+import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { claimsAround } from '../domain/task/workspaces.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';

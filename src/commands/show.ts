@@ -113,9 +113,14 @@ export const show = command({
 
 /** State and lease with the deadlines that count, where the clock was set since. */
 function asTheyHold({ state, lease, memo }: TaskRecord, now: Instant): Pick<TaskRecord, 'state' | 'lease'> {
-  const { next_eligible_at: at } = state;
+  const held = (at: string) => dueAt(at, memo.backoff, now);
+  const { next_eligible_at: next, wake_at: wake } = state;
   return {
-    state: at ? { ...state, next_eligible_at: dueAt(at, memo.backoff, now) } : state,
+    state: {
+      ...state,
+      ...(next ? { next_eligible_at: held(next) } : {}),
+      ...(wake ? { wake_at: held(wake) } : {}),
+    },
     lease: lease && { ...lease, expires_at: dueAt(lease.expires_at, lease.clock, now) },
   };
 }

@@ -39,6 +39,10 @@ const rowSchema = () =>
     /** When a running worker last wrote to its logs; null for one that has none, or is not running. */
     last_output_at: data.textOrNull(),
     next_eligible_at: data.textOrNull(),
+    /** When a parked task goes on; null for another, and where that is not known. */
+    wake_at: data.textOrNull(),
+    /** What a parked task waits for. */
+    waits_for: z.array(z.strictObject({ kind: z.string(), name: z.string() })),
     failure_reason: data.failureReasonSchema(),
     last_error: z.nullable(LastErrorSchema()),
     /** The name of the command that verifies the result, also of a verification that was cut short. */
@@ -128,6 +132,8 @@ function row(
     lease_expires_at: lease ? dueAt(lease.expires_at, lease.clock, now) : null,
     last_output_at: record && lastOutput(session, record),
     next_eligible_at: state?.next_eligible_at ? dueAt(state.next_eligible_at, memo?.backoff, now) : null,
+    wake_at: state?.wake_at ? dueAt(state.wake_at, memo?.backoff, now) : null,
+    waits_for: (state?.waits_for ?? []).map(({ kind, name }) => ({ kind, name })),
     // A failed state that names no reason reads as `fatal`.
     failure_reason: state?.state === 'failed' ? (state.failure_reason ?? 'fatal') : null,
     last_error: state?.last_error ?? null,

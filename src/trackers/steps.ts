@@ -48,6 +48,7 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
   running: 'in_progress',
   // The task has no owner now, even if it will be retried.
   blocked_on_question: 'open',
+  waiting: 'open',
   awaiting_respawn: 'open',
   abandoned: 'open',
   failed: 'open',

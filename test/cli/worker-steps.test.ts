@@ -70,6 +70,21 @@ describe('a step of a program', () => {
     });
   });
 
+  it('that waits ends its program, and the next attempt goes on behind it', async () => {
+    const body = `await worker.step('one', () => note('one'));\nnote('pass');\nawait worker.wait('soak', 300);\nnote(await worker.waitFor('go'));`;
+    const cwd = project([`id: a, title: A, run: node body.mjs, retry: {max_attempts: 1}`], {
+      'body.mjs': HEAD + body,
+      '.forge/settings.yaml': 'steps: {park_after: 0}\n',
+    });
+    await orchestrate(['signal', 'a', 'go', '--data', '"came"'], { cwd });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['one', 'pass', 'pass', 'came']);
+    const [{ attempt_id: first }] = (await data(cwd, 'show', 'a')).attempts;
+    const { stdout } = await orchestrate(['logs', 'a', '--attempt', first], { cwd });
+    expect(stdout).toMatch(/the task is parked: it waits until/);
+    expect(stdout).not.toContain('    at ');
+  });
+
   it('is aborted when its attempt has lost the task', async () => {
     const cwd = scripted(`
       await worker.step('slow', ({ signal }) => new Promise((_, reject) => {

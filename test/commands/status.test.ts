@@ -46,6 +46,8 @@ describe('status', () => {
       lease_expires_at: null,
       last_output_at: null,
       next_eligible_at: null,
+      wake_at: null,
+      waits_for: [],
       failure_reason: null,
       spent: null,
       last_error: null,

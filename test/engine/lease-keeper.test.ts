@@ -147,6 +147,6 @@ test('a question that the worker asks ends the renewals without a loss', async (
   const ended_claim = { claim_id: CLAIM, how: 'asked', state: 'blocked_on_question' as const };
   becomes({ ...record('blocked_on_question'), memo: { ...running.memo, ended_claim } });
   await pass(30_000);
-  expect(state.holdings).toEqual([{ kind: 'asked' }]);
+  expect(state.holdings).toEqual([{ kind: 'parked' }]);
   expect(state.renewals).toEqual([]);
 });

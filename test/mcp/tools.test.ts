@@ -13,7 +13,21 @@ const propertiesOf = (name: string) => Object.keys(toolNamed(name).schema.input[
 describe('the tools', () => {
   it('are every verb but those that block, write a project or are for a shell', () => {
     const left = (Object.keys(COMMANDS) as VerbName[]).filter((verb) => whyNoTool(verb) !== null);
-    expect(left).toEqual(['', 'init', 'run', 'exec', 'step', 'mcp', 'hook', 'attach', 'uninit', 'completion']);
+    expect(left).toEqual([
+      '',
+      'init',
+      'run',
+      'exec',
+      'step',
+      'wait',
+      'wait-until',
+      'wait-for',
+      'mcp',
+      'hook',
+      'attach',
+      'uninit',
+      'completion',
+    ]);
     expect([...byName.keys()]).toEqual([
       ...['run_start', 'run_end', 'status', 'phases', 'ready', 'why', 'show', 'logs', 'render_worker_prompt'],
       ...[
@@ -27,7 +41,19 @@ describe('the tools', () => {
         'event',
         'guardrail_check',
       ],
-      ...['context', 'complete', 'release', 'review', 'ship', 'question', 'answer', 'questions', 'cancel', 'retry'],
+      ...[
+        'context',
+        'complete',
+        'release',
+        'review',
+        'ship',
+        'question',
+        'answer',
+        'questions',
+        'signal',
+        'cancel',
+        'retry',
+      ],
       ...['gc_dry_run', 'gc'],
     ]);
   });

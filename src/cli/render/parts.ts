@@ -22,6 +22,7 @@ const SIGNS: Record<ShownState, Sign> = {
   running: { sign: '●', colour: 'cyan' },
   dispatched: { sign: '●', colour: 'cyan' },
   claimed: { sign: '●', colour: 'cyan' },
+  waiting: { sign: '~', colour: 'cyan' },
   awaiting_respawn: { sign: '↻', colour: 'yellow' },
   abandoned: { sign: '↻', colour: 'yellow' },
   ready_for_review: { sign: '◆', colour: 'yellow' },

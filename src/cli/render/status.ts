@@ -3,6 +3,7 @@
 import type { VerbData } from '../../commands/registry.ts';
 import { countBy } from '../../commands/shared/data.ts';
 import { errorText, shortErrorText } from '../../domain/retry/classify.ts';
+import { parkedText } from '../../domain/steps/parking.ts';
 import { heldText } from '../../domain/task/held.ts';
 import { usedText } from '../../domain/task/spending.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
@@ -98,6 +99,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   if (row.failure_reason !== null) parts.push(row.failure_reason);
   const left = timeLeft(row.next_eligible_at, context);
   if (left > 0) parts.push(`again in ${formatDuration(left)}`);
+  if (state === 'waiting') parts.push(parkedText(row));
   const shown = error !== null && showsLastError(state) ? error : null;
   if (row.held !== null) parts.push(`given up ${ago(row.held.at, context)}: ${heldText(row.held)}`);
   if (shown !== null) parts.push(errorText(shown));

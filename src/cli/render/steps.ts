@@ -22,6 +22,15 @@ export const STEPS = {
       ...(kept.length === 0 ? [] : ['', context.palette.bold('Context'), ...kept]),
     ].join('\n');
   },
+  wait: () => '',
+  'wait-for'({ data, status }) {
+    return status === 'completed' ? plainJson(data) : '';
+  },
+  signal({ task_id, signal, sent, state }, { palette }) {
+    const what = sent ? 'is sent' : 'had come before';
+    const next = state === 'waiting' ? `; task ${task_id} goes on with the next run` : '';
+    return `signal ${palette.bold(signal)} ${what}${sent ? next : ''}`;
+  },
   context({ value, found, values }, _context, { action }) {
     // In a script its output would be in the way.
     if (action === 'set' || action === 'merge') return '';
@@ -39,9 +48,17 @@ export function stepLines(steps: readonly Step[], context: RenderContext): strin
 }
 
 function standing(step: Step, context: RenderContext): string {
-  const { status, tries, started_at, ended_at, last_error } = step;
-  const took = `in ${formatDuration(fromIso(ended_at) - fromIso(started_at))}`;
+  const { kind, status, tries, started_at, last_error } = step;
+  const why = last_error === null ? '' : `: ${errorText(last_error)}`;
   const tried = tries > 1 ? `, ${plural(tries, 'try', 'tries')}` : '';
-  if (status === 'completed') return `done ${took}${tried}, ${ago(ended_at, context)}`;
-  return `failed ${ago(ended_at, context)}${tried}${last_error === null ? '' : `: ${errorText(last_error)}`}`;
+  if (step.ended_at === null) return `${kind} since ${ago(started_at, context)}${untilText(step)}${tried}${why}`;
+  const took = `in ${formatDuration(fromIso(step.ended_at) - fromIso(started_at))}`;
+  if (status === 'completed') return `done ${took}${tried}, ${ago(step.ended_at, context)}`;
+  const next = step.wake === undefined ? '' : `, again at ${step.wake.at}`;
+  return `${status === 'failed' ? 'failed' : 'timed out'} ${ago(step.ended_at, context)}${tried}${next}${why}`;
+}
+
+function untilText({ wake, deadline }: Step): string {
+  const looks = wake !== undefined && wake.at !== deadline?.at ? `, looks again at ${wake.at}` : '';
+  return `${looks}${deadline === undefined ? '' : `, until ${deadline.at}`}`;
 }

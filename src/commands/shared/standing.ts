@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import * as readiness from '../../domain/schedule/readiness.ts';
+import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import { HeldSchema, heldOf } from '../../domain/task/held.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { schedulingContextOf } from '../../engine/env.ts';
@@ -100,7 +101,7 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
 
   if (waiting.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')))
     return next('questions --open', 'a worker waits for an answer');
-  if (readiness.mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
+  if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
     return next('run', 'tasks are ready, or will be');
   const failed = tasks.find(({ id }) => stateOf(id, scheduling) === 'failed');
   if (failed !== undefined)

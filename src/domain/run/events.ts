@@ -74,8 +74,16 @@ export type RunEvent =
       why: string;
       duration_ms: number;
     }
-  /** The worker asked a question and ended; the task waits for the answer, uncharged. */
-  | { type: 'task_parked'; task_id: string; attempt_id: string; state: TaskState; duration_ms: number }
+  /** The worker has ended, uncharged: it asked a question and its task waits for the answer, or `waits` says what for; `wake_at`: until when. */
+  | {
+      type: 'task_parked';
+      task_id: string;
+      attempt_id: string;
+      state: TaskState;
+      duration_ms: number;
+      waits: string | null;
+      wake_at: string | null;
+    }
   /** A question of a selected task, from any attempt. `question` is null when its file cannot be read. */
   | {
       type: 'question_opened';

@@ -57,7 +57,7 @@ export interface LiveWait {
   code: WaitCode;
   message: string;
   on: string[];
-  /** When the first of them is tried again, milliseconds since the epoch; null unless they are in backoff. */
+  /** When the first of them is tried again, milliseconds since the epoch; null unless they are in backoff or parked. */
   until_ms: number | null;
   tasks: string[];
 }
@@ -191,10 +191,10 @@ function questionOf(record: TaskSummary | null): LiveQuestion[] {
   return [{ task_id: record.state.task_id, question_id, attempt_id, decision_key, question: null }];
 }
 
-/** Milliseconds since the epoch; null where there is no backoff. */
+/** When a backoff or a wait ends, milliseconds since the epoch; null for none. */
 function backoffEnd(record: TaskSummary | null, { observer }: SchedulingContext): number | null {
-  const at = record?.state.next_eligible_at;
-  return at ? fromIso(dueAt(at, record.memo.backoff, instantFor(observer))) : null;
+  const at = record?.state.wake_at ?? record?.state.next_eligible_at;
+  return record && at ? fromIso(dueAt(at, record.memo.backoff, instantFor(observer))) : null;
 }
 
 function addWait(
@@ -207,7 +207,7 @@ function addWait(
   if (first === undefined) return;
   const { code, message } = first;
   const on = reasons.flatMap((reason) => (reason.code === code && reason.on !== null ? [reason.on] : []));
-  const until_ms = code === 'BACKOFF' ? backoffEnd : null;
+  const until_ms = code === 'BACKOFF' || code === 'TASK_PARKED' ? backoffEnd : null;
   const key = [code, ...on].join(' ');
   const wait = waits.get(key);
   if (wait === undefined) waits.set(key, { code, message, on, until_ms, tasks: [task.id] });

@@ -7,6 +7,7 @@ import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import type { Settings } from '../settings/settings.ts';
+import { parkedText } from '../steps/parking.ts';
 import { dueAt, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver, leaseStanding, unseenOwner } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
@@ -25,6 +26,8 @@ export type WaitCode =
   | 'TASK_HUMAN'
   | 'TASK_IN_FLIGHT'
   | 'TASK_WAITS_FOR_ANSWER'
+  /** Parked: until a time, or a signal. */
+  | 'TASK_PARKED'
   | 'TASK_WAITS_FOR_REVIEW'
   | 'TASK_WAITS_FOR_MERGE'
   | 'TASK_UNREADABLE'
@@ -112,7 +115,7 @@ function isWorkDone(taskId: string, scheduling: SchedulingContext): boolean {
 }
 
 /** The record of a task; null where it has none that can be read. */
-function readableRecord(taskId: string, { recordOf }: Pick<SchedulingContext, 'recordOf'>): TaskSummary | null {
+export function readableRecord(taskId: string, { recordOf }: Pick<SchedulingContext, 'recordOf'>): TaskSummary | null {
   const record = recordOf(taskId);
   return record === 'unreadable' ? null : record;
 }
@@ -170,6 +173,7 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record, observer))];
   const due = phaseDue(state);
   if (due !== null) return [finishReason(due, record, observer)];
+  if (state === 'waiting') return parkedReasons(record, observer);
   const held = heldReason(record, observer);
   if (held !== null) return [held];
   const { backoff } = record.memo;
@@ -179,6 +183,17 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
     return [reason('BACKOFF', `it is tried again at ${at}${lastFailure(record, ', after ')}`)];
   }
   return [];
+}
+
+function parkedReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
+  const { wake_at: at = null } = record.state;
+  const { backoff } = record.memo;
+  const instant = instantFor(observer);
+  if (at !== null && msUntil(at, backoff, instant) <= 0) return [];
+  const text = parkedText(record.state, at && dueAt(at, backoff, instant));
+  const signal = record.state.waits_for?.find(({ kind }) => kind === 'wait-for');
+  const how = signal ? `; \`forge orchestrate signal ${record.state.task_id} ${signal.name}\` sends it` : '';
+  return [reason('TASK_PARKED', text + how)];
 }
 
 /** What went wrong last, behind `joint`; empty where that is not known. */
@@ -204,7 +219,7 @@ function waitsForAnswer(record: TaskSummary, observer: LeaseObserver): string {
 }
 
 /** A lease that still counts. A task in flight whose lease was deleted has no owner. */
-function heldReason(record: TaskSummary, observer: LeaseObserver): Reason | null {
+export function heldReason(record: TaskSummary, observer: LeaseObserver): Reason | null {
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
   if (standing.kind === 'stale') return null;
@@ -337,57 +352,4 @@ function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
   return (a, b) =>
     (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) ||
     PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
-}
-
-// --- what a run selects ----------------------------------------------------------------------------------------------
-
-/** Reasons that time or work in flight removes. */
-const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
-
-/**
- * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
- * obstacle is in flight, in backoff, or can still start itself. `surrounding`: tasks in flight that wait for the runner itself. Default: none.
- */
-export function mayStillRun(
-  scheduling: SchedulingContext,
-  selected: ReadonlySet<string>,
-  surrounding: ReadonlySet<string> = new Set(),
-): PlanTask[] {
-  const survey = surveyOf(scheduling);
-  const known = new Map<string, boolean>();
-  const progresses = (id: string): boolean => {
-    const before = known.get(id);
-    if (before !== undefined) return before;
-    // The plan has no cycles; the entry only prevents an endless loop.
-    known.set(id, false);
-    const task = scheduling.plan.byId.get(id);
-    const answer = task !== undefined && judge(task);
-    known.set(id, answer);
-    return answer;
-  };
-  const judge = (task: PlanTask): boolean => {
-    const reasons = reasonsToWait(task, scheduling, survey);
-    if (reasons[0]?.code === 'TASK_FINISHED') return true;
-    if (surrounding.has(task.id)) return false;
-    if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    const record = readableRecord(task.id, scheduling);
-    const isUnderWay = record !== null && phaseDue(record.state.state) !== null;
-    if (isUnderWay && heldReason(record, scheduling.observer) !== null) return true;
-    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
-    return reasons.every(({ code, on }) => {
-      if (PASSING.includes(code)) return true;
-      // Its deadline settles a question that the record names.
-      if (code === 'TASK_WAITS_FOR_ANSWER') return record !== null && openQuestion(record) !== null;
-      if (code === WAIT_CODES.review) return scheduling.does.review;
-      if (code === WAIT_CODES.ship) return scheduling.does.ship;
-      if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
-      if (code === 'PHASE_BLOCKED' && on !== null)
-        return (scheduling.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
-      return false;
-    });
-  };
-  return scheduling.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
-    return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';
-  });
 }

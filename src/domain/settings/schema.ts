@@ -17,12 +17,12 @@ import {
   must,
   passedText,
   questionBudget,
-  size,
 } from '../plan/declare.ts';
 import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
+import { logsSchema, stepsSchema, worktreesSchema } from './blocks.ts';
 import { reviewSchema } from './review-schema.ts';
 import {
   CHANGES,
@@ -234,26 +234,6 @@ const verifySchema = z.strictObject({
   ),
 });
 
-const worktreesSchema = z.strictObject({
-  keep: key(
-    duration,
-    'How long the worktree and the merged branch of a shipped task are kept, such as 3d; then a run removes them at its end. Left out: for ever.',
-    null,
-  ),
-});
-
-/** Less than this would not hold an error message, bytes. */
-const LOG_LEAST_BYTES = 1000;
-
-const logsSchema = z.strictObject({
-  max_bytes: key(
-    size(LOG_LEAST_BYTES),
-    'How large each log of a worker, a check or a reviewer may get, such as 500kB, 50MB, 1GB; above it its middle is cut. unlimited: no limit.',
-    logs.max_bytes ?? 'unlimited',
-    { default: '50MB', examples: ['1GB'] },
-  ),
-});
-
 /** A block of keys: left out, each has its default, so editors need not be told one. */
 const NO_DEFAULT = { default: undefined };
 
@@ -307,6 +287,15 @@ export const settingsSchema = z.strictObject({
     z.enum(WORKSPACES),
     'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
     DEFAULT_SETTINGS.workspace,
+  ),
+  steps: key(
+    z.pipe(
+      stepsSchema,
+      z.transform(({ park_after: park_after_ms }) => ({ park_after_ms })),
+    ),
+    'What holds for steps and waits of workers.',
+    DEFAULT_SETTINGS.steps,
+    NO_DEFAULT,
   ),
   worktrees: key(
     z.pipe(

@@ -36,6 +36,8 @@ export interface Settings {
   /** `timeout_ms` limits each command. */
   verify: { commands: readonly string[]; timeout_ms: number };
   workspace: (typeof WORKSPACES)[number];
+  /** A worker that waits longer gives its task back until then. */
+  steps: { park_after_ms: number };
   /** How long the worktree of a task is kept after it was shipped; null: for ever. */
   worktrees: { keep_ms: number | null };
   /** For tasks that do not say so themselves; null: required of agents. Looked at in worktrees alone. */
@@ -200,6 +202,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   redact: [],
   verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
+  steps: { park_after_ms: 30_000 },
   worktrees: { keep_ms: null },
   changes: null,
   review: { command: null, worker: null, model: null, args: [], timeout_ms: 1_800_000 },

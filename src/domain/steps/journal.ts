@@ -7,10 +7,16 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { DeadlineSchema } from '../task/deadlines.ts';
 import { LastErrorSchema, type Lease, type Memo, type TaskRecord } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
 
-export const STEP_STATUSES = ['completed', 'failed'] as const;
+/** A step that runs a command or a function, or a place at which the worker waits. */
+export const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for'] as const;
+export type StepKind = (typeof STEP_KINDS)[number];
+
+/** `running`: it waits. `failed`: its last try has failed; it is tried again. */
+export const STEP_STATUSES = ['running', 'completed', 'failed', 'timed_out'] as const;
 
 const text = z.string();
 const count = z.int().check(z.gte(0));
@@ -18,15 +24,19 @@ const count = z.int().check(z.gte(0));
 export const StepSchema = once(() =>
   z.looseObject({
     name: text,
-    kind: z.enum(['step']),
-    /** `failed`: its last try has failed; it is tried again. */
+    kind: z.enum(STEP_KINDS),
     status: z.enum(STEP_STATUSES),
     /** Those that count: since its task was last charged with a failure or retried by a person. */
     tries: count,
     retry_counts: z.optional(z.record(text, count)),
     /** Of the first of these tries. */
     started_at: text,
-    ended_at: text,
+    /** Null while it waits. */
+    ended_at: z.nullable(text),
+    /** When a wait is over, or its time is up: fixed when it is first reached. Absent: never. */
+    deadline: z.optional(DeadlineSchema()),
+    /** When it is looked at or tried again. Absent: it is not, or as soon as what it waits for is there. */
+    wake: z.optional(DeadlineSchema()),
     /** What it has come to; null while it has not. */
     result: z.unknown(),
     last_error: z.nullable(LastErrorSchema()),
@@ -39,11 +49,27 @@ export const StepSchema = once(() =>
 );
 export type Step = z.infer<ReturnType<typeof StepSchema>>;
 
-/** What one commit adds: a step as it stands now, values of the context by key, or names of steps that are to run again. */
+/** What was sent to the task. */
+const SignalSchema = once(() =>
+  z.looseObject({
+    name: text,
+    /** Two with one name and one id are one. */
+    id: text,
+    data: z.unknown(),
+    /** When it came. */
+    at: text,
+    /** A wait has got it. */
+    taken: z.optional(z.boolean()),
+  }),
+);
+export type Signal = z.infer<ReturnType<typeof SignalSchema>>;
+
+/** What one commit adds: a step or a signal as it stands now, values of the context by key, or names of steps that are to run again. */
 const EntrySchema = once(() =>
   z.looseObject({
     step: z.optional(StepSchema()),
     context: z.optional(z.record(text, z.unknown())),
+    signal: z.optional(SignalSchema()),
     reset: z.optional(z.array(text)),
   }),
 );
@@ -75,6 +101,13 @@ export function stepRepeated(name: string): ForgeError {
   return new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`, { details: { name } });
 }
 
+/** Throws INVALID_ID where the name means something of another kind in this task. */
+export function requireKind(step: Step | undefined, kind: StepKind): void {
+  if (step === undefined || step.kind === kind) return;
+  const found = `${step.name} names a ${step.kind} of this task, and can't name a ${kind}`;
+  throw new ForgeError('INVALID_ID', found, { hint: 'Choose another name.' });
+}
+
 /** The journal that a record names; null for none. Throws SCHEMA_INVALID. */
 export function journalOf({ memo }: { memo: Pick<Memo, 'journal'> }): Journal | null {
   if (memo.journal === undefined) return null;
@@ -90,6 +123,8 @@ export interface JournalView {
   context: Readonly<Record<string, unknown>>;
   /** How often each step was made to run again. */
   resets: ReadonlyMap<string, number>;
+  /** Oldest first, those that a wait has got included. */
+  signals: readonly Signal[];
 }
 
 /** `entries`: oldest first. */
@@ -97,22 +132,25 @@ export function viewOf(entries: readonly Entry[]): JournalView {
   const steps = new Map<string, Step>();
   const context: Record<string, unknown> = Object.create(null);
   const resets = new Map<string, number>();
-  for (const { step, context: values, reset } of entries) {
+  const signals = new Map<string, Signal>();
+  for (const { step, context: values, signal, reset } of entries) {
     for (const name of reset ?? []) {
       steps.delete(name);
       resets.set(name, (resets.get(name) ?? 0) + 1);
     }
     if (step !== undefined) steps.set(step.name, step);
     Object.assign(context, values);
+    if (signal !== undefined) signals.set(JSON.stringify([signal.name, signal.id]), signal);
   }
-  return { steps, context, resets };
+  return { steps, context, resets, signals: [...signals.values()] };
 }
 
 /** A view in as few entries as it takes. */
-export function entriesOf({ steps, context, resets }: JournalView): Entry[] {
+export function entriesOf({ steps, context, resets, signals }: JournalView): Entry[] {
   const values = Object.keys(context).length === 0 ? [] : [{ context: { ...context } }];
   const again = [...resets].flatMap(([name, times]) => Array.from({ length: times }, () => ({ reset: [name] })));
-  return [...again, ...[...steps.values()].map((step) => ({ step })), ...values];
+  const sent = signals.map((signal) => ({ signal }));
+  return [...again, ...[...steps.values()].map((step) => ({ step })), ...values, ...sent];
 }
 
 /** By which an API knows the tries of a step as one: the same for all of them, and another after a reset. */

@@ -11,9 +11,10 @@ import {
   type RetryPolicy,
   resolveRetry,
 } from '../retry/retry.ts';
-import { STEP_RETRY_DEFAULT } from '../retry/schema.ts';
+import { STEP_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from '../retry/schema.ts';
 import type { Settings } from '../settings/settings.ts';
-import { budgetOf, type Journal, type JournalView, type Step, stepRepeated } from './journal.ts';
+import { deadlineIn, type Instant } from '../task/deadlines.ts';
+import { budgetOf, type Journal, type JournalView, requireKind, type Step, stepRepeated } from './journal.ts';
 
 export type StepPolicy = RetryPolicy | CompositeRetryPolicy;
 
@@ -25,6 +26,11 @@ export function stepPolicy(
 ): StepPolicy {
   const inherited = { task: task?.retry ?? undefined, settings: settings.retry ?? undefined };
   return resolveRetry({ site: own, ...inherited, default: STEP_RETRY_DEFAULT });
+}
+
+/** The policy of looks: neither the task's nor the settings' counts for them. */
+export function waitPolicy(own: RetryDeclaration | undefined): StepPolicy {
+  return resolveRetry({ site: own, default: WAIT_RETRY_DEFAULT });
 }
 
 /** Milliseconds of one try; null: no limit. `what`: names it in the error. Throws INVALID_ARGS. */
@@ -45,20 +51,22 @@ export interface StepTry {
   policy: StepPolicy;
   /** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. */
   end: { value: unknown } | { error: unknown; told: ClassifiedError; final?: boolean };
-  nowMs: number;
+  instant: Instant;
   random: () => number;
 }
 
 /**
  * How the step stands after a try, in the journal as it is at the commit, and after how many milliseconds it is tried again; null: it is not.
- * Throws STEP_REPEATED where it is done by now: the first one that did it counts.
+ * Throws INVALID_ID for a name of another kind, STEP_REPEATED where it is done by now: the first one that did it counts.
  */
 export function afterTry(
   now: JournalView & { journal: Journal },
   made: StepTry,
 ): { step: Step; delayMs: number | null } {
-  const { name, attemptId, generation, startedAt, policy, end, nowMs, random } = made;
+  const { name, attemptId, generation, startedAt, policy, end, instant, random } = made;
+  const { nowMs } = instant;
   const before = now.steps.get(name);
+  requireKind(before, 'step');
   if (before?.status === 'completed') throw stepRepeated(name);
   const counted = budgetOf(before, now.journal);
   const isDone = 'value' in end;
@@ -82,6 +90,7 @@ export function afterTry(
     ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
     started_at: startedAt,
     ended_at: isoTime(nowMs),
+    ...(isAgain ? { wake: deadlineIn(decision.delay_ms, instant) } : {}),
     result: isDone ? end.value : null,
     last_error: isDone ? null : end.told,
     attempt_id: attemptId,

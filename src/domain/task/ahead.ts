@@ -13,6 +13,7 @@ export function aheadTexts(record: TaskSummary, now: Instant): string[] {
   const question = openQuestion(record);
   const deadlines: [string, string | null | undefined, DeadlineClock | null | undefined][] = [
     ['its next try', state.next_eligible_at, memo.backoff],
+    ['its wait', state.wake_at, memo.backoff],
     ['its lease', lease?.expires_at, lease?.clock],
     ['its question', question?.expires_at, question?.clock],
   ];

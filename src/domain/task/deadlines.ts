@@ -31,6 +31,15 @@ export const DeadlineClockSchema = once(() =>
 );
 export type DeadlineClock = z.infer<ReturnType<typeof DeadlineClockSchema>>;
 
+/** A deadline as it is kept. `clock` null: the wall clock alone decides. */
+export const DeadlineSchema = once(() => z.looseObject({ at: z.string(), clock: z.nullable(DeadlineClockSchema()) }));
+export type Deadline = z.infer<ReturnType<typeof DeadlineSchema>>;
+
+/** Milliseconds until a deadline; never for none. */
+export function msLeft(deadline: Deadline | null | undefined, now: Instant): number {
+  return deadline ? msUntil(deadline.at, deadline.clock, now) : Number.POSITIVE_INFINITY;
+}
+
 /** A deadline `delayMs` from now. */
 export function deadlineIn(
   delayMs: number,

@@ -12,8 +12,8 @@ export type Holding =
   | { kind: 'held' }
   /** The attempt is complete; its worker may still be cleaning up. */
   | { kind: 'completed' }
-  /** The attempt has asked a question; its worker is about to end. */
-  | { kind: 'asked' }
+  /** The attempt has asked a question, or waits: its task is parked, and its worker is about to end. */
+  | { kind: 'parked' }
   /** Another process decides about the task by now. */
   | { kind: 'lost'; why: string };
 
@@ -24,8 +24,9 @@ export function holdingOf(record: TaskRecord | null, holder: Checker): Holding {
   const { attemptId, claimId } = holder;
   const { completion, ended_claim: ended } = record.memo;
   if (completion?.attempt_id === attemptId) return { kind: 'completed' };
-  const asked = ended?.claim_id === claimId ? ended?.how === 'asked' : hasAsked(record, attemptId);
-  if (asked) return { kind: 'asked' };
+  const how = ended?.claim_id === claimId ? ended?.how : undefined;
+  const parked = how === undefined ? hasAsked(record, attemptId) : how === 'asked' || how === 'parked';
+  if (parked) return { kind: 'parked' };
   const { state } = record.state;
   return { kind: 'lost', why: state === 'cancelled' ? 'it was cancelled' : `its lease was lost; it is ${state}` };
 }

@@ -9,6 +9,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
 import { journalAfterCharge } from '../steps/journal.ts';
+import { parkedText } from '../steps/parking.ts';
 import { NO_WORKTREE, startEvidence, type Work } from '../verify/evidence.ts';
 import type { Instant } from './deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
@@ -306,6 +307,16 @@ export function cancelTask(
  */
 export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
   const { task_id, state, next_eligible_at } = record.state;
+  if (state === 'waiting') {
+    const message = `task ${task_id} is waiting: ${parkedText(record.state)}`;
+    throw refusal(
+      'ILLEGAL_TRANSITION',
+      record,
+      message,
+      { move: 'reopen' },
+      'It goes on by itself; to start again, end it first with `forge orchestrate cancel <task>`.',
+    );
+  }
   if (isClaimable(state)) {
     const memo = spendingAfterRetry(record);
     if ((next_eligible_at ?? null) === null && memo.spending === undefined) return repeated(here(record));

@@ -20,6 +20,7 @@ export const TASK_STATES = [
   'dispatched',
   'running',
   'blocked_on_question',
+  'waiting',
   'awaiting_respawn',
   'abandoned',
   'ready_for_review',
@@ -64,6 +65,10 @@ export const LastErrorSchema = once(() =>
 );
 export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
 
+/** What a parked task waits for: one of its steps, by its name. `wait-for`: that is the name of the signal. */
+export const WaitsForSchema = once(() => z.looseObject({ kind: text, name: text }));
+export type WaitsFor = z.infer<ReturnType<typeof WaitsForSchema>>;
+
 /** `state.json`. A tree written by hand may omit what has a default here. */
 export const TaskStateSchema = once(() => {
   const updatedBy = z.looseObject({ run_id: textOrNull, claim_id: textOrNull, generation: countOrZero });
@@ -80,6 +85,9 @@ export const TaskStateSchema = once(() => {
     last_error: z.optional(z.nullable(LastErrorSchema())),
     last_failed_at: optionalTime,
     next_eligible_at: optionalTime,
+    /** Of a parked task: when it goes on; null: as soon as what it waits for is there. */
+    wake_at: optionalTime,
+    waits_for: z.optional(z.array(WaitsForSchema())),
     updated_at: z._default(time, '1970-01-01T00:00:00.000Z'),
     updated_by: z._default(updatedBy, () => ({ run_id: null, claim_id: null, generation: 0 })),
   });
@@ -134,7 +142,7 @@ export const MemoSchema = once(() => {
     absorbed: z._default(z.array(text), () => []),
     /** The task's questions; parsed by `questions.ts`, since most tasks have none. */
     questions: z.optional(z.unknown()),
-    /** The twin of `next_eligible_at`. */
+    /** The twin of `next_eligible_at`, of a parked task that of `wake_at`. */
     backoff: z.optional(z.nullable(DeadlineClockSchema())),
     /** The last few failures; parsed by `attempts.ts`. */
     failures: z.optional(z.unknown()),
@@ -273,7 +281,7 @@ export function freshRecord(taskId: string, nowIso: string): TaskRecord {
  */
 export interface TaskSummary {
   state: Pick<TaskStateRecord, 'task_id' | 'state' | 'attempt_count' | 'current_attempt_id' | 'updated_at'> &
-    Pick<TaskStateRecord, 'next_eligible_at' | 'failure_reason' | 'last_error'> & {
+    Pick<TaskStateRecord, 'next_eligible_at' | 'wake_at' | 'waits_for' | 'failure_reason' | 'last_error'> & {
       updated_by: { run_id: string | null };
     };
   lease: Lease | null;

@@ -80,9 +80,10 @@ export function sumOf(parts: readonly Spent[]): Spent {
   );
 }
 
-export function spentBy(session: AgentSession | null, wallClockMs: number): Spent {
+/** `isParked`: the attempt has only given the task back to wait, and the next one goes on with it. */
+export function spentBy(session: AgentSession | null, wallClockMs: number, isParked = false): Spent {
   const tokens = session === null ? 0 : session.input_tokens + session.output_tokens;
-  return { attempts: 1, wall_clock_ms: wallClockMs, tokens, cost: session?.cost ?? null };
+  return { attempts: isParked ? 0 : 1, wall_clock_ms: wallClockMs, tokens, cost: session?.cost ?? null };
 }
 
 export interface EndedAttempt {
@@ -101,7 +102,10 @@ export function withSpent(record: TaskRecord, ended: EndedAttempt): Pick<TaskRec
   if (known?.attempt_id === attemptId || record.state.current_attempt_id !== attemptId) return null;
   const spending: Spending = {
     attempt_id: attemptId,
-    spent: sumOf([known?.spent ?? NOTHING_SPENT, spentBy(session, ended.wallClockMs)]),
+    spent: sumOf([
+      known?.spent ?? NOTHING_SPENT,
+      spentBy(session, ended.wallClockMs, record.state.state === 'waiting'),
+    ]),
     before: known?.before ?? null,
     reviews: known?.reviews ?? null,
     session: session && resumable(session, cwd, known?.session ?? null),

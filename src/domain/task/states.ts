@@ -8,7 +8,13 @@ export const TERMINAL_TASK_STATES = ['shipped', 'cancelled', 'failed'] as const 
 /** The task has an owner, so a lease exists. */
 export const IN_FLIGHT_STATES = ['claimed', 'dispatched', 'running'] as const satisfies readonly TaskState[];
 
-export const CLAIMABLE_STATES = ['unclaimed', 'abandoned', 'awaiting_respawn'] as const satisfies readonly TaskState[];
+/** A task that is `waiting` may be claimed too, once what it waits for is there: readiness knows. */
+export const CLAIMABLE_STATES = [
+  'unclaimed',
+  'abandoned',
+  'awaiting_respawn',
+  'waiting',
+] as const satisfies readonly TaskState[];
 
 /** What remains for a task whose own work is done; a lease may exist meanwhile. */
 export type IntegrationPhase = 'review' | 'ship';
@@ -53,6 +59,7 @@ export const MOVES = {
   unclaim: { from: ['claimed'], to: 'unclaimed' },
   interrupt: { from: ['dispatched', 'running'], to: 'awaiting_respawn' },
   ask: { from: ['running'], to: 'blocked_on_question' },
+  park: { from: ['running'], to: 'waiting' },
   resume: { from: ['blocked_on_question'], to: 'awaiting_respawn' },
   // `claimed`: the new owner finishes the verification of an earlier attempt.
   verify: { from: ['claimed', 'running'], to: 'ready_for_review' },

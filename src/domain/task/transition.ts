@@ -97,6 +97,10 @@ export function changed(
   if (!change.moves.every((move) => KEEPS_HELD.includes(move))) delete memo.held;
   // A review that begins, or is given up, is no move.
   if (change.moves.length > 0) delete memo.review_hold;
+  if (change.moves.length > 0 && state.state !== 'waiting') {
+    delete state.wake_at;
+    delete state.waits_for;
+  }
   return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change) };
 }
 

@@ -56,8 +56,8 @@ export interface TaskRequest {
 export type AttemptEnd =
   /** The attempt is complete: forward, back for another try, or out. */
   | { kind: 'completed'; result: CompleteResult; error: ClassifiedError | null }
-  /** The worker asked a question: the task is parked, or has failed because it asked too often. */
-  | { kind: 'asked'; state: TaskState; error: ClassifiedError | null }
+  /** The worker asked a question, or waits: the task is parked, or has failed because it asked too often. */
+  | { kind: 'parked'; state: TaskState; error: ClassifiedError | null }
   /** Given back uncharged after an interrupt. */
   | { kind: 'released'; state: TaskState }
   /** The task was cancelled or taken over. `gone`: its record is not there any more. */
@@ -211,7 +211,9 @@ export class RunningAttempt {
       const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
       const ended = await this.#end(exit, tail, workerGone);
       const record = (await this.#spending?.counted(ended.record)) ?? ended.record;
-      return { exit, tail, ...ended, record, spent: this.spent, durationMs: this.ageMs };
+      const isParked = record.state.state === 'waiting' && ended.end.kind === 'parked';
+      const spent = isParked ? { ...this.spent, attempts: 0 } : this.spent;
+      return { exit, tail, ...ended, record, spent, durationMs: this.ageMs };
     } finally {
       stopWatching();
       this.#lease.stop();
@@ -273,9 +275,9 @@ export class RunningAttempt {
     });
   }
 
-  /** A worker that has asked is about to end; the slot that it has is not kept for long. */
+  /** A worker whose task is parked is about to end; the slot that it has is not kept for long. */
   #unheld(holding: Holding): void {
-    if (holding.kind === 'asked')
+    if (holding.kind === 'parked')
       this.#overstays ??= setTimeout(() => this.#stop('lost'), this.#env.settings.agents.kill_grace_ms);
     if (holding.kind !== 'lost') return;
     if (this.#stopReason === null) this.#lostWhy = holding.why;
@@ -371,10 +373,10 @@ export class RunningAttempt {
       return { end, record: { ...last, state: { ...last.state, state: 'unclaimed' } } };
     }
     const { kind } = holdingOf(record, this.#holder);
-    if (kind === 'asked') {
+    if (kind === 'parked') {
       const { state, last_error } = record.state;
       const error = state === 'failed' && last_error ? { class: last_error.class, message: last_error.message } : null;
-      return { end: { kind: 'asked', state, error }, record };
+      return { end: { kind: 'parked', state, error }, record };
     }
     const done = record.memo.completion;
     if (kind !== 'completed' || !done) return { end: { kind: 'lost', why }, record };

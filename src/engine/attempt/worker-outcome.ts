@@ -84,8 +84,10 @@ async function failedStep(
   if (record?.memo.journal === undefined) return null;
   const { readJournal } = await import('../steps/task-journal.ts');
   const steps = [...((await orNull(() => readJournal(env, record)))?.steps.values() ?? [])];
-  const failed = steps.filter((step) => step.status === 'failed' && step.attempt_id === attemptId);
-  const last = failed.toSorted((one, other) => (one.ended_at < other.ended_at ? -1 : 1)).at(-1);
+  const failed = steps.filter(
+    (step) => (step.status === 'failed' || step.status === 'timed_out') && step.attempt_id === attemptId,
+  );
+  const last = failed.toSorted((one, other) => ((one.ended_at ?? '') < (other.ended_at ?? '') ? -1 : 1)).at(-1);
   const { exit_code: code = null, signal = null, ...error } = last?.last_error ?? { class: '', message: '' };
   if (last === undefined || exit.code !== codeOf({ code, signal })) return null;
   return { class: error.class, message: `step ${last.name}: ${reasonText(error)}`, exit_code: exit.code };

@@ -11,6 +11,7 @@ import {
   surveyOf,
   type WaitCode,
 } from '../../domain/schedule/readiness.ts';
+import { parkedText } from '../../domain/steps/parking.ts';
 import type { FailureReason, TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
@@ -50,9 +51,10 @@ export function attemptEvent(
 ): RunEvent {
   const attempts = record.state.attempt_count;
   switch (end.kind) {
-    case 'asked': {
-      const { state, failure_reason = null } = record.state;
-      if (end.state !== 'failed') return { type: 'task_parked', ...base, state };
+    case 'parked': {
+      const { state, failure_reason = null, wake_at = null } = record.state;
+      const waits = state === 'waiting' ? parkedText(record.state) : null;
+      if (end.state !== 'failed') return { type: 'task_parked', ...base, state, wake_at, waits };
       return { type: 'task_finished', ...base, state, attempts, error: end.error, failure_reason, tail };
     }
     case 'lost':

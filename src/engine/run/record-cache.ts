@@ -42,7 +42,8 @@ export class RecordCache {
   /** Milliseconds until the first backoff or question ends by its time. */
   pauseMs(nowMs: number): number {
     const ends = [...this.reads.values()].flatMap(({ record }) => {
-      const until = record && (openQuestion(record)?.expires_at ?? record.state.next_eligible_at);
+      const until =
+        record && (openQuestion(record)?.expires_at ?? record.state.wake_at ?? record.state.next_eligible_at);
       return until ? [fromIso(until)] : [];
     });
     return Math.min(Number.POSITIVE_INFINITY, ...ends.filter((end) => end > nowMs).map((end) => end - nowMs + 1));

@@ -9,7 +9,7 @@ import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
-import { selectedTasks } from '../../domain/schedule/selection.ts';
+import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -153,7 +153,7 @@ export class RunLoop {
     this.#progress.stillRunning(this.#active, this.#integrations.running(), () => this.#scheduling());
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const hopeful = readiness.mayStillRun(this.#scheduling(), this.#hopefuls(), this.#surrounding);
+    const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), this.#surrounding);
     if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
     return hopeful.length > 0;
   }

@@ -8,12 +8,16 @@ import {
   type Journal,
   type JournalView,
   journalOf,
+  type Signal,
   viewOf,
+  type Written,
   withEntries,
   writeJournal,
 } from '../../domain/steps/journal.ts';
-import type { Lease, TaskRecord } from '../../domain/task/records.ts';
-import { repeated, workedBy } from '../../domain/task/transition.ts';
+import { type Park, parkTask, refuseSignal, wakeFor } from '../../domain/steps/parking.ts';
+import { signalEntries } from '../../domain/steps/waits.ts';
+import type { Lease, TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { andThen, repeated, workedBy } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { firstOf } from '../../lib/text.ts';
 import { changeTask } from '../../store/change.ts';
@@ -65,6 +69,46 @@ export function addToJournal(
   });
 }
 
+/**
+ * Parks the task of an attempt as `parkFor` says of the journal as it stands at the commit; null: it does not. Whether it is parked. Throws
+ * STALE_ATTEMPT, LEASE_STOLEN, ILLEGAL_TRANSITION where the task is under review, SCHEMA_INVALID, IO_ERROR.
+ */
+export async function parkAttempt(
+  env: Env,
+  { taskId, attemptId }: AttemptRef,
+  parkFor: (read: ReadJournal) => Park | null,
+): Promise<boolean> {
+  const { result } = await changeTask<boolean>(env, taskId, async (record) => {
+    const lease = workedBy(record, attemptId);
+    const park = parkFor(await requireJournal(env, record));
+    if (park === null) return repeated(false);
+    return { ...parkTask(record, park, { lease, nowMs: env.now() }), result: true };
+  });
+  return result;
+}
+
+/**
+ * Keeps a signal for a task, and wakes the task where it waits for it. `isNew` false: it has come before. Throws INVALID_ARGS for what is too
+ * large, ILLEGAL_TRANSITION for a task that is over, SCHEMA_INVALID, IO_ERROR.
+ */
+export async function sendSignal(
+  env: Env,
+  taskId: string,
+  signal: Signal,
+): Promise<{ isNew: boolean; state: TaskState }> {
+  const { result, record } = await changeTask<boolean>(env, taskId, async (record) => {
+    refuseSignal(record);
+    const read = await requireJournal(env, record);
+    const entries = signalEntries(read, signal);
+    if (entries.length === 0) return repeated(false);
+    const attemptId = record.state.current_attempt_id ?? newId(env.ctx);
+    const written = await entered(env, record, attemptId, read, entries);
+    const decision = writeJournal(record, { attemptId, by: null, written, nowMs: env.now() });
+    return { ...andThen(record, decision, (next) => wakeFor(next, signal.name, env.now())), result: true };
+  });
+  return { isNew: result, state: record.state.state };
+}
+
 /** Makes a step run again, whoever is at the task. Throws INVALID_ARGS for a step that there is not. */
 export function resetStep(env: Env, taskId: string, name: string): Promise<JournalView> {
   return write(env, taskId, (record) => ({
@@ -94,17 +138,28 @@ async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) =>
     const read = await requireJournal(env, record);
     const entries = entriesFor(read);
     if (entries.length === 0) return repeated(read);
-    const name = { attempt_id: attemptId, chunk_id: newId(env.ctx) };
-    const written = await withEntries(read.journal, entries, name, (chunk) => chunkEntries(env, taskId, chunk));
+    const written = await entered(env, record, attemptId, read, entries);
     const decision = writeJournal(record, { attemptId, by, written, nowMs: env.now() });
     return { ...decision, result: viewOf([...entriesOf(read), ...entries]) };
   });
   return result;
 }
 
+function entered(
+  env: Env,
+  { state: { task_id } }: TaskRecord,
+  attemptId: string,
+  { journal }: ReadJournal,
+  entries: readonly Entry[],
+): Promise<Written> {
+  const name = { attempt_id: attemptId, chunk_id: newId(env.ctx) };
+  return withEntries(journal, entries, name, (chunk) => chunkEntries(env, task_id, chunk));
+}
+
 async function requireJournal(env: Env, record: TaskRecord): Promise<ReadJournal> {
   const read = await readJournal(env, record);
-  return read ?? { journal: { key: '', epoch: 0, chunks: [], tail: [] }, ...viewOf([]) };
+  // A signal may come before the first attempt.
+  return read ?? { journal: { key: newId(env.ctx), epoch: 0, chunks: [], tail: [] }, ...viewOf([]) };
 }
 
 /** Parts never change: a process that writes many steps reads each once. */

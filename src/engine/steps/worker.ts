@@ -1,35 +1,32 @@
 /** Steps of a program: the same records as those of `forge orchestrate step`, written by the process itself. */
 
-import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
-import type { Settings } from '../../domain/settings/settings.ts';
 import { requireContext } from '../../domain/steps/context.ts';
-import { budgetOf, type Entry, type JournalView, stepKey, stepRepeated } from '../../domain/steps/journal.ts';
+import { requireKind, type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
-import { afterTry, stepPolicy, stepTimeout } from '../../domain/steps/tries.ts';
+import { stepPolicy, stepTimeout, waitPolicy } from '../../domain/steps/tries.ts';
+import {
+  afterLook,
+  afterSignalLook,
+  afterWait,
+  durationOf,
+  EVERY_DEFAULT_MS,
+  limitOf,
+  lookLimit,
+  pendingSignal,
+  TIMEOUT_DEFAULT_MS,
+  timeOf,
+} from '../../domain/steps/waits.ts';
+import type { LastError } from '../../domain/task/records.ts';
 import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import { isoTime, TIMER_MAX_MS } from '../../lib/time.ts';
-import type { ReadJournal } from './task-journal.ts';
+import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { Pass } from './pass.ts';
+import { type Place, throughLooks, throughTries } from './through.ts';
+import type { WorkerJournal } from './worker-journal.ts';
 
 /** Largest result of a step, bytes of JSON. */
 const RESULT_MAX_BYTES = 1024 * 1024;
-
-/** Where a worker's journal is kept. */
-export interface WorkerJournal {
-  attemptId: string;
-  task: Pick<PlanTask, 'retry'> | null;
-  settings: Pick<Settings, 'retry'>;
-  now(): number;
-  random(): number;
-  /** As this process knows it. */
-  read(): Promise<ReadJournal>;
-  /** As it is kept, with what other processes of the attempt have added. */
-  readAgain(): Promise<ReadJournal>;
-  write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
-  /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more. */
-  holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
-}
 
 export interface StepOptions {
   /** As `retry:` in a plan, or a policy. Default: the task's, else the settings', else three tries. */
@@ -50,8 +47,28 @@ export interface StepScope {
   set(key: string, value: unknown): void;
 }
 
+/** How long a wait is: milliseconds, text such as `30s`, or until a time. */
+export type WaitLength = number | string | { until: Date | string };
+
+export interface WaitUntilOptions {
+  /** Between two looks: milliseconds, or text such as `30s`. Default: 30 s. */
+  every?: number | string;
+  /** How long it waits in all; `none`: without end. Default: 1 h. */
+  timeout?: number | string;
+  /** As `retry:` in a plan, or a policy, for looks that fail. Default: none is made again. */
+  retry?: RetryDeclaration;
+}
+
+export interface WaitForOptions {
+  /** How long it waits: milliseconds, or text such as `2h`. Default: without end. */
+  timeout?: number | string;
+  /** What counts when its time is up. Default: nothing, it fails then. */
+  default?: unknown;
+}
+
 export class StepWorker {
   readonly #open: () => Promise<WorkerJournal>;
+  readonly #pass = new Pass();
   readonly #running = new Set<string>();
   /** Done, or found done, in this pass of the program; in that order. */
   readonly #passed = new Set<string>();
@@ -68,58 +85,121 @@ export class StepWorker {
 
   /**
    * What `fn` returned, as JSON: now, or when the step was first done. Steps may run side by side. Throws what `fn` threw last when the policy
-   * gives up; INVALID_ID, STEP_REPEATED, INVALID_ARGS for a result that is no JSON or too large; LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
+   * gives up; INVALID_ID, STEP_REPEATED, INVALID_ARGS for a result that is no JSON or too large; `Parked` where its next try is far off;
+   * LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
    */
-  async step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
+  step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
+    return this.#once<T>(name, 'step', async (place) => {
+      const timeoutMs = stepTimeout(options.timeout, 'timeout');
+      const { journal, lost } = place;
+      const policy = stepPolicy(options.retry, journal.task, journal.settings);
+      const passed = this.#passed.size;
+      const { made } = await throughTries(place, { name, policy }, async (scope) => {
+        // A further try comes to the steps within it again.
+        for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
+        const values: Record<string, unknown> = {};
+        const run = (signal: AbortSignal) => fn({ ...scope, signal, set: setterOf(values) });
+        const made = await tryOnce(run, { lost, timeoutMs, name });
+        if ('value' in made) return { ...made, values };
+        return { ...made, told: toldOf(made.error), final: isMistake(made.error) };
+      });
+      if ('error' in made) throw made.error;
+      return structuredClone(made.value) as T;
+    });
+  }
+
+  /**
+   * Waits for a time, which is fixed when the wait is first reached. Throws `Parked` where that is far off; INVALID_ID, STEP_REPEATED,
+   * INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
+   */
+  async wait(name: string, length: WaitLength): Promise<void> {
+    const until =
+      typeof length === 'object'
+        ? timeOf(typeof length.until === 'string' ? length.until : length.until.toISOString(), 'until')
+        : durationOf(length, 'the length of a wait');
+    await this.#once(name, 'wait', async (place) => {
+      await throughLooks(place, {
+        name,
+        kind: 'wait',
+        look: async () => (now, looker) => afterWait(now, looker, until),
+      });
+    });
+  }
+
+  /**
+   * Waits until `fn` returns what is true, and looks at once first. Throws what `fn` threw last when no policy looks again, an error of class
+   * `wait.timeout` when its time is up, and what `wait` throws.
+   */
+  async waitUntil(
+    name: string,
+    fn: (scope: { signal: AbortSignal }) => unknown,
+    options: WaitUntilOptions = {},
+  ): Promise<void> {
+    const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
+    const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
+    await this.#once(name, 'wait-until', async (place) => {
+      const { journal, lost } = place;
+      const condition = { everyMs, timeoutMs, policy: waitPolicy(options.retry), random: journal.random };
+      let thrown: { error: unknown } | undefined;
+      const step = await throughLooks(place, {
+        name,
+        kind: 'wait-until',
+        costly: true,
+        look: async (before) => {
+          const limit = lookLimit(before, condition, journal.instant());
+          const made = await tryOnce(async (signal) => Boolean(await fn({ signal })), { lost, timeoutMs: limit, name });
+          const isLate = 'error' in made && made.error instanceof TimeUp;
+          thrown = 'error' in made && !isLate ? made : undefined;
+          const found =
+            'error' in made && !isLate
+              ? { ...made, told: toldOf(made.error), final: isMistake(made.error) }
+              : { value: 'value' in made && made.value === true };
+          return (now, looker) => afterLook(now, looker, condition, found);
+        },
+      });
+      if (step.status === 'failed' && thrown !== undefined) throw thrown.error;
+      if (step.status !== 'completed') throw asThrown(step.last_error);
+    });
+  }
+
+  /** What was sent with the signal, which may have come before. Throws an error of class `wait.timeout`, and what `wait` throws. */
+  waitFor<T = unknown>(signal: string, options: WaitForOptions = {}): Promise<T> {
+    const timeoutMs = options.timeout === undefined ? null : limitOf(options.timeout, 'timeout', null);
+    const fallback = 'default' in options ? { value: asJson(options.default) } : null;
+    return this.#once<T>(signal, 'wait-for', async (place) => {
+      const step = await throughLooks(place, {
+        name: signal,
+        kind: 'wait-for',
+        isThere: (read) => pendingSignal(read, signal) !== null,
+        look: async () => (now, looker) => afterSignalLook(now, looker, { timeoutMs, fallback }),
+      });
+      if (step.status !== 'completed') throw asThrown(step.last_error);
+      return structuredClone(step.result) as T;
+    });
+  }
+
+  /** Does what has this name, unless it was done before: then it returns what that came to. */
+  async #once<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
     requireName(name);
     if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
     this.#running.add(name);
     try {
-      const value = await this.#done<T>(name, fn, options);
+      // At work from here on, so that no wait beside it parks the task.
+      const value = await this.#pass.during(async () => {
+        const journal = await this.#opened();
+        let read = await journal.read();
+        // A child of this process may have done it meanwhile.
+        if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
+        const before = read.steps.get(name);
+        requireKind(before, kind);
+        if (before?.status === 'completed') return structuredClone(before.result) as T;
+        return journal.holding((lost) => work({ journal, pass: this.#pass, lost }));
+      });
       this.#passed.add(name);
       return value;
     } finally {
       this.#running.delete(name);
     }
-  }
-
-  async #done<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions): Promise<T> {
-    const timeoutMs = stepTimeout(options.timeout, 'timeout');
-    const journal = await this.#opened();
-    let read = await journal.read();
-    // A child of this process may have done it meanwhile.
-    if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
-    const before = read.steps.get(name);
-    if (before?.status === 'completed') return structuredClone(before.result) as T;
-    const { attemptId } = journal;
-    const policy = stepPolicy(options.retry, journal.task, journal.settings);
-    return journal.holding(async (lost) => {
-      for (let step = before; ; ) {
-        const budget = budgetOf(step, read.journal);
-        const startedAt = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.now());
-        const values: Record<string, unknown> = {};
-        const passed = this.#passed.size;
-        const scope = { key: stepKey(read.journal, read, name), try: budget.tries + 1, set: setterOf(values) };
-        const made = await tryOnce(fn, scope, { lost, timeoutMs, name });
-        lost.throwIfAborted();
-        const end = 'value' in made ? made : { ...made, told: toldOf(made.error), final: isMistake(made.error) };
-        let delayMs: number | null = null;
-        const view = await journal.write((now, generation) => {
-          const at = { nowMs: journal.now(), random: journal.random };
-          const after = afterTry(now, { name, attemptId, generation, startedAt, policy, end, ...at });
-          if ('value' in made) requireContext(now.context, values);
-          delayMs = after.delayMs;
-          const isKept = 'value' in made && Object.keys(values).length > 0;
-          return [{ step: after.step, ...(isKept ? { context: { ...values } } : {}) }];
-        });
-        if ('value' in made) return structuredClone(made.value) as T;
-        if (delayMs === null) throw made.error;
-        step = view.steps.get(name);
-        // Its next try comes to the steps within it again.
-        for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
-        await pause(delayMs, lost);
-      }
-    });
   }
 
   /** Values that later attempts have as well. */
@@ -166,22 +246,25 @@ function setterOf(values: Record<string, unknown>): StepScope['set'] {
   };
 }
 
+/** The time of a try is over. */
+class TimeUp extends Error {
+  readonly class = 'timeout';
+}
+
 async function tryOnce(
-  fn: (scope: StepScope) => unknown,
-  scope: Omit<StepScope, 'signal'>,
+  fn: (signal: AbortSignal) => unknown,
   { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
 ): Promise<{ value: unknown } | { error: unknown }> {
   const limit = new AbortController();
   const timer = timeoutMs === null ? undefined : setTimeout(() => limit.abort(), Math.min(timeoutMs, TIMER_MAX_MS));
   const signal = AbortSignal.any([lost, limit.signal]);
   const over = new Promise<never>((_, reject) => {
-    const tooLong = () =>
-      Object.assign(new Error(`step ${name} took longer than ${timeoutMs} ms`), { class: 'timeout' });
+    const tooLong = () => new TimeUp(`step ${name} took longer than ${timeoutMs} ms`);
     signal.addEventListener('abort', () => reject(lost.aborted ? lost.reason : tooLong()), { once: true });
   });
   over.catch(() => {});
   try {
-    const value = asJson(await Promise.race([Promise.resolve().then(() => fn({ ...scope, signal })), over]));
+    const value = asJson(await Promise.race([Promise.resolve().then(() => fn(signal)), over]));
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes <= RESULT_MAX_BYTES) return { value };
     throw new ForgeError(
@@ -214,19 +297,7 @@ function toldOf(error: unknown): ClassifiedError {
   return { class: typeof name === 'string' ? name : 'error', message: errorMessage(error) };
 }
 
-function pause(ms: number, lost: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const give = () => {
-      clearTimeout(timer);
-      reject(lost.reason);
-    };
-    const timer = setTimeout(
-      () => {
-        lost.removeEventListener('abort', give);
-        resolve();
-      },
-      Math.min(ms, TIMER_MAX_MS),
-    );
-    lost.addEventListener('abort', give);
-  });
+/** What a wait has failed with, as a program catches it. */
+function asThrown(told: LastError | null): Error {
+  return Object.assign(new Error(told?.message ?? 'the wait has failed'), { class: told?.class ?? 'error' });
 }

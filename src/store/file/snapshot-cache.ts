@@ -221,6 +221,7 @@ function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof a
 export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
   const { task_id, attempt_count, current_attempt_id, next_eligible_at, failure_reason, last_error, updated_at } =
     state;
+  const { wake_at, waits_for } = state;
   const { generation, abandons, absorbed, questions, backoff, verification, definition, agent, completion } = memo;
   const { spending, review_hold, held } = memo;
   const updated_by = { run_id: state.updated_by.run_id };
@@ -232,6 +233,8 @@ export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
       attempt_count,
       current_attempt_id,
       next_eligible_at,
+      wake_at,
+      waits_for,
       failure_reason,
       last_error,
       updated_at,

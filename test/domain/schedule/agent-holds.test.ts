@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest';
 import type { WorkerSettings } from '../../../src/domain/plan/task-command.ts';
 import { agentHolds } from '../../../src/domain/schedule/agent-holds.ts';
-import { mayStillRun, reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
+import { reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { onePhase, scheduling } from '../../support/domain/plans.ts';

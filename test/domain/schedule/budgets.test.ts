@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest';
 import { taskBudget, usedUp } from '../../../src/domain/schedule/budgets.ts';
-import { mayStillRun, reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
+import { reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import { type Budget, DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { NOTHING_SPENT, type Spent } from '../../../src/domain/task/spending.ts';

@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { clearClaim, isWorkedOn, rivalsOf, yieldClaim } from '../../../src/domain/schedule/overlap.ts';
 import { overlapWarnings } from '../../../src/domain/schedule/overlap-warnings.ts';
-import { classifyTasks, mayStillRun } from '../../../src/domain/schedule/readiness.ts';
+import { classifyTasks } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import { neededFor } from '../../../src/domain/schedule/selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import { claimTask, dispatchTask, heartbeatTask } from '../../../src/domain/task/operations.ts';

@@ -4,11 +4,11 @@ import { describe, expect, test } from 'vitest';
 import {
   classifyTasks,
   dueNow,
-  mayStillRun,
   queueFor,
   reasonsToWait,
   type SchedulingContext,
 } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { id, lease, record } from '../../support/domain/tasks.ts';

@@ -2,13 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
-import {
-  classifyTasks,
-  mayStillRun,
-  reasonsToWait,
-  type SchedulingContext,
-} from '../../../src/domain/schedule/readiness.ts';
-import { selectedTasks } from '../../../src/domain/schedule/selection.ts';
+import { classifyTasks, reasonsToWait, type SchedulingContext } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { plan, scheduling } from '../../support/domain/plans.ts';

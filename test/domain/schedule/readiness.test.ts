@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
 import {
   classifyTasks,
-  mayStillRun,
   reasonsToWait,
   type SchedulingContext,
   surveyOf,
 } from '../../../src/domain/schedule/readiness.ts';
-import { neededFor, selectedTasks } from '../../../src/domain/schedule/selection.ts';
+import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
+import { neededFor } from '../../../src/domain/schedule/selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';

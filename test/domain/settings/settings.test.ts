@@ -101,6 +101,7 @@ redact: [DATABASE_URL]
 verify: {commands: [npm test]}
 budget: {task: {cost: 2}, run: {wall_clock: 8h}, project: {tokens: 2M, attempts: 40}}
 workspace: worktree
+steps: {park_after: 2m}
 worktrees: {keep: 3d}
 changes: required
 review: {command: ./review.sh, timeout: 10m}
@@ -153,6 +154,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         project: { ...NO_BUDGET, tokens: 2_000_000, attempts: 40 },
       },
       workspace: 'worktree',
+      steps: { park_after_ms: 120_000 },
       worktrees: { keep_ms: 259_200_000 },
       changes: 'required',
       review: { command: './review.sh', worker: null, model: null, args: [], timeout_ms: 600_000 },

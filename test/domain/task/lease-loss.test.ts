@@ -28,6 +28,11 @@ const asked: TaskRecord = {
   memo: { ...running.memo, ended_claim: { claim_id: CLAIM, how: 'asked', state: 'blocked_on_question' } },
 };
 
+const waiting: TaskRecord = {
+  ...record('waiting'),
+  memo: { ...running.memo, ended_claim: { claim_id: CLAIM, how: 'parked', state: 'waiting' } },
+};
+
 describe('holdingOf', () => {
   test.each([
     ['a lease of the claim is held', running, byClaim, { kind: 'held' }],
@@ -53,7 +58,8 @@ describe('holdingOf', () => {
     ],
     ['a task without a record is lost', null, byClaim, { kind: 'lost', why: 'its record is gone' }],
     ['an attempt that has completed is completed', next(complete(running, GOOD)), byClaim, { kind: 'completed' }],
-    ['a claim that ended by a question has asked', asked, byClaim, { kind: 'asked' }],
+    ['a claim that ended by a question is parked', asked, byClaim, { kind: 'parked' }],
+    ['a claim that ended by a wait is parked', waiting, byClaim, { kind: 'parked' }],
     ['another claim has not asked', asked, { attemptId: OTHER_ATTEMPT, claimId: OTHER_CLAIM }, { kind: 'lost' }],
   ])('holdingOf: %s', (_, seen, holder, expected) => {
     expect(holdingOf(seen, holder)).toMatchObject(expected);

@@ -25,6 +25,9 @@ import {
 } from '../../support/domain/requests.ts';
 import { frozen, instant, lease, record, refusal, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
+/** A parked task goes on by itself. */
+const NOT_PARKED = CLAIMABLE_STATES.filter((state) => state !== 'waiting');
+
 describe('dispatch', () => {
   test('dispatch opens the attempt, counts it, and renews the lease', () => {
     const decision = dispatch(record('claimed'), { worker: WORKER, instant: instant(30_000) });
@@ -250,7 +253,7 @@ describe('retry', () => {
     expect(after.memo.generation).toBe(5);
   });
 
-  test.each(CLAIMABLE_STATES)('retry ends the backoff of a task that is %s, and charges nothing', (state) => {
+  test.each(NOT_PARKED)('retry ends the backoff of a task that is %s, and charges nothing', (state) => {
     const before = record(state);
     Object.assign(before.state, { failure_count: 2, next_eligible_at: isoTime(T0 + 5000) });
     const decision = retry(before);
@@ -259,7 +262,7 @@ describe('retry', () => {
     expect(next(decision).state).toMatchObject({ state, failure_count: 2, next_eligible_at: null });
   });
 
-  test.each(CLAIMABLE_STATES)('retry of a task that is %s and has no backoff changes nothing', (state) => {
+  test.each(NOT_PARKED)('retry of a task that is %s and has no backoff changes nothing', (state) => {
     expect(retry(record(state))).toEqual({
       record: null,
       moves: [],
@@ -268,7 +271,7 @@ describe('retry', () => {
     });
   });
 
-  test.each(TASK_STATES.filter((state) => ![...CLAIMABLE_STATES, 'failed', 'cancelled'].includes(state as never)))(
+  test.each(TASK_STATES.filter((state) => ![...NOT_PARKED, 'failed', 'cancelled'].includes(state as never)))(
     'retry of a task that is %s is refused',
     (state) => {
       expect(refusal(() => retry(record(state)))).toBe('ILLEGAL_TRANSITION');

@@ -39,6 +39,7 @@ const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
   },
   running: {
     ask: 'blocked_on_question',
+    park: 'waiting',
     interrupt: 'awaiting_respawn',
     verify: 'ready_for_review',
     retry_later: 'awaiting_respawn',
@@ -47,6 +48,7 @@ const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
     cancel: 'cancelled',
   },
   blocked_on_question: { resume: 'awaiting_respawn', cancel: 'cancelled' },
+  waiting: { claim: 'claimed', cancel: 'cancelled' },
   ready_for_review: {
     pass_review: 'reviewed',
     send_back: 'awaiting_respawn',

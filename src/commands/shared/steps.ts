@@ -1,0 +1,128 @@
+/** What the verbs of steps share: their fields, their answers, and how a call gets to its step. */
+
+import * as z from 'zod/mini';
+import type { PolicyDeclaration, RetryDeclaration } from '../../domain/retry/retry.ts';
+import { retryProblems } from '../../domain/retry/schema.ts';
+import { requireKind, STEP_STATUSES, type Step, type StepKind } from '../../domain/steps/journal.ts';
+import { requireName } from '../../domain/steps/names.ts';
+import { LastErrorSchema } from '../../domain/task/records.ts';
+import { passesOf } from '../../engine/steps/passes.ts';
+import type { CommandOfStep } from '../../engine/steps/step-command.ts';
+import { alone, type Place } from '../../engine/steps/through.ts';
+import { attemptJournal } from '../../engine/steps/worker-journal.ts';
+import { EXIT } from '../../lib/errors.ts';
+import { requireUuid } from '../../lib/ids.ts';
+import { parseJson } from '../../lib/json.ts';
+import { codeOf } from '../../process/exit-code.ts';
+import { attemptField, invalidArgs, option } from './command.ts';
+import { countSchema, textOrNull } from './data.ts';
+import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
+
+/** What a command of a step writes while it runs. */
+export interface StepBytes {
+  stream: 'stdout' | 'stderr';
+  bytes: Uint8Array;
+}
+
+/** Who calls: the worker of a task. */
+export const workerFields = () => ({
+  task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID' }),
+  attempt: attemptField(),
+});
+
+/** A step or a wait that is over. */
+export const stepFields = () => ({
+  task_id: z.string(),
+  name: z.string(),
+  status: z.enum(STEP_STATUSES),
+  /** It was done before. */
+  recorded: z.boolean(),
+  tries: countSchema(),
+  started_at: z.string(),
+  ended_at: textOrNull(),
+  last_error: z.nullable(LastErrorSchema()),
+  /** 0, the command's own code, or 128 + n for signal n. */
+  exit_code: z.int(),
+  why: textOrNull(),
+});
+
+export function shownStep(task_id: string, step: Step, recorded: boolean) {
+  const { name, status, tries, started_at, ended_at, last_error } = step;
+  const ended = { code: last_error?.exit_code ?? null, signal: last_error?.signal ?? null };
+  const exit_code = status === 'completed' ? EXIT.ok : codeOf(ended);
+  return {
+    task_id,
+    name,
+    status,
+    recorded,
+    tries,
+    started_at,
+    ended_at,
+    last_error,
+    exit_code,
+    why: last_error?.message ?? null,
+  };
+}
+
+/** Where the command of a step is run: see `runCommand`. */
+export interface AtStep {
+  session: Session;
+  place: Place;
+  attempt: CommandOfStep['attempt'];
+}
+
+/**
+ * Does what has this name in the worker that calls, unless it was done before. Throws INVALID_ID, STEP_REPEATED, LEASE_STOLEN, STALE_ATTEMPT,
+ * STATE_NOT_FOUND, TASK_NOT_FOUND, PARKED, INTERRUPTED, IO_ERROR.
+ */
+export async function atStep(
+  context: CommandContext<never>,
+  options: { name: string; task: string; attempt: string },
+  kind: StepKind,
+  work: (at: AtStep) => Promise<Step>,
+): Promise<{ step: Step; recorded: boolean }> {
+  const name = requireName(options.name);
+  const session = await openSession(context);
+  const attempt = { taskId: options.task, attemptId: requireUuid(options.attempt, '--attempt') };
+  return interruptible(context, async (interrupts) => {
+    const journal = await attemptJournal(session, attempt, null, interrupts);
+    const passes = await passesOf(session, attempt, name);
+    const before = (await journal.read()).steps.get(name);
+    requireKind(before, kind);
+    const recorded = before?.status === 'completed';
+    const claimId = journal.record.lease?.claim_id ?? '';
+    const step = recorded
+      ? before
+      : await alone(journal, (place) => work({ session, place, attempt: { ...attempt, claimId } }));
+    if (step.status === 'completed') await passes.note();
+    return { step, recorded };
+  });
+}
+
+/** YAML, as in a plan. */
+export async function policyIn(text: string | undefined): Promise<RetryDeclaration | undefined> {
+  if (text === undefined) return undefined;
+  const { parseYaml } = await import('../../lib/yaml.ts');
+  const parsed = parseYaml(text, '--retry');
+  const problems = parsed.ok
+    ? retryProblems(parsed.value)
+    : [{ message: parsed.problems[0]?.message ?? 'not valid YAML' }];
+  const [first] = problems;
+  if (first === undefined && parsed.ok) return parsed.value as PolicyDeclaration;
+  throw invalidArgs(`--retry: ${first?.message}`, "For example: --retry '{max_attempts: 4, base: 1s}'");
+}
+
+/** Passes on what a command writes. */
+export function emitterOf(context: CommandContext<never>): CommandOfStep['emit'] {
+  return (stream, bytes) => void context.emit?.({ stream, bytes } as never);
+}
+
+/** Throws INVALID_ARGS. */
+export function jsonOf(text: string, what: string): unknown {
+  const value = parseJson(text);
+  if (value !== undefined) return value;
+  throw invalidArgs(
+    `${what} takes JSON, and ${JSON.stringify(text.slice(0, 60))} is none`,
+    `Text is written with quotes: '"yes"'.`,
+  );
+}

@@ -1,0 +1,71 @@
+/** `wait-until`: a worker waits until a command says that something is so. */
+
+import * as z from 'zod/mini';
+import { requireName } from '../domain/steps/names.ts';
+import { waitPolicy } from '../domain/steps/tries.ts';
+import {
+  afterLook,
+  durationOf,
+  EVERY_DEFAULT_MS,
+  limitOf,
+  lookLimit,
+  TIMEOUT_DEFAULT_MS,
+} from '../domain/steps/waits.ts';
+import { runCommand } from '../engine/steps/step-command.ts';
+import { throughLooks } from '../engine/steps/through.ts';
+import { command, invalidArgs, operand, optional, rest } from './shared/command.ts';
+import { atStep, emitterOf, policyIn, shownStep, stepFields, workerFields } from './shared/steps.ts';
+
+export const waitUntil = command({
+  changes: true,
+  notes:
+    'The command exits with 0 when it is so and with 1 when it is not yet; anything else is an error, which ends the wait unless --retry\n' +
+    'says otherwise. It looks at once first. When the time is up it fails with class wait.timeout. A longer wait than steps.park_after (30s)\n' +
+    'between two looks parks the task: it ends with code 4, and the worker has to end too.',
+  usage: '<name> --task <id> --attempt <id> [options] -- <command...>',
+  examples: [
+    ['wait-until healthy --every 1m --timeout 2h -- ./is-healthy.sh', 'look every minute'],
+    [
+      "wait-until ready --retry '{retry_on: [network], max_attempts: 5}' -- ./ready.sh",
+      'looks that fail by the network are made again',
+    ],
+  ],
+  input: z.object({
+    name: operand(z.string(), 'Name of the wait, one in the task'),
+    ...workerFields(),
+    every: optional.text('duration', 'How long between two looks (default: 30s)'),
+    timeout: optional.text('duration', 'How long it waits in all, or none (default: 1h)'),
+    retry: optional.text('policy', 'When a look that fails is made again: as in a plan (default: never)'),
+    command: rest('The command and its arguments; no shell is in between'),
+  }),
+  output: () => z.strictObject(stepFields()),
+  /** Throws what `atStep` throws, INVALID_ARGS. */
+  async run(context, options) {
+    const name = requireName(options.name);
+    const { command: argv } = options;
+    if (argv.length === 0)
+      throw invalidArgs('say which command to look with', `forge orchestrate wait-until ${name} -- ./is-healthy.sh`);
+    const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, '--every');
+    const timeoutMs = limitOf(options.timeout, '--timeout', TIMEOUT_DEFAULT_MS);
+    const policy = waitPolicy(await policyIn(options.retry));
+    const { step, recorded } = await atStep(context, options, 'wait-until', ({ session, place, attempt }) => {
+      const { journal, lost } = place;
+      const condition = { everyMs, timeoutMs, policy, random: journal.random };
+      const variables = { FORGE_STEP: name };
+      return throughLooks(place, {
+        name,
+        kind: 'wait-until',
+        costly: true,
+        look: async (before) => {
+          const limit = lookLimit(before, condition, journal.instant());
+          const request = { attempt, argv, variables, timeoutMs: limit, timeoutText: null, emit: emitterOf(context) };
+          const { exit, timedOut, error } = await runCommand(session, request, lost);
+          const isError = error !== null && !timedOut && exit.code !== 1;
+          const found = isError ? { error, told: error } : { value: error === null };
+          return (now, looker) => afterLook(now, looker, condition, found);
+        },
+      });
+    });
+    return shownStep(options.task, step, recorded);
+  },
+});

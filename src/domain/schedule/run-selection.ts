@@ -1,0 +1,83 @@
+/** What a run works on, and what of it may still start by itself. Pure. */
+
+import type { Plan, PlanTask } from '../plan/plan.ts';
+import { openQuestion } from '../question/questions.ts';
+import { phaseDue } from '../task/states.ts';
+import {
+  hasWork,
+  heldReason,
+  readableRecord,
+  reasonsToWait,
+  type SchedulingContext,
+  surveyOf,
+  WAIT_CODES,
+  type WaitCode,
+} from './readiness.ts';
+import { orderedBefore } from './selection.ts';
+
+/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs; null: the whole plan. */
+export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
+  if (taskIds === null) return new Set(plan.byId.keys());
+  const selected = new Set<string>();
+  const queue = [...taskIds];
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const task = plan.byId.get(id);
+    if (selected.has(id) || task === undefined) continue;
+    selected.add(id);
+    queue.push(...orderedBefore(task, plan));
+  }
+  return selected;
+}
+
+/** Reasons that time or work in flight removes. */
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
+
+/**
+ * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
+ * obstacle is in flight, in backoff, or can still start itself. `surrounding`: tasks in flight that wait for the runner itself. Default: none.
+ */
+export function mayStillRun(
+  scheduling: SchedulingContext,
+  selected: ReadonlySet<string>,
+  surrounding: ReadonlySet<string> = new Set(),
+): PlanTask[] {
+  const survey = surveyOf(scheduling);
+  const known = new Map<string, boolean>();
+  const progresses = (id: string): boolean => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    // The plan has no cycles; the entry only prevents an endless loop.
+    known.set(id, false);
+    const task = scheduling.plan.byId.get(id);
+    const answer = task !== undefined && judge(task);
+    known.set(id, answer);
+    return answer;
+  };
+  const judge = (task: PlanTask): boolean => {
+    const reasons = reasonsToWait(task, scheduling, survey);
+    if (reasons[0]?.code === 'TASK_FINISHED') return true;
+    if (surrounding.has(task.id)) return false;
+    if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
+    const record = readableRecord(task.id, scheduling);
+    const isUnderWay = record !== null && phaseDue(record.state.state) !== null;
+    if (isUnderWay && heldReason(record, scheduling.observer) !== null) return true;
+    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    return reasons.every(({ code, on }) => {
+      if (PASSING.includes(code)) return true;
+      // Its deadline settles a question that the record names.
+      if (code === 'TASK_WAITS_FOR_ANSWER') return record !== null && openQuestion(record) !== null;
+      // A signal that nobody has to send in time may never come.
+      if (code === 'TASK_PARKED') return Boolean(record?.state.wake_at);
+      if (code === WAIT_CODES.review) return scheduling.does.review;
+      if (code === WAIT_CODES.ship) return scheduling.does.ship;
+      if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
+      if (code === 'PHASE_BLOCKED' && on !== null)
+        return (scheduling.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
+      return false;
+    });
+  };
+  return scheduling.plan.tasks.filter((task) => {
+    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';
+  });
+}

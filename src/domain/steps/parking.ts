@@ -1,0 +1,64 @@
+/**
+ * Parking: an attempt that has to wait gives its lease and its slot back, uncharged, and its task goes on with another one once what it waits
+ * for is there. Pure.
+ */
+
+import { isoTime } from '../../lib/time.ts';
+import type { Deadline } from '../task/deadlines.ts';
+import type { Lease, TaskRecord, TaskSummary, WaitsFor } from '../task/records.ts';
+import { isTerminal } from '../task/states.ts';
+import { changed, type Decision, refusal, repeated, starting } from '../task/transition.ts';
+
+export interface Park {
+  waitsFor: readonly WaitsFor[];
+  /** Null: it goes on as soon as what it waits for is there. */
+  wake: Deadline | null;
+}
+
+/** Parks the task, which `lease` holds. */
+export function parkTask(
+  record: TaskRecord,
+  { waitsFor, wake }: Park,
+  { lease, nowMs }: { lease: Lease; nowMs: number },
+): Decision<null> {
+  const next = changed(record, {
+    moves: [...starting(record), 'park'],
+    lease: null,
+    state: { next_eligible_at: null, wake_at: wake?.at ?? null, waits_for: [...waitsFor] },
+    memo: { abandons: 0, backoff: wake?.clock ?? null },
+    ends: { how: 'parked', reason: 'it waits' },
+    by: lease,
+    nowMs,
+  });
+  return { ...next, result: null };
+}
+
+/** What a parked task waits for, in words. `at`: when it goes on, for people; null: that is not known. */
+export function parkedText(
+  { wake_at = null, waits_for = [] }: Pick<TaskSummary['state'], 'wake_at' | 'waits_for'>,
+  at = wake_at,
+): string {
+  const texts = waits_for.map(({ kind, name }) => {
+    if (kind === 'wait-for') return `it waits for signal ${name}${at === null ? '' : `, until ${at}`}`;
+    if (kind === 'wait-until') return `it looks at ${name} again at ${at}`;
+    if (kind === 'step') return `step ${name} is tried again at ${at}`;
+    return `it waits until ${at} (${name})`;
+  });
+  return texts.length === 0 ? `it waits until ${at}` : texts.join('; ');
+}
+
+/** Throws ILLEGAL_TRANSITION for a task that takes no signal any more. One that has failed may be tried again. */
+export function refuseSignal(record: TaskRecord): void {
+  const { state, task_id } = record.state;
+  if (!isTerminal(state) || state === 'failed') return;
+  throw refusal('ILLEGAL_TRANSITION', record, `task ${task_id} is ${state}: nothing waits for a signal any more`);
+}
+
+/** Lets a parked task go on where it waits for this signal. */
+export function wakeFor(record: TaskRecord, name: string, nowMs: number): Decision<null> {
+  const { state, waits_for: waits = [] } = record.state;
+  if (state !== 'waiting' || !waits.some((wait) => wait.kind === 'wait-for' && wait.name === name))
+    return repeated(null);
+  const woken = { state: { wake_at: isoTime(nowMs) }, memo: { backoff: null } };
+  return { ...changed(record, { moves: [], lease: null, by: null, nowMs, ...woken }), result: null };
+}

@@ -1,0 +1,243 @@
+/** The waits of a worker: for a time, for a condition, for a signal. How each stands after a look at it. Pure. */
+
+import { ForgeError } from '../../lib/errors.ts';
+import { durationText, fromIso, isoTime, parseDuration } from '../../lib/time.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import { nextRetryState } from '../retry/retry.ts';
+import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
+import { VALUE_MAX_BYTES } from './context.ts';
+import {
+  budgetOf,
+  type Entry,
+  type Journal,
+  type JournalView,
+  requireKind,
+  type Signal,
+  type Step,
+  type StepKind,
+  stepRepeated,
+} from './journal.ts';
+import type { StepPolicy } from './tries.ts';
+
+/** How long `wait-until` waits in all, and between two looks, where nothing is said; milliseconds. */
+export const TIMEOUT_DEFAULT_MS = 3_600_000;
+export const EVERY_DEFAULT_MS = 30_000;
+
+/** The class of a wait whose time is up. */
+export const WAIT_TIMEOUT = 'wait.timeout';
+
+type Journaled = JournalView & { journal: Journal };
+
+/** Who looks, and when. */
+export interface Looker {
+  name: string;
+  attemptId: string;
+  generation: number;
+  instant: Instant;
+}
+
+/** How a wait stands. Not over: its `wake` says when to look again. */
+export interface Standing {
+  step: Step;
+  over: boolean;
+  /** What the journal has to keep beside the step. Default: nothing. */
+  entries?: readonly Entry[];
+}
+
+/** A wait for a time. `until`: how long from when it is first reached, milliseconds, or an ISO 8601 time. */
+export function afterWait(now: Journaled, looker: Looker, until: number | string): Standing {
+  const before = reached(now, looker.name, 'wait');
+  const fresh = () => (typeof until === 'number' ? deadlineIn(until, looker.instant) : { at: until, clock: null });
+  const deadline = before?.deadline ?? fresh();
+  return stands(
+    now,
+    looker,
+    'wait',
+    before,
+    deadline,
+    msLeft(deadline, looker.instant) <= 0 ? { value: null } : { wake: deadline },
+  );
+}
+
+/** A wait for a signal. `timeoutMs` null: without end. `fallback`: what counts then instead of a failure; null: nothing. */
+export function afterSignalLook(
+  now: Journaled,
+  looker: Looker,
+  { timeoutMs, fallback }: { timeoutMs: number | null; fallback: { value: unknown } | null },
+): Standing {
+  const before = reached(now, looker.name, 'wait-for');
+  const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, looker.instant));
+  const signal = pendingSignal(now, looker.name);
+  if (signal !== null) {
+    const standing = stands(now, looker, 'wait-for', before, deadline, { value: signal.data });
+    return { ...standing, entries: [{ signal: { ...signal, data: null, taken: true } }] };
+  }
+  if (msLeft(deadline, looker.instant) > 0)
+    return stands(now, looker, 'wait-for', before, deadline, { wake: deadline });
+  const error = timedOut(`signal ${looker.name} did not come`, timeoutMs);
+  return stands(now, looker, 'wait-for', before, deadline, fallback ?? { error, status: 'timed_out' });
+}
+
+export interface Condition {
+  everyMs: number;
+  /** Null: without end. */
+  timeoutMs: number | null;
+  policy: StepPolicy;
+  random: () => number;
+}
+
+/** How long a look may take: to the end of the wait; past that, as long as between two looks. Null: no limit. Milliseconds. */
+export function lookLimit(
+  before: Step | undefined,
+  { everyMs, timeoutMs }: Condition,
+  instant: Instant,
+): number | null {
+  const left =
+    before?.deadline === undefined ? (timeoutMs ?? Number.POSITIVE_INFINITY) : msLeft(before.deadline, instant);
+  if (left === Number.POSITIVE_INFINITY) return null;
+  return left > 0 ? left : Math.max(1000, everyMs);
+}
+
+/** What a look at a condition has found. `error`: what the policy matches; `told`: what is kept of it. `final`: no policy looks again. */
+export type Found = { value: boolean } | { error: unknown; told: ClassifiedError; final?: boolean };
+
+/** A wait for a condition, after a look at it. What is true counts even when it is seen late. Looks are no tries. */
+export function afterLook(now: Journaled, looker: Looker, condition: Condition, found: Found): Standing {
+  const { instant, name } = looker;
+  const { everyMs, timeoutMs, policy, random } = condition;
+  const before = reached(now, name, 'wait-until');
+  const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, instant));
+  const again = (delayMs: number) => ({ wake: deadlineIn(Math.min(delayMs, msLeft(deadline, instant)), instant) });
+  const stand = (end: End, counted?: Pick<Step, 'tries' | 'retry_counts'>) =>
+    stands(now, looker, 'wait-until', before, deadline, end, counted);
+  if ('value' in found && found.value) return stand({ value: null });
+  const isLate = msLeft(deadline, instant) <= 0;
+  const late = (more: string): End => ({
+    error: timedOut(`${name} was not true${more}`, timeoutMs),
+    status: 'timed_out',
+  });
+  if ('value' in found) return stand(isLate ? late('') : again(everyMs));
+  const budget = budgetOf(before, now.journal);
+  const decision = nextRetryState({
+    policy,
+    error: found.error as ClassifiedError,
+    failureCount: budget.tries,
+    retryCounts: budget.retry_counts,
+    nowMs: instant.nowMs,
+    random,
+  });
+  const counted = { tries: budget.tries + 1, ...(decision.retry_counts && { retry_counts: decision.retry_counts }) };
+  if (decision.outcome !== 'retry' || found.final === true)
+    return stand({ error: found.told, status: 'failed' }, counted);
+  return stand(
+    isLate ? late(`; the last look failed: ${found.told.message}`) : { ...again(decision.delay_ms), error: found.told },
+    counted,
+  );
+}
+
+type End =
+  | { value: unknown }
+  | { wake: Deadline | null; error?: ClassifiedError }
+  | { error: ClassifiedError; status: 'failed' | 'timed_out' };
+
+function stands(
+  { journal }: Journaled,
+  { name, attemptId, generation, instant }: Looker,
+  kind: StepKind,
+  before: Step | undefined,
+  deadline: Deadline | null,
+  end: End,
+  counted: Pick<Step, 'tries' | 'retry_counts'> = budgetOf(before, journal),
+): Standing {
+  const at = isoTime(instant.nowMs);
+  const over = !('wake' in end);
+  const error = 'error' in end ? end.error : undefined;
+  const step: Step = {
+    name,
+    kind,
+    status: 'value' in end ? 'completed' : 'wake' in end ? 'running' : end.status,
+    ...counted,
+    started_at: before?.started_at ?? at,
+    ended_at: over ? at : null,
+    ...(deadline === null ? {} : { deadline }),
+    ...('wake' in end && end.wake !== null ? { wake: end.wake } : {}),
+    result: 'value' in end ? end.value : null,
+    last_error: error ?? null,
+    attempt_id: attemptId,
+    generation,
+    epoch: journal.epoch,
+  };
+  return { step, over };
+}
+
+/**
+ * The record of a wait that this one goes on with: not of one that ended without success before the task was last charged. Throws
+ * STEP_REPEATED where it is over by now, INVALID_ID.
+ */
+function reached({ steps, journal }: Journaled, name: string, kind: StepKind): Step | undefined {
+  const before = steps.get(name);
+  requireKind(before, kind);
+  if (before?.status === 'completed') throw stepRepeated(name);
+  return before?.status === 'running' || before?.epoch === journal.epoch ? before : undefined;
+}
+
+/** Its exit code is that of the verb: so its attempt is known to have failed by it. */
+function timedOut(what: string, timeoutMs: number | null): ClassifiedError {
+  const within = timeoutMs === null ? 'in time' : `within ${durationText(timeoutMs)}`;
+  return { class: WAIT_TIMEOUT, message: `${what} ${within}`, exit_code: 1 };
+}
+
+// --- signals ---------------------------------------------------------------------------------------------------------
+
+/** Most that waits to be taken, bytes. */
+const PENDING_MAX_BYTES = 256 * 1024;
+
+/** The oldest that no wait has got yet; null where there is none. */
+export function pendingSignal({ signals }: JournalView, name: string): Signal | null {
+  return signals.find((signal) => signal.name === name && signal.taken !== true) ?? null;
+}
+
+/** What the journal has to keep of a signal: nothing of one that has come before. Throws INVALID_ARGS for what is too large. */
+export function signalEntries({ signals }: JournalView, signal: Signal): Entry[] {
+  if (signals.some(({ name, id }) => name === signal.name && id === signal.id)) return [];
+  const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
+  const size = bytes(signal.data);
+  if (size > VALUE_MAX_BYTES)
+    throw new ForgeError('INVALID_ARGS', `the data of a signal has ${size} bytes; at most ${VALUE_MAX_BYTES} are kept`);
+  const pending = signals.filter(({ taken }) => taken !== true);
+  if (bytes([...pending, signal]) <= PENDING_MAX_BYTES) return [{ signal }];
+  throw new ForgeError(
+    'INVALID_ARGS',
+    `the task has ${pending.length} signals that it has not taken yet, and room for no more`,
+    {
+      hint: 'Let the task run, or send less.',
+    },
+  );
+}
+
+// --- what a caller says ----------------------------------------------------------------------------------------------
+
+/** Milliseconds of a limit; null for `none`. `what`: names it in the error. Throws INVALID_ARGS. */
+export function limitOf(value: number | string | undefined, what: string, site: number | null): number | null {
+  if (value === undefined) return site;
+  if (value === 'none') return null;
+  return durationOf(value, what);
+}
+
+/** Milliseconds above 0. Throws INVALID_ARGS. */
+export function durationOf(value: number | string, what: string): number {
+  const ms = parseDuration(value);
+  if (ms !== null && ms > 0) return ms;
+  throw new ForgeError(
+    'INVALID_ARGS',
+    `${what} ${JSON.stringify(value)}: expected a duration above 0 such as 30s, 5m, 2h`,
+  );
+}
+
+/** A time with its zone, as ISO 8601 in UTC. Throws INVALID_ARGS. */
+export function timeOf(value: string, what: string): string {
+  const ms = /(?:Z|[+-]\d\d:?\d\d)$/.test(value) ? fromIso(value) : Number.NaN;
+  if (!Number.isNaN(ms)) return isoTime(ms);
+  const found = JSON.stringify(value);
+  throw new ForgeError('INVALID_ARGS', `${what} ${found}: expected a time with its zone such as 2027-01-31T09:00:00Z`);
+}

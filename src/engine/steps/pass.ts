@@ -1,0 +1,133 @@
+/** One pass of a worker over its steps: what is at work in it, what sleeps, and when its task is parked. */
+
+import { parkedText } from '../../domain/steps/parking.ts';
+import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
+import type { WaitsFor } from '../../domain/task/records.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { TIMER_MAX_MS } from '../../lib/time.ts';
+import type { ReadJournal } from './task-journal.ts';
+import type { WorkerJournal } from './worker-journal.ts';
+
+/** How often a wait in place looks whether what it waits for is there, milliseconds. */
+const LOOK_MS = 500;
+
+/**
+ * What ends an attempt whose task is parked: it holds nothing any more, and has nothing left to do. A program lets it pass; code that
+ * catches everything throws it on.
+ */
+export class Parked extends ForgeError {
+  /** When the task goes on, as ISO 8601; null: as soon as what it waits for is there. */
+  readonly wakeAt: string | null;
+
+  constructor(waits_for: readonly WaitsFor[], wake_at: string | null) {
+    const text = parkedText({ waits_for: [...waits_for], wake_at });
+    super('PARKED', `the task is parked: ${text}`, { details: { waits_for, wake_at } });
+    this.wakeAt = wake_at;
+    // A program that ends by it says what it waits for, and not where.
+    this.stack = `${this.name}: ${this.message}`;
+  }
+}
+
+interface Sleeper {
+  waitsFor: WaitsFor;
+  wake: Deadline | null;
+  isThere(read: ReadJournal): boolean;
+  parked: Parked | null;
+}
+
+export interface Sleep {
+  waitsFor: WaitsFor;
+  /** Null: until what it waits for is there. */
+  wake: Deadline | null;
+  /** Whether what it waits for is there before. Default: it is not. */
+  isThere?(read: ReadJournal): boolean;
+  lost: AbortSignal;
+}
+
+export class Pass {
+  readonly #sleepers = new Set<Sleeper>();
+  #busy = 0;
+  #parking: Promise<void> | null = null;
+
+  /** Does a step, or a wait with its looks. While one is at work, none that sleeps parks the task. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#busy++;
+    try {
+      return await work();
+    } finally {
+      this.#busy--;
+    }
+  }
+
+  /**
+   * Sleeps within `during`: here for as long as `steps.park_after`, or while other steps are at work; otherwise the task is parked. Throws
+   * `Parked`, and why the task was lost.
+   */
+  async sleep(journal: WorkerJournal, { wake, waitsFor, lost, isThere }: Sleep): Promise<void> {
+    const left = () => msLeft(wake, journal.instant());
+    const isShort = () => left() <= journal.settings.steps.park_after_ms;
+    if (isShort()) return rest(journal, left, isThere, lost);
+    const sleeper: Sleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
+    this.#sleepers.add(sleeper);
+    this.#busy--;
+    try {
+      while (!isShort()) {
+        if (this.#busy === 0) {
+          this.#parking ??= this.#park(journal).finally(() => {
+            this.#parking = null;
+          });
+          await this.#parking;
+        }
+        const isOver = sleeper.parked === null && isThere?.(await journal.readAgain()) === true;
+        if (isOver) return;
+        if (sleeper.parked === null) await pause(LOOK_MS, lost);
+        if (sleeper.parked !== null) throw sleeper.parked;
+      }
+    } catch (error) {
+      // Another one may have parked the task meanwhile.
+      await this.#parking?.catch(() => {});
+      throw sleeper.parked ?? error;
+    } finally {
+      this.#busy++;
+      this.#sleepers.delete(sleeper);
+    }
+  }
+
+  async #park(journal: WorkerJournal): Promise<void> {
+    const sleepers = [...this.#sleepers];
+    const waitsFor = sleepers.map((sleeper) => sleeper.waitsFor);
+    const wakes = sleepers.flatMap(({ wake }) => (wake === null ? [] : [wake]));
+    const instant = journal.instant();
+    const wake = wakes.toSorted((one, other) => msLeft(one, instant) - msLeft(other, instant))[0] ?? null;
+    const isParked = await journal.park((read) =>
+      sleepers.some(({ isThere }) => isThere(read)) ? null : { waitsFor, wake },
+    );
+    if (isParked) for (const sleeper of sleepers) sleeper.parked = new Parked(waitsFor, wake?.at ?? null);
+  }
+}
+
+async function rest(journal: WorkerJournal, left: () => number, isThere: Sleep['isThere'], lost: AbortSignal) {
+  for (let ms = left(); ms > 0; ms = left()) {
+    await pause(isThere === undefined ? ms : Math.min(ms, LOOK_MS), lost);
+    if (isThere?.(await journal.readAgain())) return;
+  }
+}
+
+/** Throws why `lost` was aborted. */
+export function pause(ms: number, lost: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const give = () => {
+      clearTimeout(timer);
+      reject(lost.reason);
+    };
+    const timer = setTimeout(
+      () => {
+        lost.removeEventListener('abort', give);
+        resolve();
+      },
+      Math.min(Math.max(0, ms), TIMER_MAX_MS),
+    );
+    if (lost.aborted) give();
+    else lost.addEventListener('abort', give, { once: true });
+  });
+}

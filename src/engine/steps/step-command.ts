@@ -1,0 +1,144 @@
+/** Runs the commands of steps and of waits. */
+
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import { commandsAround } from '../../domain/task/workspaces.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import { identityOf } from '../attempt/environment.ts';
+import { failureOf } from '../attempt/output.ts';
+import { stopOrphan } from '../attempt/takeover.ts';
+import type { Env } from '../env.ts';
+import { unlessLost } from './through.ts';
+
+/** Most of a step's stdout that is kept as its result, bytes. */
+export const RESULT_MAX_BYTES = 64 * 1024;
+
+/** The end of each stream that error rules match, bytes. */
+const TAIL_BYTES = 16 * 1024;
+
+export interface CommandOfStep {
+  attempt: AttemptRef & { claimId: string };
+  argv: readonly string[];
+  /** Of the step: FORGE_STEP and its like. */
+  variables: Readonly<Record<string, string>>;
+  /** Null: no limit. */
+  timeoutMs: number | null;
+  /** The limit, as the error names it; null where it is none of its own. */
+  timeoutText: string | null;
+  /** Takes what the command writes, as it comes. */
+  emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
+}
+
+/** What a step's command has written to stdout: the first `RESULT_MAX_BYTES` of `bytes`, in whole characters. */
+export interface StepOutput {
+  stdout: string;
+  /** The same bytes, where they are no UTF-8. */
+  base64?: string;
+  bytes: number;
+}
+
+export interface EndedCommand {
+  exit: WorkerExit;
+  /** Its limit has ended it. */
+  timedOut: boolean;
+  output: StepOutput;
+  /** Null: it has exited with 0. */
+  error: ClassifiedError | null;
+}
+
+/** Runs a command to its end. Throws why `lost` was aborted; then the command is stopped. */
+export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSignal): Promise<EndedCommand> {
+  const { attempt, argv, variables, timeoutMs, timeoutText, emit } = request;
+  const worker = spawnGated({
+    argv,
+    cwd: env.ctx.cwd,
+    env: {
+      ...env.ctx.env,
+      // What it starts in sessions of its own is known as the worker's by that.
+      FORGE_OUTER_CLAIMS: commandsAround(env.ctx.env).join(' '),
+      FORGE_CLAIM_ID: attempt.claimId,
+      ...variables,
+    },
+    // What stops the worker's group stops the command too.
+    inTerminal: true,
+    stdio: { stdin: 'inherit', stdout: 'pipe', stderr: 'pipe' },
+  });
+  const identity = identityOf(env, worker, attempt);
+  const kept = { stdout: new Kept(RESULT_MAX_BYTES), stderr: new Kept(0) };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    worker.output[stream]?.on('data', (bytes: Uint8Array) => {
+      kept[stream].add(bytes);
+      emit(stream, bytes);
+    });
+  }
+  let timedOut = false;
+  const stop = (graceMs: number) => (identity === null ? null : stopTree(env, attempt.taskId, identity, graceMs));
+  const grace = env.settings.agents.kill_grace_ms;
+  const timer =
+    timeoutMs === null
+      ? undefined
+      : setTimeout(
+          () => {
+            timedOut = true;
+            void stop(grace);
+          },
+          Math.min(timeoutMs, TIMER_MAX_MS),
+        );
+  worker.open();
+  // What the command has left in the background ends with it.
+  void worker.gone.then(() => stop(grace));
+  try {
+    const exit = await unlessLost(worker.exited, lost);
+    const tail = { stdout: kept.stdout.tail, stderr: kept.stderr.tail };
+    const failed = exit.code !== 0 || timedOut;
+    const error = failed ? failureOf(env, exit, timedOut ? timeoutText : null, tail) : null;
+    return { exit, timedOut, output: kept.stdout.output, error };
+  } catch (error) {
+    await stop(grace);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Stops a command, and what it has left. */
+async function stopTree(env: Env, taskId: string, identity: WorkerIdentity, graceMs: number): Promise<void> {
+  await stopOrphan(env, taskId, identity, { graceMs }).catch((error: unknown) => env.warn(errorMessage(error)));
+}
+
+/** The beginning and the end of what is written. */
+class Kept {
+  readonly #max: number;
+  #head: Buffer = Buffer.alloc(0);
+  #tail: Buffer = Buffer.alloc(0);
+  bytes = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(bytes: Uint8Array): void {
+    const room = this.#max - this.#head.length;
+    if (room > 0) this.#head = Buffer.concat([this.#head, bytes.subarray(0, room)]);
+    this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-TAIL_BYTES);
+    this.bytes += bytes.length;
+  }
+
+  get output(): StepOutput {
+    const [head, { bytes }] = [this.#head, this];
+    // The limit may stand within a character of up to 4 bytes.
+    const cuts = bytes > head.length ? [0, 1, 2, 3] : [0];
+    const text = cuts
+      .map((cut) => head.subarray(0, head.length - cut))
+      .find((part) => Buffer.from(part.toString()).equals(part));
+    if (text !== undefined) return { stdout: text.toString(), bytes };
+    return { stdout: head.toString(), base64: head.toString('base64'), bytes };
+  }
+
+  get tail(): string {
+    return this.#tail.toString();
+  }
+}

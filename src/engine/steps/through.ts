@@ -1,0 +1,125 @@
+/** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
+
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { requireContext } from '../../domain/steps/context.ts';
+import { budgetOf, type Step, type StepKind, stepKey } from '../../domain/steps/journal.ts';
+import { afterTry, type StepPolicy } from '../../domain/steps/tries.ts';
+import type { Looker, Standing } from '../../domain/steps/waits.ts';
+import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
+import { isoTime } from '../../lib/time.ts';
+import { Pass } from './pass.ts';
+import type { ReadJournal } from './task-journal.ts';
+import type { WorkerJournal } from './worker-journal.ts';
+
+/** Where a worker is at work. `lost`: aborted when its attempt does not hold its task any more. */
+export interface Place {
+  journal: WorkerJournal;
+  pass: Pass;
+  lost: AbortSignal;
+}
+
+/** Does `work` as all that there is of a pass. */
+export function alone<T>(journal: WorkerJournal, work: (place: Place) => Promise<T>): Promise<T> {
+  const pass = new Pass();
+  return pass.during(() => journal.holding((lost) => work({ journal, pass, lost })));
+}
+
+/** What a try has come to. `values`: what it keeps in the context. `error`: what the policy matches; `told`: what is kept of it. `final`: no policy tries again. */
+export type Made =
+  | { value: unknown; values?: Readonly<Record<string, unknown>> }
+  | { error: unknown; told: ClassifiedError; final?: boolean };
+
+/**
+ * Tries a step until it is done or its policy gives up; each end is in the journal before the next try. Returns the step, and what the last try
+ * has come to. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR.
+ */
+export async function throughTries(
+  { journal, pass, lost }: Place,
+  { name, policy }: { name: string; policy: StepPolicy },
+  tryOnce: (scope: { key: string; try: number }) => Promise<Made>,
+): Promise<{ step: Step; made: Made }> {
+  const sleep = (wake: Deadline) => pass.sleep(journal, { waitsFor: { kind: 'step', name }, wake, lost });
+  let read = await journal.read();
+  let step = read.steps.get(name);
+  for (;;) {
+    const budget = budgetOf(step, read.journal);
+    // A wake that comes early waits for the rest.
+    if (budget.tries > 0 && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0)
+      await sleep(step.wake);
+    const startedAt = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.instant().nowMs);
+    const made = await tryOnce({ key: stepKey(read.journal, read, name), try: budget.tries + 1 });
+    lost.throwIfAborted();
+    const values = 'value' in made ? { ...made.values } : {};
+    let isAgain = false;
+    await journal.write((now, generation) => {
+      const { attemptId } = journal;
+      const at = { instant: journal.instant(), random: journal.random };
+      const after = afterTry(now, { name, attemptId, generation, startedAt, policy, end: made, ...at });
+      requireContext(now.context, values);
+      isAgain = after.delayMs !== null;
+      return [{ step: after.step, ...(Object.keys(values).length === 0 ? {} : { context: values }) }];
+    });
+    read = await journal.read();
+    step = read.steps.get(name) as Step;
+    if (!isAgain) return { step, made };
+  }
+}
+
+export interface Wait {
+  name: string;
+  kind: StepKind;
+  /** Whether what it waits for is there, before its time. Default: only a look shows it. */
+  isThere?(read: ReadJournal): boolean;
+  /** A look costs something, so an early wake waits for the rest first. Default: false. */
+  costly?: boolean;
+  /** Looks; what it returns says how the wait stands in the journal of the commit. */
+  look(before: Step | undefined): Promise<(now: ReadJournal, looker: Looker) => Standing>;
+}
+
+/** Waits until a look says that it is over. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
+export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): Promise<Step> {
+  const { name, kind, isThere, costly = false, look } = wait;
+  const sleep = (wake: Deadline | null) =>
+    pass.sleep(journal, { waitsFor: { kind, name }, wake, lost, ...(isThere && { isThere }) });
+  let before = (await journal.read()).steps.get(name);
+  const rest = costly && before?.status === 'running' ? (before.wake ?? null) : null;
+  if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);
+  for (;;) {
+    const seen = await look(before);
+    lost.throwIfAborted();
+    let standing: Standing | undefined;
+    await journal.write((now, generation) => {
+      const looker = { name, attemptId: journal.attemptId, generation, instant: journal.instant() };
+      standing = seen(now, looker);
+      const { step, over, entries = [] } = standing;
+      const isKnown = !over && isAsKept(now.steps.get(name), step, journal);
+      return isKnown ? [] : [{ step }, ...entries];
+    });
+    const { step, over } = standing as unknown as Standing;
+    if (over) return step;
+    before = step;
+    await sleep(step.wake ?? null);
+  }
+}
+
+/** Whether the journal says the same but for a wake that is waited for here: a look that changes nothing costs no commit. */
+function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: WorkerJournal): boolean {
+  if (kept?.status !== 'running' || kept.epoch !== step.epoch || kept.tries !== step.tries) return false;
+  const isShort = msLeft(step.wake, instant()) <= settings.steps.park_after_ms;
+  return isShort || JSON.stringify(kept.wake) === JSON.stringify(step.wake);
+}
+
+/** What `work` comes to, unless `lost` is aborted before. */
+export async function unlessLost<T>(work: Promise<T>, lost: AbortSignal): Promise<T> {
+  lost.throwIfAborted();
+  let give = () => {};
+  const over = new Promise<never>((_, reject) => {
+    give = () => reject(lost.reason);
+    lost.addEventListener('abort', give, { once: true });
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    lost.removeEventListener('abort', give);
+  }
+}

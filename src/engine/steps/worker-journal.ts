@@ -1,0 +1,135 @@
+/** The journal that a worker writes: that of its task's attempt, or one in memory for a program's own tests. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { Settings } from '../../domain/settings/settings.ts';
+import { type Entry, type Journal, type JournalView, viewOf } from '../../domain/steps/journal.ts';
+import type { Park } from '../../domain/steps/parking.ts';
+import type { Instant } from '../../domain/task/deadlines.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { workedBy } from '../../domain/task/transition.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import { LeaseKeeper } from '../attempt/lease-keeper.ts';
+import { type Env, instantOf } from '../env.ts';
+import { addToJournal, openJournal, parkAttempt, type ReadJournal, readJournal } from './task-journal.ts';
+
+/** Where a worker's journal is kept. */
+export interface WorkerJournal {
+  attemptId: string;
+  task: Pick<PlanTask, 'retry'> | null;
+  settings: Pick<Settings, 'retry' | 'steps'>;
+  instant(): Instant;
+  random(): number;
+  /** As this process knows it. */
+  read(): Promise<ReadJournal>;
+  /** As it is kept, with what others have added. */
+  readAgain(): Promise<ReadJournal>;
+  write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
+  /** Gives the task back until what it waits for is there; null: not now. Whether it did. */
+  park(parkFor: (read: ReadJournal) => Park | null): Promise<boolean>;
+  /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. */
+  holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+/**
+ * The journal of an attempt, which has to be at work. `interrupts`: what ends its waits besides. Throws STALE_ATTEMPT, LEASE_STOLEN,
+ * SCHEMA_INVALID, IO_ERROR.
+ */
+export async function attemptJournal(
+  env: Env,
+  attempt: AttemptRef,
+  task: PlanTask | null,
+  interrupts?: Interrupts,
+): Promise<WorkerJournal & { record: TaskRecord }> {
+  const { taskId, attemptId } = attempt;
+  const { read: first, record } = await openJournal(env, attempt);
+  let read = first;
+  const lost = new AbortController();
+  return {
+    record,
+    attemptId,
+    task,
+    settings: env.settings,
+    instant: () => instantOf(env),
+    random: () => env.ctx.random(),
+    read: async () => read,
+    readAgain: async () => {
+      const { record } = await env.store.read(taskId);
+      if (record === null) return read;
+      workedBy(record, attemptId);
+      read = (await readJournal(env, record)) ?? read;
+      return read;
+    },
+    write: async (entriesFor) => {
+      const view = await addToJournal(env, attempt, (now, generation) => {
+        read = now;
+        return entriesFor(now, generation);
+      });
+      read = { ...read, ...view };
+      return view;
+    },
+    park: (parkFor) => parkAttempt(env, attempt, parkFor),
+    async holding(work) {
+      lost.signal.throwIfAborted();
+      const renewed = record.lease?.owner ? null : record.lease;
+      const keeper = new LeaseKeeper(env, { ...attempt, claimId: undefined }, renewed, () =>
+        lost.abort(
+          new ForgeError('LEASE_STOLEN', `attempt ${attemptId} does not hold task ${taskId} any more`, {
+            details: { task_id: taskId, attempt_id: attemptId },
+          }),
+        ),
+      );
+      const deaf = interrupts?.listen(() => lost.abort(new ForgeError('INTERRUPTED', 'the step was interrupted')));
+      try {
+        return await work(lost.signal);
+      } finally {
+        keeper.stop();
+        deaf?.();
+      }
+    },
+  };
+}
+
+export interface MemoryOptions {
+  /** Milliseconds since the epoch. Default: the clock. */
+  now?: () => number;
+  /** From 0 up to 1. Default: Math.random. */
+  random?: () => number;
+  /** A longer wait parks, milliseconds. Default: 30 s. */
+  parkAfterMs?: number;
+}
+
+/** A journal in memory. `signal` sends to it. */
+export interface MemoryJournal extends WorkerJournal {
+  /** What it waits for; null while it is not parked. */
+  parked: Park | null;
+  add(entriesFor: (read: ReadJournal) => readonly Entry[]): void;
+}
+
+export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
+  const { now = Date.now, random = Math.random, parkAfterMs = 30_000 } = options;
+  const journal: Journal = { key: 'memory', epoch: 0, chunks: [], tail: [] };
+  const entries: Entry[] = [];
+  const view = (): ReadJournal => ({ journal, ...viewOf(entries) });
+  return {
+    parked: null,
+    attemptId: 'memory',
+    task: null,
+    settings: { retry: null, steps: { park_after_ms: parkAfterMs } },
+    instant: () => ({ nowMs: now(), monoMs: now(), bootId: 'memory' }),
+    random,
+    read: async () => view(),
+    readAgain: async () => view(),
+    write: async (entriesFor) => {
+      entries.push(...entriesFor(view(), 1));
+      return viewOf(entries);
+    },
+    async park(parkFor) {
+      this.parked = parkFor(view());
+      return this.parked !== null;
+    },
+    add: (entriesFor) => void entries.push(...entriesFor(view())),
+    holding: (work) => work(new AbortController().signal),
+  };
+}

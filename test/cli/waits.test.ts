@@ -1,0 +1,233 @@
+/** Waits: a worker that waits gives its task back, and the next attempt goes on where it waited. */
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { orchestrate, project } from '../support/cli.ts';
+import { LiveForge } from '../support/faults/forge.ts';
+
+const F = '"$FORGE_CLI" orchestrate';
+const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
+const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
+const PARKING = 'steps: {park_after: 0}\n';
+
+/** A project with one task, whose body is this script and which has one attempt that may fail. */
+function scripted(body: string, settings = PARKING, task = ''): string {
+  return project([`id: a, title: A, run: sh -e body.sh, retry: {max_attempts: 1}${task}`], {
+    'body.sh': body,
+    '.forge/settings.yaml': settings,
+  });
+}
+
+describe('a wait for a time', () => {
+  it('parks the task, uncharged, and the next attempt goes on behind it', async () => {
+    const cwd = scripted(
+      `${F} step one -- sh -c 'echo one >> ledger'\necho pass >> ledger\n${F} wait soak --for 300ms\n${F} step two -- sh -c 'echo two >> ledger'\n`,
+      PARKING,
+      ', budget: {attempts: 1}',
+    );
+    const ran = await orchestrate(['run'], { cwd });
+    expect(ran).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/~ a +parked after .*: it waits until .*\(soak\)/),
+    });
+    expect(lines(cwd)).toEqual(['one', 'pass', 'pass', 'two']);
+    const { state, attempts } = await data(cwd, 'show', 'a');
+    expect(state).toMatchObject({ state: 'shipped', failure_count: 0, attempt_count: 2 });
+    expect(state).not.toHaveProperty('wake_at');
+    expect(attempts).toHaveLength(2);
+  });
+
+  it('gives its slot to another task', async () => {
+    const cwd = project(
+      [
+        `id: a, title: A, run: '${F} wait soak --for 2s'`,
+        `id: b, title: B, run: 'test "$(${F} show a --json | grep -c waiting)" = 1'`,
+      ],
+      { '.forge/settings.yaml': `${PARKING}agents: {max_parallel: 1}\n` },
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+  });
+
+  it('that is short is waited out in place', async () => {
+    const cwd = scripted(`${F} wait soak --for 50ms\necho behind >> ledger\n`, '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['behind']);
+    expect((await data(cwd, 'show', 'a')).state.attempt_count).toBe(1);
+  });
+
+  it('keeps the task from being claimed until it is over, and says so', async () => {
+    const cwd = scripted(`${F} wait soak --until 2999-01-01T00:00:00Z\n`);
+    const run = new LiveForge(cwd, ['run']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    run.child.kill('SIGINT');
+    await run.ended;
+    const [row] = (await data(cwd, 'status')).tasks;
+    expect(row).toMatchObject({
+      state: 'waiting',
+      wake_at: '2999-01-01T00:00:00.000Z',
+      waits_for: [{ kind: 'wait', name: 'soak' }],
+    });
+    expect((await orchestrate(['status'], { cwd })).stdout).toContain('it waits until 2999-01-01T00:00:00.000Z (soak)');
+    const why = 'it waits until 2999-01-01T00:00:00.000Z (soak)';
+    expect((await data(cwd, 'why', 'a')).reasons).toEqual([{ code: 'TASK_PARKED', message: why }]);
+    expect(await orchestrate(['claim', 'a'], { cwd })).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/it waits until 2999-01-01T00:00:00.000Z\s+\(soak\)/),
+    });
+    expect(await orchestrate(['claim', '--next'], { cwd })).toMatchObject({ code: 4 });
+    expect(await orchestrate(['retry', 'a'], { cwd })).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/task a is waiting: it waits until/),
+    });
+    expect(await orchestrate(['cancel', 'a'], { cwd })).toMatchObject({ code: 0 });
+  });
+
+  it('ends a worker that stays', async () => {
+    const cwd = scripted(
+      `trap '' TERM\n${F} wait soak --for 300ms || sleep 60\n`,
+      `${PARKING}agents: {kill_grace_ms: 50}\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+  });
+
+  it('refuses what an attempt without its task asks for', async () => {
+    const cwd = scripted(`${F} wait soak --for 300ms || ${F} step late -- true || echo $? >> ledger\n`);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['3']);
+  });
+});
+
+describe('a wait for a condition', () => {
+  it('looks at once, and again after each interval, in attempts of their own', async () => {
+    const look = 'echo look >> ledger; test $(wc -l < ledger) -ge 3';
+    const cwd = scripted(`${F} wait-until up --every 100ms -- sh -c '${look}'\necho behind >> ledger\n`);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['look', 'look', 'look', 'behind']);
+    const { state, steps } = await data(cwd, 'show', 'a');
+    expect(state.attempt_count).toBe(3);
+    expect(steps).toMatchObject([{ name: 'up', kind: 'wait-until', status: 'completed', tries: 0 }]);
+  });
+
+  it.each([
+    ['parked', PARKING],
+    ['in place', ''],
+  ])('fails its attempt when its time is up, %s', async (_, settings) => {
+    const cwd = scripted(`${F} wait-until up --every 100ms --timeout 250ms -- false\n`, settings);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect((await data(cwd, 'show', 'a')).state.last_error).toEqual({
+      class: 'wait.timeout',
+      message: 'step up: up was not true within 250ms',
+      exit_code: 1,
+    });
+  });
+
+  it('ends a look that takes longer than what is left', async () => {
+    const cwd = scripted(`${F} wait-until up --timeout 200ms -- sleep 60\n`, '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect((await data(cwd, 'show', 'a')).state.last_error.class).toBe('wait.timeout');
+  });
+
+  it('fails with the error of a look, by its class', async () => {
+    const cwd = scripted(
+      `${F} wait-until up -- sh -c 'echo "no route" >&2; exit 7'\n`,
+      'errors: [{class: network, exit: [7]}]\n',
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'network', exit_code: 7 });
+  });
+
+  it('looks again after errors that its policy names, each class with its own budget', async () => {
+    const policy = '[{retry_on: [network], max_attempts: 4, base: 1ms}, {retry_on: [declined], max_attempts: 1}]';
+    const look = 'echo look >> ledger; test $(wc -l < ledger) -le 3 && exit 10; exit 11';
+    const cwd = scripted(
+      `${F} wait-until up --retry '${policy}' -- sh -c '${look}'\n`,
+      'errors: [{class: network, exit: [10]}, {class: declined, exit: [11]}]\n',
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toHaveLength(4);
+    expect((await data(cwd, 'steps', 'a')).steps).toMatchObject([
+      { status: 'failed', tries: 4, retry_counts: { network: 3, declined: 1 }, last_error: { class: 'declined' } },
+    ]);
+  });
+});
+
+describe('a wait for a signal', () => {
+  it('parks the task until it comes, and prints what it brings', async () => {
+    const cwd = scripted(
+      `echo "got $(${F} wait-for approval)" >> ledger\n`
+        .replace('echo', `x=$(${F} wait-for approval)\necho`)
+        .replace(`$(${F} wait-for approval)" >>`, '$x" >>'),
+    );
+    const ran = await orchestrate(['run'], { cwd });
+    expect(ran).toMatchObject({
+      code: 4,
+      stdout: expect.stringMatching(/it waits for signal approval; `forge orchestrate signal a approval` sends\s+it/),
+    });
+    const sent = await orchestrate(['signal', 'a', 'approval', '--data', '{"by": "me"}'], { cwd });
+    expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('task a goes on with the next run') });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['got {"by":"me"}']);
+  });
+
+  it('wakes a run that works on the task', async () => {
+    const cwd = scripted(`${F} wait-for go --timeout 1h\necho behind >> ledger\n`);
+    const run = new LiveForge(cwd, ['run']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    await orchestrate(['signal', 'a', 'go'], { cwd });
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['behind']);
+  });
+
+  it('gets one that came before the task began, and a repeat of it is none', async () => {
+    const cwd = scripted(`${F} wait-for go > got\n`);
+    const send = (text: string) => data(cwd, 'signal', 'a', 'go', '--data', text, '--id', 'one');
+    expect(await send('1')).toMatchObject({ sent: true, state: 'unclaimed' });
+    expect(await send('2')).toMatchObject({ sent: false });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd, 'got')).toEqual(['1']);
+    expect(await orchestrate(['signal', 'a', 'go'], { cwd })).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/task a is shipped: nothing waits for a signal any\s+more/),
+    });
+  });
+
+  it('goes on with a default when its time is up', async () => {
+    const cwd = scripted(`${F} wait-for go --timeout 200ms --default '"none"' > got\n`);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd, 'got')).toEqual(['"none"']);
+  });
+
+  it.each([
+    [['signal', 'a', 'no name'], /can't name a signal/],
+    [['signal', 'a', 'go', '--data', 'text'], /--data takes JSON/],
+    [['signal', 'b', 'go'], /there is no task b/],
+  ])('is refused as %j', async (args, message) => {
+    const cwd = scripted('true\n');
+    expect(await orchestrate(args, { cwd })).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+    expect(existsSync(join(cwd, '.forge/orchestrator/tasks/a'))).toBe(false);
+  });
+});
+
+describe('a step whose next try is far off', () => {
+  it('parks the task, and keeps its budget', async () => {
+    const body = `${F} step flaky --retry '{max_attempts: 3, base: 200ms, jitter: none}' -- sh -c 'echo try $FORGE_STEP_TRY >> ledger; test $FORGE_STEP_TRY = 3'\n`;
+    const cwd = scripted(body);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['try 1', 'try 2', 'try 3']);
+    expect((await data(cwd, 'show', 'a')).state).toMatchObject({ attempt_count: 3, failure_count: 0 });
+  });
+});
+
+describe('a run that was killed', () => {
+  it('leaves a parked task as it is, which another run goes on with', async () => {
+    const cwd = scripted(`${F} wait-until up --every 1s -- test -e up\necho behind >> ledger\n`);
+    const run = new LiveForge(cwd, ['run']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    run.child.kill('SIGKILL');
+    await run.ended;
+    writeFileSync(join(cwd, 'up'), '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    await vi.waitFor(() => expect(lines(cwd)).toEqual(['behind']));
+  });
+});

@@ -1,0 +1,136 @@
+/** Waits of a program, by a worker whose journal is in memory. */
+
+import { describe, expect, it, vi } from 'vitest';
+import { memoryWorker, Parked } from '../../src/worker.ts';
+
+const T0 = Date.parse('2030-01-01T00:00:00Z');
+
+/** A worker whose clock a test sets; it sleeps for nothing shorter than it parks for. */
+function worked() {
+  const clock = { nowMs: T0 };
+  const worker = memoryWorker({ now: () => clock.nowMs, random: () => 0.5, parkAfterMs: 0 });
+  return { worker, clock };
+}
+
+describe('a wait of a program', () => {
+  it('parks it, and is over in the attempt after its time', async () => {
+    const { worker, clock } = worked();
+    const parked = worker.wait('soak', '1h');
+    await expect(parked).rejects.toBeInstanceOf(Parked);
+    await expect(parked).rejects.toMatchObject({ code: 'PARKED', wakeAt: '2030-01-01T01:00:00.000Z' });
+    clock.nowMs += 1_800_000;
+    // Early: it waits for the rest, not for the whole.
+    await expect(worker.next().wait('soak', '5h')).rejects.toMatchObject({ wakeAt: '2030-01-01T01:00:00.000Z' });
+    clock.nowMs += 1_800_000;
+    await worker.next().wait('soak', '1h');
+  });
+
+  it('until a time goes by that', async () => {
+    const { worker } = worked();
+    await expect(worker.wait('open', { until: new Date(T0 + 5000) })).rejects.toMatchObject({
+      wakeAt: '2030-01-01T00:00:05.000Z',
+    });
+    await worker.next().wait('past', { until: '2029-01-01T00:00:00Z' });
+  });
+
+  it('beside steps at work waits for them, and parks when all that is left waits', async () => {
+    const { worker, clock } = worked();
+    const order: string[] = [];
+    let finish = () => {};
+    const work = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const waits = worker.wait('long', '2h').catch((error: unknown) => order.push(`long ${(error as Parked).wakeAt}`));
+    const short = worker.wait('short', '1h').catch((error: unknown) => order.push(`short ${(error as Parked).wakeAt}`));
+    const step = worker.step('work', () => work).then(() => order.push('work'));
+    finish();
+    await Promise.all([waits, short, step]);
+    const wake = '2030-01-01T01:00:00.000Z';
+    expect(order).toEqual(['work', `long ${wake}`, `short ${wake}`]);
+    clock.nowMs += 3_600_000;
+    const next = worker.next();
+    const both = await Promise.allSettled([next.wait('long', '2h'), next.wait('short', '1h')]);
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
+  it('has one meaning in a pass', async () => {
+    const { worker } = worked();
+    await worker.wait('x', { until: '2029-01-01T00:00:00Z' });
+    await expect(worker.wait('x', '1h')).rejects.toMatchObject({ code: 'STEP_REPEATED' });
+    await expect(worker.next().step('x', () => 1)).rejects.toMatchObject({ code: 'INVALID_ID' });
+    await expect(worker.wait('y', 'soon')).rejects.toMatchObject({ code: 'INVALID_ARGS' });
+  });
+});
+
+describe('a condition of a program', () => {
+  it('is looked at once an attempt, and what is true counts even late', async () => {
+    const { worker, clock } = worked();
+    const look = vi.fn(() => clock.nowMs > T0 + 3_600_000);
+    await expect(worker.waitUntil('up', look, { every: '30m' })).rejects.toBeInstanceOf(Parked);
+    await expect(worker.next().waitUntil('up', look)).rejects.toMatchObject({ wakeAt: '2030-01-01T00:30:00.000Z' });
+    expect(look).toHaveBeenCalledTimes(1);
+    clock.nowMs += 7_200_000;
+    await worker.next().waitUntil('up', look);
+    await worker.next().waitUntil('up', look);
+    expect(look).toHaveBeenCalledTimes(2);
+  });
+
+  it('fails when its time is up, and with what a look has thrown', async () => {
+    const { worker, clock } = worked();
+    await expect(worker.waitUntil('up', () => false)).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 3_600_000;
+    await expect(worker.next().waitUntil('up', () => false)).rejects.toMatchObject({ class: 'wait.timeout' });
+    const thrown = Object.assign(new Error('refused'), { class: 'network' });
+    const look = () => {
+      throw thrown;
+    };
+    await expect(worker.next().waitUntil('other', look)).rejects.toBe(thrown);
+  });
+
+  it.each([null, undefined, 7])('fails with %s where a look throws that', async (thrown) => {
+    const { worker } = worked();
+    const look = () => {
+      throw thrown;
+    };
+    const seen = await worker.waitUntil('up', look).then(
+      () => 'over',
+      (error: unknown) => [error],
+    );
+    expect(seen).toEqual([thrown]);
+  });
+
+  it('is looked at again after what its policy matches by a class of the program', async () => {
+    class Busy extends Error {}
+    class VeryBusy extends Busy {}
+    const { worker, clock } = worked();
+    const retry = [{ retry_on: [Busy], max_attempts: 2, base: '1s' }];
+    const look = () => {
+      throw new VeryBusy('busy');
+    };
+    await expect(worker.waitUntil('up', look, { retry })).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 60_000;
+    await expect(worker.next().waitUntil('up', look, { retry })).rejects.toBeInstanceOf(VeryBusy);
+  });
+});
+
+describe('a signal to a program', () => {
+  it('parks it until it comes, and is kept when it came before', async () => {
+    const { worker } = worked();
+    await expect(worker.waitFor('go')).rejects.toMatchObject({ code: 'PARKED', wakeAt: null });
+    worker.signal('go', { x: 1 });
+    worker.signal('late', 2);
+    const next = worker.next();
+    expect(await next.waitFor('go')).toEqual({ x: 1 });
+    expect(await next.waitFor('late', { timeout: '1h' })).toBe(2);
+  });
+
+  it('has a default when its time is up', async () => {
+    const { worker, clock } = worked();
+    await expect(worker.waitFor('go', { timeout: '1h', default: 'none' })).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 3_600_000;
+    expect(await worker.next().waitFor('go', { timeout: '1h', default: 'none' })).toBe('none');
+    await expect(worker.next().waitFor('other', { timeout: '1ms' })).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 1;
+    await expect(worker.next().waitFor('other', { timeout: '1ms' })).rejects.toMatchObject({ class: 'wait.timeout' });
+  });
+});
