@@ -20,9 +20,11 @@ import { systemContext } from './process/system-context.ts';
 export { type PolicyDeclaration, type RetryDeclaration, RetryPolicy } from './domain/retry/retry.ts';
 export { Parked } from './engine/steps/pass.ts';
 export {
+  type RepeatOptions,
   type StepOptions,
   type StepScope,
   StepWorker,
+  type TickScope,
   type WaitForOptions,
   type WaitLength,
   type WaitUntilOptions,

@@ -152,6 +152,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:crypto': (file) => file === 'src/lib/digest.ts',
   // Of linear time; loaded with the first pattern of a project.
   re2js: (file) => file === 'src/lib/patterns.ts',
+  croner: (file) => file === 'src/domain/steps/schedule.ts',
   'node:module': (file) => file === 'src/lib/patterns.ts',
   'node:path': () => true,
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),

@@ -1,9 +1,11 @@
 /** Steps and waits in a shell: what their commands write as it comes, or what was kept when they were done. */
 
 import type { VerbData, VerbInput } from '../commands/registry.ts';
+import { repeat } from '../commands/repeat.ts';
 import type { StepBytes } from '../commands/shared/steps.ts';
 import { step } from '../commands/step.ts';
 import { waitUntil } from '../commands/wait-until.ts';
+import { EXIT } from '../lib/errors.ts';
 import { plural } from './layout.ts';
 import type { Cli } from './view.ts';
 
@@ -31,6 +33,13 @@ export async function showWaitUntil(cli: Cli, input: VerbInput<'wait-until'>): P
   const data = await waitUntil.run(emitting(cli), input);
   if (cli.screen.json) cli.screen.output.json({ ok: true, data });
   else if (data.why !== null) cli.screen.note(failedText(data));
+  return data.exit_code;
+}
+
+export async function showRepeat(cli: Cli, input: VerbInput<'repeat'>): Promise<number> {
+  const data = await repeat.run(emitting(cli), input);
+  if (cli.screen.json) cli.screen.output.json({ ok: true, data });
+  else if (data.why !== null && data.exit_code !== EXIT.ok) cli.screen.note(failedText(data));
   return data.exit_code;
 }
 

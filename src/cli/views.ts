@@ -53,6 +53,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   'wait-until': {
     follow: (cli, input) => import('./step.ts').then(({ showWaitUntil }) => showWaitUntil(cli, input)),
   },
+  repeat: { follow: (cli, input) => import('./step.ts').then(({ showRepeat }) => showRepeat(cli, input)) },
   'wait-for': { text: steps, asIs: true, exitCode: ({ exit_code }) => exit_code },
   signal: { text: steps },
   context: { text: steps, asIs: true, exitCode: ({ found }) => (found ? EXIT.ok : EXIT.failed) },

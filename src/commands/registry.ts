@@ -50,6 +50,7 @@ export const COMMANDS = {
   wait: entry(WORK, 'Wait for a time; a longer wait gives the task back until then', () => import('./wait.ts')),
   'wait-until': entry(WORK, 'Wait until a command says that it is so', () => import('./wait-until.ts')),
   'wait-for': entry(WORK, 'Wait for a signal, and print what it brings', () => import('./wait-for.ts')),
+  repeat: entry(WORK, 'Run a command again and again, at times', () => import('./repeat.ts')),
   context: entry(WORK, 'Keep a value for later attempts', () => import('./context.ts')),
   complete: entry(WORK, 'End an attempt, by a verdict or as a failure', () => import('./complete.ts')),
   release: entry(WORK, 'Give a claim back; nothing is charged', () => import('./release.ts')),

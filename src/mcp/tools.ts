@@ -66,6 +66,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   step: 'it starts any command, and goes on as long as that',
   wait: 'it waits as long as it is told to',
   'wait-until': 'it starts any command, and goes on as long as that',
+  repeat: 'it starts any command, and goes on as long as that',
   'wait-for': 'it waits as long as it is told to',
   signal: [{ effects: safe }],
   context: [{ effects: safe }],

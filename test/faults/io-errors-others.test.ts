@@ -53,12 +53,14 @@ describe.skipIf(missing !== null)(title, () => {
 });
 
 test('every command that changes something is in a loop over failing system calls', async () => {
-  // Of a command of an agent the name begins with its verb; gc and step have files of their own.
+  // Of a command of an agent the name begins with its verb; gc and the steps of a worker have files of their own.
   const agents = ALL_SCENARIOS.map(({ name }) => name.split(/[ ,]/)[0]);
   const others = [OTHER_COMMANDS, RUN_SCENARIOS, SHIP_SCENARIOS].flatMap((all) =>
     all.map(({ verb }) => verb as string),
   );
   const changing = [];
   for (const verb of VERBS) if ((await loadCommand(verb)).changes) changing.push(verb);
-  expect(changing.toSorted()).toEqual([...new Set([...agents, ...others, 'gc', 'step'])].toSorted());
+  expect(changing.toSorted()).toEqual(
+    [...new Set([...agents, ...others, 'gc', 'step', 'wait', 'wait-until', 'wait-for', 'repeat'])].toSorted(),
+  );
 });

@@ -22,6 +22,7 @@ describe('the tools', () => {
       'wait',
       'wait-until',
       'wait-for',
+      'repeat',
       'mcp',
       'hook',
       'attach',

@@ -19,6 +19,7 @@ export const STEPS = {
     return [
       `${context.palette.bold(task_id)}  ${plural(steps.length, 'step')}`,
       ...lines,
+      ...tickLines(data.ticks ?? [], context),
       ...(kept.length === 0 ? [] : ['', context.palette.bold('Context'), ...kept]),
     ].join('\n');
   },
@@ -41,6 +42,16 @@ export const STEPS = {
 
 type Step = VerbData<'steps'>['steps'][number];
 
+function tickLines(ticks: NonNullable<VerbData<'steps'>['ticks']>, context: RenderContext): string[] {
+  if (ticks.length === 0) return [];
+  const lines = ticks.flatMap(({ name, at, status, count, last_error }) => {
+    const times = count > 1 ? ` and ${count - 1} after it` : '';
+    const why = last_error === null ? '' : `: ${errorText(last_error)}`;
+    return hang(`  ${name}  `, `${at}${times}  ${status}${why}`, context.width);
+  });
+  return ['', context.palette.bold('Ticks'), ...lines];
+}
+
 /** A line for each step: its name, and how it stands. */
 export function stepLines(steps: readonly Step[], context: RenderContext): string[] {
   const width = columnOf(32, steps, 'name');
@@ -50,12 +61,24 @@ export function stepLines(steps: readonly Step[], context: RenderContext): strin
 function standing(step: Step, context: RenderContext): string {
   const { kind, status, tries, started_at, last_error } = step;
   const why = last_error === null ? '' : `: ${errorText(last_error)}`;
+  if (step.ticks !== undefined) return repeatText(step, step.ticks, context) + why;
   const tried = tries > 1 ? `, ${plural(tries, 'try', 'tries')}` : '';
   if (step.ended_at === null) return `${kind} since ${ago(started_at, context)}${untilText(step)}${tried}${why}`;
   const took = `in ${formatDuration(fromIso(step.ended_at) - fromIso(started_at))}`;
   if (status === 'completed') return `done ${took}${tried}, ${ago(step.ended_at, context)}`;
   const next = step.wake === undefined ? '' : `, again at ${step.wake.at}`;
   return `${status === 'failed' ? 'failed' : 'timed out'} ${ago(step.ended_at, context)}${tried}${next}${why}`;
+}
+
+function repeatText({ status, ended_at }: Step, ticks: NonNullable<Step['ticks']>, context: RenderContext): string {
+  const { ran, failed, skipped, next } = ticks;
+  const counts = [
+    `ran ${plural(ran, 'time')}`,
+    failed > 0 ? `${failed} failed` : '',
+    skipped > 0 ? `${skipped} skipped` : '',
+  ];
+  const end = ended_at === null ? `next at ${next}` : `${status} ${ago(ended_at, context)}`;
+  return [...counts.filter((text) => text !== ''), end].join(', ');
 }
 
 function untilText({ wake, deadline }: Step): string {

@@ -12,7 +12,7 @@ import { LastErrorSchema, type Lease, type Memo, type TaskRecord } from '../task
 import { changed, type Decision } from '../task/transition.ts';
 
 /** A step that runs a command or a function, or a place at which the worker waits. */
-export const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for'] as const;
+export const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for', 'repeat'] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
 /** `running`: it waits. `failed`: its last try has failed; it is tried again. */
@@ -37,6 +37,10 @@ export const StepSchema = once(() =>
     deadline: z.optional(DeadlineSchema()),
     /** When it is looked at or tried again. Absent: it is not, or as soon as what it waits for is there. */
     wake: z.optional(DeadlineSchema()),
+    /** Of a repeat: its first tick, the next, and what became of the others. */
+    ticks: z.optional(
+      z.looseObject({ start: text, next: z.nullable(text), ran: count, failed: count, skipped: count }),
+    ),
     /** What it has come to; null while it has not. */
     result: z.unknown(),
     last_error: z.nullable(LastErrorSchema()),
@@ -48,6 +52,26 @@ export const StepSchema = once(() =>
   }),
 );
 export type Step = z.infer<ReturnType<typeof StepSchema>>;
+export type TicksOf = NonNullable<Step['ticks']>;
+
+/** A tick of a repeat that is over, or those that were skipped together. */
+export const TickSchema = once(() =>
+  z.looseObject({
+    /** Of the repeat. */
+    name: text,
+    /** When it was due; the first of those that were skipped. */
+    at: text,
+    status: z.enum(['completed', 'failed', 'timed_out', 'skipped']),
+    /** How many ticks this is. */
+    count,
+    tries: count,
+    ended_at: text,
+    last_error: z.nullable(LastErrorSchema()),
+    attempt_id: text,
+    generation: count,
+  }),
+);
+export type Tick = z.infer<ReturnType<typeof TickSchema>>;
 
 /** What was sent to the task. */
 const SignalSchema = once(() =>
@@ -71,6 +95,7 @@ const EntrySchema = once(() =>
     context: z.optional(z.record(text, z.unknown())),
     signal: z.optional(SignalSchema()),
     reset: z.optional(z.array(text)),
+    tick: z.optional(TickSchema()),
   }),
 );
 export type Entry = z.infer<ReturnType<typeof EntrySchema>>;
@@ -81,16 +106,22 @@ export const ChunkSchema = once(() =>
 );
 export type Chunk = z.infer<ReturnType<typeof ChunkSchema>>;
 
+const list = () => ({
+  /** Oldest first. `bytes`: of its entries. */
+  chunks: z.array(z.looseObject({ chunk_id: text, attempt_id: text, bytes: count })),
+  /** Entries since the last chunk. */
+  tail: z.array(EntrySchema()),
+});
+
 const JournalSchema = once(() =>
   z.looseObject({
     /** Made with the journal; the keys of its steps are made of it. */
     key: text,
     /** Grows when a failure is charged or a person retries the task: then budgets of steps begin anew. */
     epoch: count,
-    /** Oldest first. `bytes`: of its entries. */
-    chunks: z.array(z.looseObject({ chunk_id: text, attempt_id: text, bytes: count })),
-    /** Entries since the last chunk. */
-    tail: z.array(EntrySchema()),
+    ...list(),
+    /** The ticks of its repeats, which steps are read without. */
+    ticks: z.optional(z.looseObject(list())),
   }),
 );
 export type Journal = z.infer<ReturnType<typeof JournalSchema>>;
@@ -125,6 +156,8 @@ export interface JournalView {
   resets: ReadonlyMap<string, number>;
   /** Oldest first, those that a wait has got included. */
   signals: readonly Signal[];
+  /** Oldest first. Only those of a list of ticks that was read. */
+  ticks: readonly Tick[];
 }
 
 /** `entries`: oldest first. */
@@ -133,7 +166,8 @@ export function viewOf(entries: readonly Entry[]): JournalView {
   const context: Record<string, unknown> = Object.create(null);
   const resets = new Map<string, number>();
   const signals = new Map<string, Signal>();
-  for (const { step, context: values, signal, reset } of entries) {
+  const ticks = new Map<string, Tick>();
+  for (const { step, context: values, signal, reset, tick } of entries) {
     for (const name of reset ?? []) {
       steps.delete(name);
       resets.set(name, (resets.get(name) ?? 0) + 1);
@@ -141,16 +175,23 @@ export function viewOf(entries: readonly Entry[]): JournalView {
     if (step !== undefined) steps.set(step.name, step);
     Object.assign(context, values);
     if (signal !== undefined) signals.set(JSON.stringify([signal.name, signal.id]), signal);
+    if (tick !== undefined) ticks.set(JSON.stringify([tick.name, tick.at]), tick);
   }
-  return { steps, context, resets, signals: [...signals.values()] };
+  return { steps, context, resets, signals: [...signals.values()], ticks: [...ticks.values()] };
 }
 
 /** A view in as few entries as it takes. */
-export function entriesOf({ steps, context, resets, signals }: JournalView): Entry[] {
+export function entriesOf({ steps, context, resets, signals, ticks }: JournalView): Entry[] {
   const values = Object.keys(context).length === 0 ? [] : [{ context: { ...context } }];
   const again = [...resets].flatMap(([name, times]) => Array.from({ length: times }, () => ({ reset: [name] })));
   const sent = signals.map((signal) => ({ signal }));
-  return [...again, ...[...steps.values()].map((step) => ({ step })), ...values, ...sent];
+  return [
+    ...again,
+    ...[...steps.values()].map((step) => ({ step })),
+    ...values,
+    ...sent,
+    ...ticks.map((tick) => ({ tick })),
+  ];
 }
 
 /** By which an API knows the tries of a step as one: the same for all of them, and another after a reset. */
@@ -169,25 +210,48 @@ export function bytesOf(entries: readonly Entry[]): number {
   return new TextEncoder().encode(JSON.stringify(entries)).length;
 }
 
-/** The journal with more entries. `chunk` is a new document, made when the record has no room for them. */
+/** The journal with more entries. `chunks`: new documents, made when the record has no room for them. */
 export interface Written {
   journal: Journal;
-  chunk: Chunk | null;
+  chunks: readonly Chunk[];
 }
 
-/**
- * Adds entries. What does not fit into the record goes into a new chunk, together with those before it that are not much larger: so there are
- * few chunks, and each entry is written a few times at most. `read`: the entries of a chunk.
- */
+/** Adds entries. `newId`: names a chunk, which is of attempt `attemptId`; `read`: the entries of one. */
 export async function withEntries(
   journal: Journal,
   entries: readonly Entry[],
-  name: ChunkName,
-  read: (chunk: ChunkName) => Promise<readonly Entry[]>,
+  { attemptId, newId, read }: Chunks,
 ): Promise<Written> {
-  const tail = [...journal.tail, ...entries];
-  if (bytesOf(tail) <= TAIL_MAX_BYTES) return { journal: { ...journal, tail }, chunk: null };
-  const chunks = [...journal.chunks];
+  const ticks = entries.filter(({ tick }) => tick !== undefined);
+  const others = entries.filter(({ tick }) => tick === undefined);
+  const make = { attemptId, newId, read };
+  const steps = await grown(journal, others, make);
+  const next = { ...journal, ...steps.list };
+  if (ticks.length === 0) return { journal: next, chunks: steps.chunks };
+  const more = await grown(journal.ticks ?? { chunks: [], tail: [] }, ticks, make);
+  return { journal: { ...next, ticks: more.list }, chunks: [...steps.chunks, ...more.chunks] };
+}
+
+interface Chunks {
+  attemptId: string;
+  newId(): string;
+  read(chunk: ChunkName): Promise<readonly Entry[]>;
+}
+
+type List = Pick<Journal, 'chunks' | 'tail'>;
+
+/**
+ * What does not fit into the record goes into a new chunk, together with those before it that are not much larger: so there are few chunks,
+ * and each entry is written a few times at most.
+ */
+async function grown(
+  { chunks: before, tail: kept }: List,
+  entries: readonly Entry[],
+  { attemptId, newId, read }: Chunks,
+): Promise<{ list: List; chunks: Chunk[] }> {
+  const tail = [...kept, ...entries];
+  if (bytesOf(tail) <= TAIL_MAX_BYTES) return { list: { chunks: before, tail }, chunks: [] };
+  const chunks = [...before];
   let merged: readonly Entry[] = tail;
   let bytes = bytesOf(merged);
   const joins = (last: { bytes: number }) => last.bytes <= 2 * bytes && last.bytes + bytes <= MERGED_MAX_BYTES;
@@ -196,13 +260,12 @@ export async function withEntries(
     bytes += last.bytes;
     chunks.pop();
   }
+  const chunk_id = newId();
   // What is gone has to stay gone over what older chunks say.
-  const kept = chunks.length === 0 ? entriesOf(viewOf(merged)) : [...merged];
-  const chunk: Chunk = { version: 1, chunk_id: name.chunk_id, entries: kept };
-  return {
-    journal: { ...journal, chunks: [...chunks, { ...name, bytes: bytesOf(kept) }], tail: [] },
-    chunk,
-  };
+  const whole = chunks.length === 0 ? entriesOf(viewOf(merged)) : [...merged];
+  const made: Chunk = { version: 1, chunk_id, entries: whole };
+  const name = { chunk_id, attempt_id: attemptId, bytes: bytesOf(whole) };
+  return { list: { chunks: [...chunks, name], tail: [] }, chunks: [made] };
 }
 
 /**
@@ -214,7 +277,7 @@ export function writeJournal(
   { attemptId, written, by, nowMs }: { attemptId: string; written: Written; by: Lease | null; nowMs: number },
 ): Decision<null> {
   const next = changed(record, { moves: [], lease: record.lease, memo: { journal: written.journal }, by, nowMs });
-  const documents = written.chunk === null ? [] : [{ kind: 'steps' as const, attemptId, value: written.chunk }];
+  const documents = written.chunks.map((value) => ({ kind: 'steps' as const, attemptId, value }));
   return { ...next, documents, result: null };
 }
 

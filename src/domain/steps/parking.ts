@@ -41,6 +41,7 @@ export function parkedText(
   const texts = waits_for.map(({ kind, name }) => {
     if (kind === 'wait-for') return `it waits for signal ${name}${at === null ? '' : `, until ${at}`}`;
     if (kind === 'wait-until') return `it looks at ${name} again at ${at}`;
+    if (kind === 'repeat') return `${name} runs again at ${at}`;
     if (kind === 'step') return `step ${name} is tried again at ${at}`;
     return `it waits until ${at} (${name})`;
   });

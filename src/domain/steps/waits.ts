@@ -174,7 +174,7 @@ function stands(
  * The record of a wait that this one goes on with: not of one that ended without success before the task was last charged. Throws
  * STEP_REPEATED where it is over by now, INVALID_ID.
  */
-function reached({ steps, journal }: Journaled, name: string, kind: StepKind): Step | undefined {
+export function reached({ steps, journal }: Journaled, name: string, kind: StepKind): Step | undefined {
   const before = steps.get(name);
   requireKind(before, kind);
   if (before?.status === 'completed') throw stepRepeated(name);

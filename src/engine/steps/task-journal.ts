@@ -9,6 +9,7 @@ import {
   type JournalView,
   journalOf,
   type Signal,
+  type Tick,
   viewOf,
   type Written,
   withEntries,
@@ -27,6 +28,14 @@ import type { Env } from '../env.ts';
 /** The journal and what it says. */
 export interface ReadJournal extends JournalView {
   journal: Journal;
+}
+
+/** The ticks of its repeats, oldest first; steps and context are read without them. Throws SCHEMA_INVALID, IO_ERROR. */
+export async function readTicks(env: Env, record: TaskRecord): Promise<readonly Tick[]> {
+  const list = journalOf(record)?.ticks;
+  if (list === undefined) return [];
+  const entries = await Promise.all(list.chunks.map((chunk) => chunkEntries(env, record.state.task_id, chunk)));
+  return viewOf([...entries.flat(), ...list.tail]).ticks;
 }
 
 /** Null where the task has none. Throws SCHEMA_INVALID, IO_ERROR. */
@@ -49,7 +58,7 @@ export async function openJournal(
     const by = workedBy(current, attemptId);
     if (journalOf(current) !== null) return repeated(null);
     const journal: Journal = { key: newId(env.ctx), epoch: 0, chunks: [], tail: [] };
-    return writeJournal(current, { attemptId, by, written: { journal, chunk: null }, nowMs: env.now() });
+    return writeJournal(current, { attemptId, by, written: { journal, chunks: [] }, nowMs: env.now() });
   });
   return { read: await requireJournal(env, record), record };
 }
@@ -152,8 +161,8 @@ function entered(
   { journal }: ReadJournal,
   entries: readonly Entry[],
 ): Promise<Written> {
-  const name = { attempt_id: attemptId, chunk_id: newId(env.ctx) };
-  return withEntries(journal, entries, name, (chunk) => chunkEntries(env, task_id, chunk));
+  const read = (chunk: ChunkName) => chunkEntries(env, task_id, chunk);
+  return withEntries(journal, entries, { attemptId, newId: () => newId(env.ctx), read });
 }
 
 async function requireJournal(env: Env, record: TaskRecord): Promise<ReadJournal> {

@@ -5,6 +5,7 @@ import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { requireKind, type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
+import type { RepeatWritten } from '../../domain/steps/repeats.ts';
 import { stepPolicy, stepTimeout, waitPolicy } from '../../domain/steps/tries.ts';
 import {
   afterLook,
@@ -64,6 +65,27 @@ export interface WaitForOptions {
   timeout?: number | string;
   /** What counts when its time is up. Default: nothing, it fails then. */
   default?: unknown;
+}
+
+export interface RepeatOptions extends Omit<RepeatWritten, 'start'> {
+  /** When the first tick is due. Default: at once, or as `cron` says. */
+  start?: Date | string;
+  /** Asked before the first tick and after each: the repeat is over when it returns what is true. */
+  till?: () => unknown;
+  /** As of a step, for each tick. */
+  retry?: RetryDeclaration;
+}
+
+/** What the function of a repeat is given. */
+export interface TickScope {
+  /** When the tick was due. */
+  at: Date;
+  /** Aborted when the attempt has lost its task, and when the time of the tick is over. */
+  signal: AbortSignal;
+  /** The same for every try of the tick. */
+  key: string;
+  /** From 1. */
+  try: number;
 }
 
 export class StepWorker {
@@ -175,6 +197,38 @@ export class StepWorker {
       });
       if (step.status !== 'completed') throw asThrown(step.last_error);
       return structuredClone(step.result) as T;
+    });
+  }
+
+  /**
+   * Calls `fn` at every tick, until the repeat is over; a failure is tried again by the policy. Returns how many ticks succeeded, failed and
+   * were missed. Throws what a tick threw last with `onError: 'fail'`, and what `wait` throws.
+   */
+  async repeat(
+    name: string,
+    fn: (scope: TickScope) => unknown,
+    { retry, till, ...written }: RepeatOptions,
+  ): Promise<{ ran: number; failed: number; skipped: number }> {
+    const { readRepeat } = await import('../../domain/steps/repeats.ts');
+    const { throughTicks } = await import('./through-ticks.ts');
+    const start = written.start instanceof Date ? written.start.toISOString() : written.start;
+    const asked = readRepeat({ ...written, start });
+    return this.#once(name, 'repeat', async (place) => {
+      const { journal, lost } = place;
+      let thrown: { error: unknown } | undefined;
+      const step = await throughTicks(place, {
+        name,
+        repeat: { ...asked, policy: stepPolicy(retry, journal.task, journal.settings), random: journal.random },
+        tick: async (scope) => {
+          const limits = { lost, timeoutMs: asked.timeoutMs, name };
+          const made = await tryOnce((signal) => fn({ ...scope, signal }), limits);
+          thrown = 'error' in made ? made : undefined;
+          return 'error' in made ? { ...made, told: toldOf(made.error), final: isMistake(made.error) } : { done: true };
+        },
+        till: till === undefined ? null : async () => Boolean(await till()),
+      });
+      if (step.status === 'failed') throw thrown === undefined ? asThrown(step.last_error) : thrown.error;
+      return step.result as { ran: number; failed: number; skipped: number };
     });
   }
 

@@ -43,11 +43,12 @@ async function written(entries: readonly Entry[]) {
   let journal = EMPTY;
   let bytes = 0;
   for (const [i, entry] of entries.entries()) {
-    const next = await withEntries(journal, [entry], { attempt_id: 'a', chunk_id: `c${i}` }, read);
+    const next = await withEntries(journal, [entry], { attemptId: 'a', newId: () => `c${i}`, read });
     journal = next.journal;
-    if (next.chunk === null) continue;
-    files.set(next.chunk.chunk_id, next.chunk);
-    bytes += bytesOf(next.chunk.entries);
+    for (const chunk of next.chunks) {
+      files.set(chunk.chunk_id, chunk);
+      bytes += bytesOf(chunk.entries);
+    }
   }
   const all = [...journal.chunks.flatMap(({ chunk_id }) => files.get(chunk_id)?.entries ?? []), ...journal.tail];
   return { journal, view: viewOf(all), bytes };

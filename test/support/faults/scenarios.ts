@@ -15,9 +15,6 @@ import { release } from '../../../src/commands/release.ts';
 import { retry } from '../../../src/commands/retry.ts';
 import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { signal } from '../../../src/commands/signal.ts';
-import { wait } from '../../../src/commands/wait.ts';
-import { waitFor } from '../../../src/commands/wait-for.ts';
-import { waitUntil } from '../../../src/commands/wait-until.ts';
 import { openQuestion } from '../../../src/domain/question/questions.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { RETENTION } from '../../../src/store/file/protocol.ts';
@@ -251,12 +248,6 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
       return answer.run(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
     case 'context':
       return context.run(call, { task: TASK, attempt: value('--attempt'), action: 'merge', key: args[2] ?? '' });
-    case 'wait':
-      return wait.run(call, { task: TASK, attempt: value('--attempt'), name: args[1] ?? '', until: value('--until') });
-    case 'wait-for':
-      return waitFor.run(call, { task: TASK, attempt: value('--attempt'), name: args[1] ?? '' });
-    case 'wait-until':
-      return waitUntil.run(call, { task: TASK, attempt: value('--attempt'), name: args[1] ?? '', command: ['true'] });
     case 'signal':
       return signal.run(call, { task: TASK, signal: args[2] ?? '', data: value('--data'), id: value('--id') });
     case 'release':

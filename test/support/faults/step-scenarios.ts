@@ -1,7 +1,6 @@
 /** The commands of a worker that keeps a journal, under faults. */
 
 import { context } from '../../../src/commands/context.ts';
-import { signal } from '../../../src/commands/signal.ts';
 import { step } from '../../../src/commands/step.ts';
 import { callOn } from './forge.ts';
 import { project, type Scenario, TASK, worked } from './scenarios.ts';
@@ -35,38 +34,6 @@ export const STEP_SCENARIOS: readonly Scenario[] = [
       return { dir, args: ['context', 'merge', values, '--task', TASK, '--attempt', attempt] };
     },
     says: { values: { before: 1 } },
-    repeatable: true,
-  },
-  {
-    name: 'wait that is over',
-    async prepare() {
-      const dir = project();
-      const attempt = await withJournal(dir);
-      const until = '2020-01-01T00:00:00Z';
-      return { dir, args: ['wait', 'soak', '--until', until, '--task', TASK, '--attempt', attempt] };
-    },
-    says: { name: 'soak', status: 'completed' },
-    repeatable: true,
-  },
-  {
-    name: 'wait-for a signal that has come',
-    async prepare() {
-      const dir = project();
-      const attempt = await withJournal(dir);
-      await signal.run(callOn(dir), { task: TASK, signal: 'go', data: '{"x": 1}' });
-      return { dir, args: ['wait-for', 'go', '--task', TASK, '--attempt', attempt] };
-    },
-    says: { name: 'go', status: 'completed', data: { x: 1 } },
-    repeatable: true,
-  },
-  {
-    name: 'wait-until that is so',
-    async prepare() {
-      const dir = project();
-      const attempt = await withJournal(dir);
-      return { dir, args: ['wait-until', 'up', '--task', TASK, '--attempt', attempt, '--', 'true'] };
-    },
-    says: { name: 'up', status: 'completed' },
     repeatable: true,
   },
   {

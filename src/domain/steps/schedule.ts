@@ -1,0 +1,133 @@
+/** When a repeat is due: every so often, by the calendar of a zone, or by a cron expression. Pure. */
+
+import { Cron } from 'croner';
+import { ForgeError } from '../../lib/errors.ts';
+
+/** Times are milliseconds since the epoch. `startMs`: of the first tick. Null: never again. */
+export interface Schedule {
+  /** The first tick at or after `fromMs`. */
+  first(fromMs: number): number | null;
+  /** The tick after the one that was due at `lastMs`. */
+  next(lastMs: number, startMs: number): number | null;
+  /** How many ticks there are from the one at `atMs` to before `endMs`, and the first that is not among them; in about the time of one. */
+  skip(atMs: number, endMs: number, startMs: number): { count: number; next: number | null };
+}
+
+const DAY_MS = 86_400_000;
+
+/** Every `everyMs` milliseconds. */
+export function everySchedule(everyMs: number): Schedule {
+  return {
+    first: (fromMs) => fromMs,
+    next: (lastMs) => lastMs + everyMs,
+    skip(atMs, endMs) {
+      const count = Math.max(0, Math.ceil((endMs - atMs) / everyMs));
+      return { count, next: atMs + count * everyMs };
+    },
+  };
+}
+
+/** Every `days` days at the time of day of the first tick, as clocks in `zone` show it. */
+export function dailySchedule(days: number, zone: string): Schedule {
+  const zoned = zoneOf(zone);
+  const after = (lastMs: number, startMs: number, times: number) => {
+    const [last, start] = [zoned.wall(lastMs), zoned.wall(startMs)];
+    const date = Math.floor(last / DAY_MS) * DAY_MS;
+    return zoned.utc(date + times * days * DAY_MS + (start - Math.floor(start / DAY_MS) * DAY_MS));
+  };
+  return {
+    first: (fromMs) => fromMs,
+    next: (lastMs, startMs) => after(lastMs, startMs, 1),
+    skip(atMs, endMs, startMs) {
+      if (atMs >= endMs) return { count: 0, next: atMs };
+      // A clock that is put forward or back makes it one off at the most.
+      let count = Math.max(1, Math.floor((endMs - atMs) / (days * DAY_MS)) - 1);
+      while (after(atMs, startMs, count) < endMs) count++;
+      return { count, next: after(atMs, startMs, count) };
+    },
+  };
+}
+
+/** By a cron expression of five fields, as clocks in `zone` show it. Throws INVALID_ARGS. */
+export function cronSchedule(expression: string, zone: string): Schedule {
+  const zoned = zoneOf(zone);
+  const cron = parsed(expression, zone);
+  const after = (ms: number) => cron.nextRun(new Date(ms))?.getTime() ?? null;
+  /** Ticks from `fromMs` to before `endMs`, one by one. */
+  const within = (fromMs: number, endMs: number) => {
+    let count = 0;
+    for (let at = after(fromMs - 1); at !== null && at < endMs; at = after(at)) count++;
+    return count;
+  };
+  return {
+    first: (fromMs) => after(fromMs - 1),
+    next: after,
+    skip(atMs, endMs) {
+      if (atMs >= endMs) return { count: 0, next: atMs };
+      const dayAfter = (ms: number) => zoned.utc((Math.floor(zoned.wall(ms) / DAY_MS) + 1) * DAY_MS);
+      const firstDay = Math.min(dayAfter(atMs), endMs);
+      let count = within(atMs, firstDay);
+      // All days of 24 hours that have a tick have as many.
+      let each: number | null = null;
+      let day = firstDay;
+      for (let next = dayAfter(day); next <= endMs; next = dayAfter(day)) {
+        const tick = after(day - 1);
+        if (tick === null || tick >= endMs) return { count, next: tick };
+        if (tick >= next) {
+          day = zoned.utc(Math.floor(zoned.wall(tick) / DAY_MS) * DAY_MS);
+          continue;
+        }
+        const isRegular = next - day === DAY_MS;
+        if (isRegular) each ??= within(day, next);
+        count += isRegular ? (each ?? 0) : within(day, next);
+        day = next;
+      }
+      return { count: count + within(day, endMs), next: after(endMs - 1) };
+    },
+  };
+}
+
+function parsed(expression: string, zone: string): Cron {
+  try {
+    return new Cron(expression, { timezone: zone, mode: '5-part', paused: true });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : '';
+    throw new ForgeError('INVALID_ARGS', `${JSON.stringify(expression)} is no cron expression of five fields: ${why}`, {
+      hint: 'Minute, hour, day of the month, month, day of the week: 0 9 * * 1-5.',
+      cause,
+    });
+  }
+}
+
+/**
+ * Clocks of a zone. `wall`: what they show at a moment, as if that were UTC. `utc`: the moment at which they show that; of two the first, and of
+ * none as much later as they are put forward. Throws INVALID_ARGS for no zone.
+ */
+function zoneOf(zone: string) {
+  let format: Intl.DateTimeFormat;
+  try {
+    format = new Intl.DateTimeFormat('en-US', {
+      timeZone: zone,
+      hourCycle: 'h23',
+      ...{ year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric' },
+    });
+  } catch (cause) {
+    throw new ForgeError('INVALID_ARGS', `there is no time zone ${JSON.stringify(zone)}`, {
+      hint: 'Zones have names such as Europe/Berlin, America/New_York or UTC.',
+      cause,
+    });
+  }
+  const wall = (ms: number) => {
+    const parts = Object.fromEntries(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
+    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
+    return Date.UTC(year, month - 1, day, hour, minute, second) + (((ms % 1000) + 1000) % 1000);
+  };
+  const offset = (ms: number) => wall(ms) - ms;
+  const utc = (shown: number) => {
+    const before = shown - offset(shown - DAY_MS);
+    if (wall(before) === shown) return before;
+    const behind = shown - offset(shown + DAY_MS);
+    return wall(behind) === shown ? behind : before;
+  };
+  return { wall, utc };
+}

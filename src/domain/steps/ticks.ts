@@ -1,0 +1,202 @@
+/** Repeats: which tick is due, how a repeat stands after one, and which were missed. Pure. */
+
+import { fromIso, isoTime } from '../../lib/time.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import { nextRetryState } from '../retry/retry.ts';
+import { deadlineIn, msLeft } from '../task/deadlines.ts';
+import type { LastError } from '../task/records.ts';
+import { budgetOf, type Entry, type Journal, type JournalView, type Step, type Tick, type TicksOf } from './journal.ts';
+import type { Schedule } from './schedule.ts';
+import type { StepPolicy } from './tries.ts';
+import { type Looker, reached, type Standing } from './waits.ts';
+
+export interface Repeat {
+  schedule: Schedule;
+  /** Of the first tick, milliseconds since the epoch; null: as the schedule has it from when it is first reached. */
+  startMs: number | null;
+  /** It is over after so many ticks that were not skipped; null: never. */
+  times: number | null;
+  /** A tick is not begun so long after it was due, milliseconds. */
+  timeoutMs: number;
+  /** Whether a tick that fails ends the repeat, failed. */
+  failsByTick: boolean;
+  policy: StepPolicy;
+  random: () => number;
+}
+
+type Journaled = JournalView & { journal: Journal };
+
+/** How a repeat stands. `due`: the tick to do now, milliseconds since the epoch; null: its `wake` says when to look again, or it is over. */
+export interface RepeatStanding extends Standing {
+  due: number | null;
+  /** Whether the tick that was done, if one was, is over. */
+  tickOver: boolean;
+}
+
+/** Which tick is due; those that were missed for too long are skipped, all at once. */
+export function upcoming(now: Journaled, looker: Looker, repeat: Repeat): RepeatStanding {
+  const { nowMs } = looker.instant;
+  const at = begun(now, looker, repeat);
+  const { tries } = at.counted;
+  const nextMs = at.ticks.next === null ? null : fromIso(at.ticks.next);
+  const endMs = nowMs - repeat.timeoutMs;
+  if (nextMs === null || isEnough(at.ticks, repeat)) return over(now, looker, at);
+  if (nextMs < endMs) {
+    const error = at.before?.last_error ?? null;
+    if (tries > 0 && error !== null) return tickEnded(now, looker, repeat, at, { status: 'timed_out', error });
+    const { count, next } = repeat.schedule.skip(nextMs, endMs, fromIso(at.ticks.start));
+    const tick = tickOf(looker, at, { status: 'skipped', count, error: null });
+    const ticks = { ...at.ticks, next: next === null ? null : isoTime(next), skipped: at.ticks.skipped + count };
+    const standing = upcoming(withStep(now, stepOf(now, looker, at, { ticks, wakeAt: ticks.next })), looker, repeat);
+    return { ...standing, entries: [{ tick }, ...(standing.entries ?? [])] };
+  }
+  const retryAt = tries > 0 && msLeft(at.before?.wake, looker.instant) > 0 ? at.before?.wake : undefined;
+  const step = stepOf(now, looker, at, { ticks: at.ticks, wakeAt: at.ticks.next });
+  if (retryAt !== undefined) step.wake = retryAt;
+  const isDue = nextMs <= nowMs && retryAt === undefined;
+  return { step, over: false, due: isDue ? nextMs : null, tickOver: false };
+}
+
+/** What a try of a tick has come to; as of a step. */
+export type TickEnd = { done: true } | { error: unknown; told: ClassifiedError; final?: boolean };
+
+/** How a repeat stands after a try of the tick that was due. */
+export function afterTick(now: Journaled, looker: Looker, repeat: Repeat, end: TickEnd): RepeatStanding {
+  const at = begun(now, looker, repeat);
+  if ('done' in end) return tickEnded(now, looker, repeat, at, { status: 'completed', error: null });
+  const { policy, random } = repeat;
+  const decision = nextRetryState({
+    policy,
+    error: end.error as ClassifiedError,
+    failureCount: at.counted.tries,
+    retryCounts: at.counted.retry_counts,
+    nowMs: looker.instant.nowMs,
+    random,
+  });
+  at.counted = {
+    tries: at.counted.tries + 1,
+    ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
+  };
+  if (decision.outcome !== 'retry' || end.final === true)
+    return tickEnded(now, looker, repeat, at, { status: 'failed', error: end.told });
+  const step = stepOf(now, looker, at, { ticks: at.ticks, wakeAt: null });
+  step.wake = deadlineIn(decision.delay_ms, looker.instant);
+  step.last_error = { ...end.told };
+  return { step, over: false, due: null, tickOver: false };
+}
+
+/** Ends a repeat, which is done. */
+export function ended(now: Journaled, looker: Looker, repeat: Repeat): RepeatStanding {
+  return over(now, looker, begun(now, looker, repeat));
+}
+
+interface At {
+  before: Step | undefined;
+  ticks: TicksOf;
+  /** Tries of the present tick. */
+  counted: Pick<Step, 'tries' | 'retry_counts'>;
+}
+
+function begun(now: Journaled, { name, instant }: Looker, { schedule, startMs }: Repeat): At {
+  const before = reached(now, name, 'repeat');
+  if (before?.ticks !== undefined) return { before, ticks: before.ticks, counted: budgetOf(before, now.journal) };
+  const first = startMs ?? schedule.first(instant.nowMs);
+  const start = isoTime(first ?? instant.nowMs);
+  const ticks = { start, next: first === null ? null : start, ran: 0, failed: 0, skipped: 0 };
+  return { before, ticks, counted: { tries: 0 } };
+}
+
+function isEnough({ ran, failed }: TicksOf, { times }: Repeat): boolean {
+  return times !== null && ran + failed >= times;
+}
+
+function tickEnded(
+  now: Journaled,
+  looker: Looker,
+  repeat: Repeat,
+  at: At,
+  { status, error }: { status: Tick['status']; error: LastError | null },
+): RepeatStanding {
+  const { schedule, failsByTick } = repeat;
+  const { ticks } = at;
+  const next = ticks.next === null ? null : schedule.next(fromIso(ticks.next), fromIso(ticks.start));
+  const isDone = status === 'completed';
+  const after: TicksOf = {
+    ...ticks,
+    next: next === null ? null : isoTime(next),
+    ran: ticks.ran + (isDone ? 1 : 0),
+    failed: ticks.failed + (isDone ? 0 : 1),
+  };
+  const entries: Entry[] = [{ tick: tickOf(looker, at, { status, error }) }];
+  // A tick that is scheduled has used no try.
+  const later: At = { ...at, ticks: after, counted: { tries: 0 } };
+  if (!isDone && failsByTick) {
+    const step = stepOf(now, looker, { ...later, counted: at.counted }, { ticks: after, wakeAt: null });
+    const failed: Step = { ...step, status: 'failed', ended_at: isoTime(looker.instant.nowMs), last_error: error };
+    return { step: failed, over: true, entries, due: null, tickOver: true };
+  }
+  if (after.next === null || isEnough(after, repeat)) return { ...over(now, looker, later), entries, tickOver: true };
+  const step = stepOf(now, looker, later, { ticks: after, wakeAt: after.next });
+  step.last_error = error;
+  return { step, over: false, entries, due: null, tickOver: true };
+}
+
+function over(now: Journaled, looker: Looker, at: At): RepeatStanding {
+  const { start, ...counts } = at.ticks;
+  const step = stepOf(now, looker, at, { ticks: { ...at.ticks, next: null }, wakeAt: null });
+  const result = { ran: counts.ran, failed: counts.failed, skipped: counts.skipped };
+  const done: Step = {
+    ...step,
+    status: 'completed',
+    ended_at: isoTime(looker.instant.nowMs),
+    result,
+    last_error: null,
+  };
+  return { step: done, over: true, due: null, tickOver: false };
+}
+
+function stepOf(
+  { journal }: Journaled,
+  { name, attemptId, generation, instant }: Looker,
+  { before, counted }: At,
+  { ticks, wakeAt }: { ticks: TicksOf; wakeAt: string | null },
+): Step {
+  return {
+    name,
+    kind: 'repeat',
+    status: 'running',
+    ...counted,
+    started_at: before?.started_at ?? isoTime(instant.nowMs),
+    ended_at: null,
+    // When it is due is said by the wall clock.
+    ...(wakeAt === null ? {} : { wake: { at: wakeAt, clock: null } }),
+    ticks,
+    result: null,
+    last_error: before?.last_error ?? null,
+    attempt_id: attemptId,
+    generation,
+    epoch: journal.epoch,
+  };
+}
+
+function withStep<J extends Journaled>(now: J, step: Step): J {
+  return { ...now, steps: new Map([...now.steps, [step.name, step]]) };
+}
+
+function tickOf(
+  { name, attemptId, generation, instant }: Looker,
+  { ticks, counted }: At,
+  { status, error, count = 1 }: { status: Tick['status']; error: LastError | null; count?: number },
+): Tick {
+  return {
+    name,
+    at: ticks.next ?? ticks.start,
+    status,
+    count,
+    tries: counted.tries + (status === 'completed' ? 1 : 0),
+    ended_at: isoTime(instant.nowMs),
+    last_error: error && { ...error },
+    attempt_id: attemptId,
+    generation,
+  };
+}

@@ -1,0 +1,62 @@
+/** Goes through the ticks of a repeat. */
+
+import { type Step, stepKey } from '../../domain/steps/journal.ts';
+import {
+  afterTick,
+  ended,
+  type Repeat,
+  type RepeatStanding,
+  type TickEnd,
+  upcoming,
+} from '../../domain/steps/ticks.ts';
+import type { Looker } from '../../domain/steps/waits.ts';
+import { msLeft } from '../../domain/task/deadlines.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { ReadJournal } from './task-journal.ts';
+import { isAsKept, type Place } from './through.ts';
+
+export interface Ticking {
+  name: string;
+  repeat: Repeat;
+  /** Does the tick that was due at `at`, once. */
+  tick(scope: { at: Date; key: string; try: number }): Promise<TickEnd>;
+  /** Whether the repeat is over; asked before the first tick and after each. Null: it never is by that. */
+  till: (() => Promise<boolean>) | null;
+}
+
+/** Does ticks until the repeat is over. Throws what `till` throws, what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
+export async function throughTicks(place: Place, { name, repeat, tick, till }: Ticking): Promise<Step> {
+  const { journal, pass, lost } = place;
+  const record = async (decide: (now: ReadJournal, looker: Looker) => RepeatStanding): Promise<RepeatStanding> => {
+    lost.throwIfAborted();
+    let standing: RepeatStanding | undefined;
+    await journal.write((now, generation) => {
+      const looker = { name, attemptId: journal.attemptId, generation, instant: journal.instant() };
+      standing = decide(now, looker);
+      const { step, over, entries = [] } = standing;
+      const isKnown = !over && entries.length === 0 && isAsKept(now.steps.get(name), step, journal);
+      return isKnown ? [] : [{ step }, ...entries];
+    });
+    return standing as unknown as RepeatStanding;
+  };
+  const isOver = async () => till !== null && (await till());
+  const before = (await journal.read()).steps.get(name)?.ticks;
+  const isFirst = before === undefined || before.ran + before.failed === 0;
+  if (isFirst && (await isOver())) return (await record((now, looker) => ended(now, looker, repeat))).step;
+  for (;;) {
+    const { step, over, due } = await record((now, looker) => upcoming(now, looker, repeat));
+    if (over) return step;
+    if (due === null) {
+      if (msLeft(step.wake, journal.instant()) > 0)
+        await pass.sleep(journal, { waitsFor: { kind: 'repeat', name }, wake: step.wake ?? null, lost });
+      continue;
+    }
+    const read = await journal.read();
+    const at = new Date(due);
+    const key = `${stepKey(read.journal, read, name)}:${isoTime(due)}`;
+    const end = await tick({ at, key, try: step.tries + 1 });
+    const after = await record((now, looker) => afterTick(now, looker, repeat, end));
+    if (after.over) return after.step;
+    if (after.tickOver && (await isOver())) return (await record((now, looker) => ended(now, looker, repeat))).step;
+  }
+}
