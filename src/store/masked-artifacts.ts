@@ -25,6 +25,8 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     placeForDraft: (attempt, draft) => artifacts.placeForDraft(attempt, draft),
     draftPath: (attempt, draft) => artifacts.draftPath(attempt, draft),
     readDraft: (attempt, draft, maxBytes) => masked(artifacts.readDraft(attempt, draft, maxBytes), secrets),
+    leftovers: (taskId) => artifacts.leftovers(taskId),
+    removeLeftovers: (attempt) => artifacts.removeLeftovers(attempt),
     discard: (attempt) => artifacts.discard(attempt),
   };
 }

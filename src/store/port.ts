@@ -175,8 +175,23 @@ export interface AttemptArtifacts {
   draftPath(attempt: AttemptRef, draft: Draft): string;
   /** Text of a draft. Throws a system error: ENOENT when there is none, EFBIG above `maxBytes`, ELOOP for a symlink; IO_ERROR where one is in place of the folder. */
   readDraft(attempt: AttemptRef, draft: Draft, maxBytes: number): string;
+  /**
+   * The attempts of a task that still have files which only serve to look back, oldest first: logs, prompts, drafts, and notes of workers
+   * where they are files too. Attempts with names that forge does not give are left out. Throws IO_ERROR.
+   */
+  leftovers(taskId: string): Leftovers[];
+  /** Removes these files of an attempt; returns what it has removed. Can be repeated after a kill. Throws IO_ERROR. */
+  removeLeftovers(attempt: AttemptRef): Leftovers;
   /** Removes all files of an attempt that no commit refers to. Never throws. */
   discard(attempt: AttemptRef): void;
+}
+
+/** Of an attempt: what `removeLeftovers` removes. */
+export interface Leftovers {
+  attempt_id: string;
+  files: number;
+  /** Room on the disk. */
+  bytes: number;
 }
 
 /** Where a question is. */
@@ -234,6 +249,8 @@ export interface GcStore {
    * are over, and any that have not changed for an hour.
    */
   litter(snapshot: Snapshot, nowMs: number): Promise<string[]>;
+  /** Removes runs with their notifications, each whole. Returns those that this call has removed. Can be repeated after a kill. */
+  removeRuns(runIds: readonly string[]): Promise<string[]>;
   /** Which tree this is: a copy of it is another. Null when there is none yet. */
   identity(): Promise<TreeIdentity | null>;
   /** Runs `work` once no other gc runs, or after a few seconds: then `onBusy` gets the `me` of the other first. */

@@ -114,6 +114,37 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect(() => artifacts.readDraft(attempt, 'verdict', 100)).toThrow('ENOENT');
   });
 
+  test('files of an attempt that only serve to look back are removed, and nothing else of it is', async () => {
+    const { store, artifacts } = stores();
+    const attempt = { taskId: 'build', attemptId: id(11) };
+    const change = { expected: 0, op: 'a', record: held('build'), documents: [manifest, verdict('first')] };
+    await store.commit('build', change);
+    expect(artifacts.leftovers('build')).toEqual([]);
+    expect(artifacts.leftovers('other')).toEqual([]);
+    artifacts.openLogs(attempt).close();
+    artifacts.openLog(attempt, 'setup.log').close();
+    artifacts.writePrompt(attempt, 'do it');
+    artifacts.placeForDraft(attempt, 'verdict');
+    const [left, ...more] = artifacts.leftovers('build');
+    expect([left, ...more]).toMatchObject([{ attempt_id: id(11), files: 4 }]);
+    expect(artifacts.removeLeftovers(attempt)).toEqual(left);
+    expect(artifacts.leftovers('build')).toEqual([]);
+    expect(artifacts.removeLeftovers(attempt)).toEqual({ attempt_id: id(11), files: 0, bytes: 0 });
+    expect(artifacts.readLog(attempt, 'stdout.log', 0)).toEqual({ text: '', next: 0 });
+    expect(await store.readDocument('manifest', 'build', id(11))).toEqual(MANIFEST);
+    expect(await store.readDocument('verdict', 'build', id(11))).toEqual(verdict('first').value);
+  });
+
+  test('runs are removed whole, each by one call', async () => {
+    const { store, eventLog } = stores();
+    for (const n of [100, 101]) await store.createRun(runManifest(id(n)), `op-${n}`);
+    await eventLog.append({ log: 'notifications', runId: id(100) }, { event: 'asked' });
+    expect(await store.gc.removeRuns([id(100), id(102)])).toEqual([id(100)]);
+    expect(await store.gc.removeRuns([id(100)])).toEqual([]);
+    expect(await store.readRun(id(100))).toBeNull();
+    expect((await store.listRuns()).map(({ run_id }) => run_id)).toEqual([id(101)]);
+  });
+
   test('a snapshot has every task, every run and the artifacts that gc needs', async () => {
     const { store } = stores();
     await store.commit('build', {

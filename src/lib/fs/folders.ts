@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { asIoError, errorCode, ifThere, NO_PATH } from './io-errors.ts';
+import { asIoError, errorCode, ifThere, NO_PATH, whileDoing } from './io-errors.ts';
 
 /** False when it exists. */
 export function makeFolder(dir: string): boolean {
@@ -71,6 +71,38 @@ export function diskUse(dir: string, most: number): { bytes: number; all: boolea
     }
   }
   return { bytes, all: true };
+}
+
+/** How many files, and the room that they take on the disk with their folders, bytes. */
+export interface Room {
+  files: number;
+  bytes: number;
+}
+
+/**
+ * What is at `place`, a file or a folder with all that is in it; `remove`: it is removed as it is counted. A symlink counts as itself, and is
+ * never followed. Null where there is nothing, also because another process was first. Throws IO_ERROR.
+ */
+export function swept(place: string, { remove }: { remove: boolean }): Room | null {
+  const doing = `${remove ? 'removing' : 'looking at'} ${place}`;
+  const stat = whileDoing(doing, () => fs.lstatSync(place, { throwIfNoEntry: false }));
+  if (stat === undefined) return null;
+  const isFolder = stat.isDirectory();
+  const names = isFolder ? (ifThere(doing, () => fs.readdirSync(place)) ?? []) : [];
+  const inside = sumOf(names.map((name) => swept(`${place}/${name}`, { remove })));
+  const remover = isFolder ? fs.rmdirSync : fs.unlinkSync;
+  const isGone = remove && ifThere(doing, () => remover(place) ?? true) === null;
+  if (isGone) return isFolder ? inside : null;
+  return { files: inside.files + (isFolder ? 0 : 1), bytes: inside.bytes + stat.blocks * BLOCK_BYTES };
+}
+
+export function sumOf(rooms: Iterable<Room | null>): Room {
+  const sum: Room = { files: 0, bytes: 0 };
+  for (const room of rooms) {
+    sum.files += room?.files ?? 0;
+    sum.bytes += room?.bytes ?? 0;
+  }
+  return sum;
 }
 
 /** The unit of `blocks` in stat(2), bytes. */

@@ -9,8 +9,8 @@ import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema }
 import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
-import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
-import { errorCode, ifThere } from '../../lib/fs/io-errors.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
+import { errorCode, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { isLeft } from '../../lib/fs/litter.ts';
 import { takingTurns } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
@@ -290,6 +290,19 @@ export class GcFileStore implements GcStore {
     return [...ofTasks, ...others.filter((file) => isLeft(file, nowMs, false))].map((file) =>
       path.relative(project, file),
     );
+  }
+
+  /** Each has another name before its first file goes, so that no half of it is ever read. What a killed call has left under one goes as well. */
+  async removeRuns(runIds: readonly string[]): Promise<string[]> {
+    const { runs, run } = this.#layout;
+    whileDoing(`removing from ${runs}`, () => refuseSymlink(runs));
+    const aside = (name: string) => `${runs}/${TMP_PREFIX}${name}`;
+    const removed = runIds.filter((id) => {
+      refuseSymlink(run(id));
+      return ifThere(`removing run ${id}`, () => fs.renameSync(run(id), aside(id)) ?? true) !== null;
+    });
+    for (const { name } of entriesIn(runs)) if (isTemporary(name)) swept(`${runs}/${name}`, { remove: true });
+    return removed;
   }
 
   async identity(): Promise<TreeIdentity | null> {

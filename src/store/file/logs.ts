@@ -5,17 +5,19 @@ import path from 'node:path';
 import { cutMark, partsOf } from '../../domain/log-cuts.ts';
 import { maskOf } from '../../domain/secrets.ts';
 import { cutMiddle } from '../../lib/fs/cut-middle.ts';
-import { makeFolder, refuseSymlink } from '../../lib/fs/folders.ts';
+import { makeFolder, refuseSymlink, sumOf, swept } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, NO_PATH, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { createFile, createLog } from '../../lib/fs/new-file.ts';
 import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
 import { replaceInPlace } from '../../lib/fs/replace.ts';
+import { isUuid } from '../../lib/ids.ts';
 import type {
   AttemptArtifacts,
   AttemptRef,
   Draft,
   EventLog,
+  Leftovers,
   LogCut,
   LogName,
   LogStream,
@@ -23,6 +25,9 @@ import type {
   WorkerLogs,
 } from '../port.ts';
 import type { StateTree } from './tree.ts';
+
+/** What of an attempt's folder decides nothing and is read by people alone. */
+const LEFTOVERS = ['drafts', 'events.jsonl', 'prompt.md', 'logs'] as const;
 
 /** Largest log that is read as a whole, bytes. */
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
@@ -158,6 +163,25 @@ export class FileArtifacts implements AttemptArtifacts {
     const file = this.draftPath(attempt, draft);
     refuseSymlink(path.dirname(file));
     return readCapped(file, maxBytes);
+  }
+
+  leftovers(taskId: string): Leftovers[] {
+    const attempts = this.#tree
+      .foldersIn(`${this.#tree.taskFolder(taskId)}/attempts`)
+      .filter(isUuid)
+      .sort();
+    return attempts.flatMap((attemptId) => this.#sweep({ taskId, attemptId }, false) ?? []);
+  }
+
+  removeLeftovers(attempt: AttemptRef): Leftovers {
+    return this.#sweep(attempt, true) ?? { attempt_id: attempt.attemptId, files: 0, bytes: 0 };
+  }
+
+  /** Null: there are none. */
+  #sweep({ taskId, attemptId }: AttemptRef, remove: boolean): Leftovers | null {
+    const folder = this.#tree.attemptFolder(taskId, attemptId);
+    const rooms = LEFTOVERS.map((name) => swept(`${folder}/${name}`, { remove }));
+    return rooms.every((room) => room === null) ? null : { attempt_id: attemptId, ...sumOf(rooms) };
   }
 
   discard(attempt: AttemptRef): void {

@@ -71,6 +71,7 @@ export class MemoryStore implements TaskStore {
     legacyMoves: async () => [],
     moveLegacy: async () => [],
     litter: async () => [],
+    removeRuns: async (runIds) => runIds.filter((id) => this.#runs.delete(id)),
     identity: async () => ({ path: 'memory', inode: 0 }),
     takeTurn: (_me, _onBusy, work) => work(),
   };
