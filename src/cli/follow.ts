@@ -4,10 +4,12 @@ import { type AttachEvent, attach } from '../commands/attach.ts';
 import { type LogEvent, logs } from '../commands/logs.ts';
 import type { VerbInput } from '../commands/registry.ts';
 import { invalidArgs } from '../commands/shared/command.ts';
+import { LOGS_PRUNED } from '../domain/gc/retention.ts';
 import { outputText, plainJson } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { SHOWN_LOGS, type ShownLog } from '../store/port.ts';
+import { ago } from './render/parts.ts';
 import { questionLines, settledLine } from './render/questions.ts';
 import type { Screen } from './screen.ts';
 import type { Cli } from './view.ts';
@@ -122,12 +124,13 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
     print(lines.add(text));
     return screen.output.taken('stdout');
   };
-  const { files, truncated } = await logs.run({ ...context, emit, signal: stop.signal }, input);
+  const { files, truncated, pruned_at } = await logs.run({ ...context, emit, signal: stop.signal }, input);
   endPart();
   if (truncated && input.tail === undefined)
     screen.output.line('stderr', 'the middle of the output was cut: `logs: max_bytes` of the settings is its limit');
   const places = input.stream === undefined ? `${files.stdout} or ${files.stderr}` : files[input.stream];
-  if (shown === null && input.tail !== 0) screen.output.line('stderr', `nothing in ${places}`);
+  const why = pruned_at === null ? '' : `: ${LOGS_PRUNED} ${ago(pruned_at, screen.renderContext('stderr'))}`;
+  if (shown === null && input.tail !== 0) screen.output.line('stderr', `nothing in ${places}${why}`);
   return 0;
 }
 

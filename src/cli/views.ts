@@ -72,7 +72,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   gc: {
     text: async () => (await import('./render/gc.ts')).GC,
     exitCode: async (data, input) => {
-      if (data.failed.length > 0) return EXIT.failed;
+      if (data.failed.length + (data.pruned?.failed.length ?? 0) > 0) return EXIT.failed;
       const { isDivergent } = await import('../commands/gc.ts');
       return input.detailed_exitcode && isDivergent(data, input) ? EXIT.divergences : EXIT.ok;
     },

@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
 import { type GcPlan, parseSavedPlan, plannedRows, reportedRows, type SavedPlan } from '../domain/gc/gc-plan.ts';
 import { planGc, tasksNamedIn } from '../domain/gc/plan-gc.ts';
+import { DEFAULT_RETENTION, type RetentionPolicy } from '../domain/gc/retention.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
@@ -22,7 +23,7 @@ import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, invalidArgs, option, optional } from './shared/command.ts';
-import { SEVERITIES } from './shared/data.ts';
+import { countSchema, SEVERITIES, stateSchema, textOrNull } from './shared/data.ts';
 import { allLitter, litterOfInit, removeLitter } from './shared/litter.ts';
 import { nearest, openSession, planUnlessInvalid, type Session } from './shared/session.ts';
 
@@ -39,7 +40,12 @@ const input = z.object({
   ),
   remove_orphan_worktrees: flag('Also remove worktrees that belong to no task'),
   shipped: flag('Also remove worktrees of shipped tasks'),
-  older_than: optional.text('duration', 'With --shipped: only of tasks that were shipped so long ago, such as 3d'),
+  older_than: optional.text(
+    'duration',
+    'With --shipped: only of tasks that were shipped so long ago, such as 3d; with --prune: that ended so long ago (90d)',
+  ),
+  prune: flag('Instead: remove logs, prompts and drafts of tasks that ended long ago'),
+  failed_older_than: optional.text('duration', 'With --prune: also of tasks that failed so long ago'),
   detailed_exitcode: flag('Exit with 10 when something is left to do', { terminal: true }),
 });
 export type GcInput = z.infer<typeof input>;
@@ -77,8 +83,35 @@ const output = () => {
     legacy: z.strictObject({ moved: z.array(z.strictObject({ from: z.string(), to: z.string() })) }),
     /** Files that killed processes left unfinished and that were removed, or with `dry_run` would be; as seen from the project. */
     litter: z.strictObject({ removed: z.array(z.string()) }),
+    /** Null without `prune`. */
+    pruned: z.nullable(prunedSchema()),
   });
 };
+/** What was removed, or with `dry_run` would be. `bytes`: room on the disk. */
+const prunedSchema = () => {
+  const room = { files: countSchema(), bytes: countSchema() };
+  const why = z.array(z.strictObject({ task_id: z.string(), why: z.string() }));
+  return z.strictObject({
+    tasks: z.array(
+      z.strictObject({
+        task_id: z.string(),
+        state: stateSchema(),
+        ended_at: z.string(),
+        attempts: countSchema(),
+        ...room,
+      }),
+    ),
+    /** Ids. */
+    runs: z.array(z.string()),
+    ...room,
+    /** Tasks that are old enough and that something keeps; and those that have changed since the look. */
+    kept: why,
+    skipped: why,
+    /** `task_id` null: it is about the runs. */
+    failed: z.array(z.strictObject({ task_id: textOrNull(), code: z.string(), message: z.string() })),
+  });
+};
+
 export type GcData = z.infer<ReturnType<typeof output>>;
 
 export const gc = command({
@@ -86,11 +119,15 @@ export const gc = command({
   notes:
     'Compares records, leases, attempts, questions, worktrees, branches and the tracker, and applies what each divergence\n' +
     'calls for, only where it is still as it was seen. spec/ORCHESTRATOR.md has the table of rows. Exits with 1 when an\n' +
-    'action failed, else with 0; with --detailed-exitcode with 10 when something is left to do.',
+    'action failed, else with 0; with --detailed-exitcode with 10 when something is left to do.\n' +
+    'With --prune it does none of that, and removes logs, prompts and drafts of tasks that ended long ago; records, results\n' +
+    'and what is still in use stay.',
   examples: [
     ['gc --dry-run', 'what would be done, and why'],
     ['gc', 'do it'],
     ['gc --shipped --older-than 3d', 'also remove worktrees of tasks that were shipped three days ago or before'],
+    ['gc --prune --dry-run', 'how much room old logs take that nothing needs any more'],
+    ['gc --prune --older-than 30d --failed-older-than 180d', 'remove those of tasks that ended so long ago'],
     ['gc --out plan.json', 'keep the plan'],
     ['gc --plan plan.json', 'apply exactly that'],
     ['gc --dry-run --detailed-exitcode --json', 'for CI: 10 when there is something to do'],
@@ -100,9 +137,20 @@ export const gc = command({
   /** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
   async run(context, options) {
     removeAfterOf(options);
+    const policy = retentionOf(options);
     const session = await openSession(context);
     const { gc: store } = session.store;
     const now = isoTime(session.now());
+    const inTurn = (work: () => Promise<GcData>) =>
+      store.takeTurn(
+        `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${now}`,
+        (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
+        work,
+      );
+    if (policy !== null) {
+      const work = () => pruneBy(session, options, policy);
+      return isPreview(options) || (await store.identity()) === null ? work() : inTurn(work);
+    }
     const moves = options.plan === undefined ? await store.legacyMoves(now.replace(/[:.]/g, '-')) : [];
     if (isPreview(options)) return preview(session, options, moves);
     const isClean = moves.length === 0 && litterOfInit(session.paths, session.now()).length === 0;
@@ -111,11 +159,7 @@ export const gc = command({
       return NOTHING;
     }
     session.store.ensureTree();
-    return store.takeTurn(
-      `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${now}`,
-      (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
-      () => apply(session, options, moves),
-    );
+    return inTurn(() => apply(session, options, moves));
   },
 });
 
@@ -127,22 +171,59 @@ const NOTHING: GcData = {
   reported: [],
   legacy: { moved: [] },
   litter: { removed: [] },
+  pruned: null,
 };
 
 /** How long after they were shipped tasks lose their worktrees, milliseconds; null: never. Throws INVALID_ARGS. */
-function removeAfterOf({ shipped, older_than: text }: GcInput): number | null {
-  if (text === undefined) return shipped === true ? 0 : null;
-  if (shipped !== true) throw invalidArgs('--older-than says which worktrees --shipped removes', 'Add --shipped.');
+function removeAfterOf({ shipped, prune, older_than: text }: GcInput): number | null {
+  if (shipped === true) return text === undefined ? 0 : durationOf('--older-than', text);
+  if (text === undefined || prune === true) return null;
+  throw invalidArgs('--older-than is about what --shipped or --prune removes', 'Add --shipped or --prune.');
+}
+
+function durationOf(name: string, text: string): number {
   const ms = parseDuration(text);
-  if (ms === null) throw invalidArgs(`--older-than ${text}: it is no duration`, 'Write one such as 12h or 3d.');
+  if (ms === null) throw invalidArgs(`${name} ${text}: it is no duration`, 'Write one such as 12h or 3d.');
   return ms;
+}
+
+/** What `--prune` has no meaning for. */
+const NOT_PRUNED = ['out', 'plan', 'row', 'remove_orphan_worktrees', 'shipped'] as const;
+
+/** How long tasks keep what `--prune` removes; null without it. Throws INVALID_ARGS. */
+function retentionOf(options: GcInput): RetentionPolicy | null {
+  const { prune, older_than, failed_older_than } = options;
+  if (prune !== true) {
+    if (failed_older_than === undefined) return null;
+    throw invalidArgs('--failed-older-than is about what --prune removes', 'Add --prune.');
+  }
+  const other = NOT_PRUNED.find((key) => options[key] !== undefined && options[key] !== false);
+  if (other !== undefined) {
+    const name = `--${other.replaceAll('_', '-')}`;
+    throw invalidArgs(`--prune does not go with ${name}`, `Call gc twice: with --prune, and with ${name}.`);
+  }
+  const { olderThanMs, failedOlderThanMs } = DEFAULT_RETENTION;
+  return {
+    olderThanMs: older_than === undefined ? olderThanMs : durationOf('--older-than', older_than),
+    failedOlderThanMs:
+      failed_older_than === undefined ? failedOlderThanMs : durationOf('--failed-older-than', failed_older_than),
+  };
+}
+
+async function pruneBy(session: Session, options: GcInput, policy: RetentionPolicy): Promise<GcData> {
+  const { prune } = await import('./shared/prune.ts');
+  const { task: tasks = [] } = options;
+  const requireTasks = async (known: Iterable<string>) =>
+    requireKnown(tasks, async () => [...known, ...((await plannedTasks(session)) ?? []).map(({ id }) => id)]);
+  return { ...NOTHING, pruned: await prune(session, { policy, tasks, dryRun: isPreview(options) }, requireTasks) };
 }
 
 /** Something is to be done, or is left to be done: a claim that the tracker has taken again is put right by that. */
 export function isDivergent(data: GcData, input: GcInput): boolean {
+  const { tasks = [], runs = [], skipped = [], failed = [] } = data.pruned ?? {};
   const left = isPreview(input)
-    ? [...data.planned, ...data.legacy.moved, ...data.litter.removed]
-    : [...data.failed, ...withoutReclaimed(data.skipped)];
+    ? [...data.planned, ...data.legacy.moved, ...data.litter.removed, ...tasks, ...runs]
+    : [...data.failed, ...withoutReclaimed(data.skipped), ...failed, ...skipped];
   return left.length > 0;
 }
 
@@ -175,7 +256,7 @@ async function apply(session: Session, options: GcInput, moves: LegacyMove[]): P
     });
   }
   const removed = removeLitter(session.paths, litter);
-  return { ...shownRows(plan), ...result, legacy: { moved }, litter: { removed } };
+  return { ...NOTHING, ...shownRows(plan), ...result, legacy: { moved }, litter: { removed } };
 }
 
 function shownRows(plan: GcPlan) {

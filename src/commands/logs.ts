@@ -2,12 +2,14 @@
 
 import * as z from 'zod/mini';
 import { adapterOf } from '../domain/agents/output.ts';
+import { prunedAt } from '../domain/gc/retention.ts';
 import { isCut, MARK_MAX } from '../domain/log-cuts.ts';
 import { LogReader } from '../engine/attempt/output.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, orNull } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { type AttemptRef, SETUP_LOG, SHOWN_LOGS, type ShownLog, STREAMS } from '../store/port.ts';
 import { command, flag, optional, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
+import { textOrNull } from './shared/data.ts';
 import { type CommandContext, openSession, requireRecord, type Session } from './shared/session.ts';
 
 /** Which logs are printed: emitted once, before any of their text. */
@@ -16,6 +18,8 @@ interface LogsOpened {
   attempt_id: string;
   /** Their paths. */
   files: Record<ShownLog, string>;
+  /** When `gc --prune` has removed them; null: it has not. */
+  pruned_at: string | null;
 }
 
 export type LogEvent = ({ type: 'opened' } & LogsOpened) | { type: 'text'; stream: ShownLog; text: string };
@@ -47,6 +51,8 @@ export const logs = command({
       task_id: z.string(),
       attempt_id: z.string(),
       files: z.strictObject({ setup: z.string(), stdout: z.string(), stderr: z.string() }),
+      /** When `gc --prune` has removed them; null: it has not. */
+      pruned_at: textOrNull(),
       /** Empty where the text was emitted as it came, and where it was not asked for. */
       setup: z.string(),
       stdout: z.string(),
@@ -86,6 +92,7 @@ export const logs = command({
         stdout: session.artifacts.logPath(attempt, 'stdout.log'),
         stderr: session.artifacts.logPath(attempt, 'stderr.log'),
       },
+      pruned_at: await prunedAtOf(session, attempt, manifest?.dispatched_at),
     };
     await emit({ type: 'opened', ...opened });
     // Where it has failed there was no worker, so it is all there is.
@@ -116,8 +123,19 @@ export const logs = command({
   },
 });
 
-function hasWorkerLogs({ artifacts }: Pick<Session, 'artifacts'>, attempt: AttemptRef): boolean {
-  return STREAMS.some((stream) => artifacts.readLog(attempt, `${stream}.log`, -1).next > 0);
+function hasWorkerLogs(session: Pick<Session, 'artifacts'>, attempt: AttemptRef): boolean {
+  return STREAMS.some((stream) => hasLog(session, attempt, stream));
+}
+
+function hasLog({ artifacts }: Pick<Session, 'artifacts'>, attempt: AttemptRef, log: ShownLog): boolean {
+  return artifacts.readLog(attempt, `${log}.log`, -1).next > 0;
+}
+
+/** Where there are logs, none was removed; or all that are left were made since. */
+async function prunedAtOf(session: Session, attempt: AttemptRef, dispatchedAt?: string): Promise<string | null> {
+  if (dispatchedAt === undefined || SHOWN_LOGS.some((log) => hasLog(session, attempt, log))) return null;
+  const history = await orNull(() => session.eventLog.read({ log: 'claim-history', taskId: attempt.taskId }));
+  return prunedAt(history ?? [], dispatchedAt);
 }
 
 /** Looks for the mark of a cut in a text that comes in pieces. */

@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { AgentSessionSchema } from '../domain/agents/session.ts';
+import { prunedAt } from '../domain/gc/retention.ts';
 import { PlanTaskSchema } from '../domain/plan/plan.ts';
 import { commandFor, resumeText } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
@@ -40,6 +41,8 @@ const attemptSchema = () =>
     session: z.nullable(AgentSessionSchema()),
     /** Folder of the attempt's logs. */
     path: z.string(),
+    /** When `gc --prune` has removed them; null: it has not. */
+    pruned_at: textOrNull(),
   });
 
 export const show = command({
@@ -93,6 +96,7 @@ export const show = command({
     if (task === null) {
       warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
     }
+    const history = await session.eventLog.read({ log: 'claim-history', taskId: options.task });
     return {
       task_id: options.task,
       task,
@@ -104,8 +108,8 @@ export const show = command({
       held: read.record && heldOf(read.record),
       resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
       steps: await stepsOf(session, read),
-      attempts: await attemptRows(session, read),
-      history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
+      attempts: await attemptRows(session, read, history),
+      history,
       warnings,
     };
   },
@@ -141,6 +145,7 @@ async function stepsOf(session: Session, { record }: TaskRead): Promise<Step[]> 
 async function attemptRows(
   session: Session,
   { task_id, record, problem }: TaskRead,
+  history: readonly Record<string, unknown>[],
 ): Promise<z.infer<ReturnType<typeof attemptSchema>>[]> {
   const manifests = await session.store.listAttempts(task_id);
   const none = { attempt_count: 0, current_attempt_id: null };
@@ -159,6 +164,7 @@ async function attemptRows(
       ship: phase === 'ship' ? await orNull(() => store.readDocument('ship', task_id, attempt_id)) : null,
       session: await orNull(() => store.readDocument('session', task_id, attempt_id)),
       path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
+      pruned_at: prunedAt(history, dispatched_at),
     })),
   );
 }

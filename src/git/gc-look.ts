@@ -78,6 +78,23 @@ export async function lookAtGit(env: GitEnv, checkout: string): Promise<GitLook>
   };
 }
 
+/**
+ * Tasks that have a branch, and tasks that have a worktree or a folder in the place of one. `checkout`: where the project's `.git` is;
+ * null: nowhere. Throws IO_ERROR, also where git is missing.
+ */
+export async function tasksInGit(
+  env: GitEnv,
+  checkout: string | null,
+): Promise<{ branches: Set<string>; worktrees: Set<string> }> {
+  const isEmpty = checkout === null || !mayHaveTasks(`${checkout}/.git`, env.settings.agents.branch_prefix);
+  const [branches, listed] = isEmpty ? [[], []] : await Promise.all([branchesOf(env), listWorktrees(env)]);
+  const worktrees = worktreesSeen(env, listed).flatMap(({ name, branch }) => {
+    const task = branch === null ? null : taskOfBranch(env.settings, branch);
+    return task === null ? [name] : [name, task];
+  });
+  return { branches: new Set(branches.map(({ task_id }) => task_id)), worktrees: new Set(worktrees) };
+}
+
 /** Read limit of `packed-refs`, bytes. */
 const PACKED_MAX_BYTES = 16 * 1024 * 1024;
 

@@ -21,6 +21,8 @@ export type TaskEvent = { task_id: string } & (
   | ({ type: 'question_settled'; attempt_id: string } & Pick<Answer, 'question_id' | 'option_id' | 'answered_by'>)
   /** gc has applied a row of its table. `released`: the stray lease that it has removed by that; null for anything else. */
   | { type: 'gc'; row: number; action: string; reason: string; released: HistoryEntry | null }
+  /** `gc --prune` has removed files of its attempts; the history has said so before. */
+  | { type: 'pruned'; attempts: number; files: number; bytes: number }
   | { type: 'warning'; message: string }
 );
 

@@ -14,7 +14,7 @@ import type { TaskEvent } from './events.ts';
 
 /** The line of an event; null for one that has none. */
 function lineOf(event: TaskEvent): object | null {
-  if (event.type === 'transition' || event.type === 'warning') return event;
+  if (event.type === 'transition' || event.type === 'warning' || event.type === 'pruned') return event;
   if (event.type !== 'gc') return null;
   const { released: _, ...line } = event;
   return line;

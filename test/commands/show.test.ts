@@ -153,6 +153,7 @@ describe('logs', () => {
         stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
         setup: world.path(dir('build'), 'attempts', attempt, 'logs/setup.log'),
       },
+      pruned_at: null,
     };
     expect(data).toEqual({ ...opened, stdout: '', stderr: '', setup: '', truncated: false });
     expect(emitted[0]).toEqual({ type: 'opened', ...opened });

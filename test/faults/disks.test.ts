@@ -69,6 +69,7 @@ describe.skipIf(missing !== null)(`a read-only disk${because}`, () => {
       ['cancel', 'a'],
       ['cancel', 'b'],
       ['run', 'start'],
+      ['gc', '--prune', '--older-than', '0'],
       ['exec', 'b', '--', 'true'],
     ]) {
       const { code, answer } = await ask(dir, ...args);

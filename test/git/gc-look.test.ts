@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession, type Session } from '../../src/commands/shared/session.ts';
-import { type GitLook, lookAtGit, mayHaveTasks } from '../../src/git/gc-look.ts';
+import { type GitLook, lookAtGit, mayHaveTasks, tasksInGit } from '../../src/git/gc-look.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
@@ -345,5 +345,32 @@ describe('files of a repository', () => {
     fs.renameSync(repo.path('.git/refs/other'), repo.path('.git/refs/heads'));
     fs.mkdirSync(repo.path('.git/packed-refs'));
     expect(may()).toBe(true);
+  });
+});
+
+describe('tasks in git', () => {
+  const seen = async (checkout: string | null = repo.root) => tasksInGit(await session(), checkout);
+  const found = async () => {
+    const { branches, worktrees } = await seen();
+    return { branches: [...branches].sort(), worktrees: [...worktrees].sort() };
+  };
+
+  test('tasks with a branch, a worktree or a folder in the place of one are known', async () => {
+    expect(await found()).toEqual({ branches: [], worktrees: [] });
+    await ensure('build');
+    repo.branch('forge/lib', { 'lib.txt': 'x' });
+    fs.mkdirSync(tree('half'), { recursive: true });
+    expect(await found()).toEqual({ branches: ['build', 'lib'], worktrees: ['build', 'half'] });
+  });
+
+  test('a folder in the place of a worktree is known without a repository', async () => {
+    fs.mkdirSync(tree('half'), { recursive: true });
+    expect([...(await seen(null)).worktrees]).toEqual(['half']);
+  });
+
+  test('where there may be branches and there is no git, it is an error and not an empty look', async () => {
+    repo.branch('forge/lib', { 'lib.txt': 'x' });
+    const blind = await session({ PATH: '/nonexistent' });
+    expect((await refused(() => tasksInGit(blind, repo.root))).code).toBe('IO_ERROR');
   });
 });

@@ -2,6 +2,7 @@
 
 import { isPreview } from '../../commands/gc.ts';
 import type { VerbData } from '../../commands/registry.ts';
+import { sizeText } from '../../lib/size.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { columnOf, hang, pad, plural } from '../layout.ts';
 import type { Renderers } from '../view.ts';
@@ -19,6 +20,7 @@ interface Line {
 export const GC = {
   gc(data, { palette, width }, input) {
     const dryRun = isPreview(input);
+    if (data.pruned !== null) return prunedLines(data.pruned, dryRun, width).join('\n');
     const lines = dryRun ? previewLines(data) : outcomeLines(data);
     const { moved } = data.legacy;
     const { removed } = data.litter;
@@ -40,6 +42,36 @@ export const GC = {
     ].join('\n');
   },
 } satisfies Partial<Renderers>;
+
+/** Tasks that are listed one by one, those with the most first. */
+const MOST_LISTED = 20;
+
+function prunedLines(pruned: NonNullable<Data['pruned']>, dryRun: boolean, width: number): string[] {
+  const { tasks, runs, kept, skipped, failed, files, bytes } = pruned;
+  const listed = tasks.toSorted((a, b) => b.bytes - a.bytes).slice(0, MOST_LISTED);
+  const lines = [
+    ...listed.map((task) => ({ sign: dryRun ? '~' : '✓', id: task.task_id, text: whatOf(task) })),
+    ...kept.slice(0, MOST_LISTED).map(({ task_id, why }) => ({ sign: ' ', id: task_id, text: `kept: ${why}` })),
+    ...skipped.map(({ task_id, why }) => ({ sign: '-', id: task_id, text: `skipped: ${why}` })),
+    ...failed.map(({ task_id, code, message }) => ({ sign: '✗', id: task_id ?? 'runs', text: `${code}: ${message}` })),
+  ];
+  if (lines.length + runs.length === 0) return ['nothing is old enough to be removed'];
+  const id = columnOf(24, lines, 'id');
+  const more = tasks.length - listed.length + Math.max(0, kept.length - MOST_LISTED);
+  const what = `${plural(files, 'file')} of ${plural(tasks.length, 'task')}, ${sizeText(bytes)}`;
+  const andRuns = runs.length === 0 ? '' : `, and ${plural(runs.length, 'run')}`;
+  const rest = kept.length === 0 ? '' : `; ${plural(kept.length, 'task')} kept`;
+  return [
+    ...lines.flatMap((line) => hang(`${line.sign} ${pad(oneLine(line.id, 64), id)}  `, oneLine(line.text, 400), width)),
+    ...(more === 0 ? [] : [`  and ${more} more; --json has all`]),
+    ...(lines.length === 0 ? [] : ['']),
+    `${dryRun ? 'to be removed' : 'removed'}: ${what}${andRuns}${rest}`,
+  ];
+}
+
+function whatOf({ state, ended_at, attempts, files, bytes }: NonNullable<Data['pruned']>['tasks'][number]): string {
+  return `${state} ${ended_at.slice(0, 10)}: ${plural(attempts, 'attempt')}, ${plural(files, 'file')}, ${sizeText(bytes)}`;
+}
 
 function previewLines({ planned, reported }: Data): Line[] {
   return [...planned.map((item) => line('~', item)), ...reported.map((item) => line('!', item))];

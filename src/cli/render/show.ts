@@ -1,6 +1,7 @@
 /** `show`: everything about one task, in paragraphs. */
 
 import type { VerbData } from '../../commands/registry.ts';
+import { LOGS_PRUNED } from '../../domain/gc/retention.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
 import { errorText } from '../../domain/retry/classify.ts';
 import { findingText } from '../../domain/review/findings.ts';
@@ -96,7 +97,9 @@ function attempts({ task_id, attempts: rows, state, resume }: Data, context: Ren
   const { bold, dim } = context.palette;
   const lines = rows.flatMap((row) => [
     `  ${labelOf(row).padStart(2)}  ${row.attempt_id}  ${ago(row.dispatched_at, context)}${row.current ? '  current' : ''}`,
-    ...[...sessionTexts(row), ...outcomes(row)].flatMap((text) => hang(' '.repeat(6), text, context.width)),
+    ...[...sessionTexts(row), ...outcomes(row), ...(row.pruned_at === null ? [] : [LOGS_PRUNED])].flatMap((text) =>
+      hang(' '.repeat(6), text, context.width),
+    ),
   ]);
   const byHand = resume === null ? [] : [dim('  to go on with the last session by hand:'), `  ${resume}`];
   const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);

@@ -69,7 +69,7 @@ function room({ project }: Layout): Omit<HealthCheck, 'name'> {
   return {
     status: 'warn',
     message,
-    fix: 'Free some space; `forge orchestrate gc --shipped` removes worktrees that are done.',
+    fix: 'Free some space; `forge orchestrate gc --shipped` removes worktrees that are done, `gc --prune` old logs.',
   };
 }
 
