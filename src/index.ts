@@ -8,15 +8,8 @@ export type { GcOptions } from './domain/gc/projection.ts';
 export { parsePlan } from './domain/plan/parse.ts';
 export type { Plan, PlanPhase, PlanTask } from './domain/plan/plan.ts';
 export { type ClassifiedError, classifyError, type ErrorRule, type WorkerEnd } from './domain/retry/classify.ts';
-export {
-  backoffMs,
-  bumpRetryCount,
-  CompositeRetryPolicy,
-  coercePolicy,
-  nextEligibleAt,
-  nextRetryState,
-  RetryPolicy,
-} from './domain/retry/retry.ts';
+export { bumpRetryCount, nextEligibleAt, nextRetryState } from './domain/retry/next-try.ts';
+export { backoffMs, CompositeRetryPolicy, coercePolicy, RetryPolicy } from './domain/retry/retry.ts';
 export { STEP_RETRY_DEFAULT, TASK_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from './domain/retry/schema.ts';
 export type { RunEvent } from './domain/run/events.ts';
 export {

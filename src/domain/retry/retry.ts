@@ -9,8 +9,8 @@
  */
 
 import { ForgeError } from '../../lib/errors.ts';
-import { isoTime, parseDuration } from '../../lib/time.ts';
-import { type ClassifiedError, classCovers } from './classify.ts';
+import { parseDuration } from '../../lib/time.ts';
+import { classCovers } from './classify.ts';
 import {
   budgetKeyOf,
   EMPTY_COMPOSITE,
@@ -24,10 +24,13 @@ import {
   TASK_RETRY_DEFAULT,
 } from './schema.ts';
 
+/** Of a policy that charges nothing, milliseconds. */
+const MAX_WAIT_MS = 24 * 3_600_000;
+
 const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
 
 /** Delays of a policy without a cap on attempts that would never get this long are this long, so that it does not spin. */
-const UNLIMITED_LEAST_MS = 1000;
+export const UNLIMITED_LEAST_MS = 1000;
 
 /** A source of numbers from 0 up to but not including 1. */
 export type Random = () => number;
@@ -49,11 +52,6 @@ export function backoffMs(attempt: number, curve: BackoffCurve, random?: Random)
     throw new ForgeError('INVALID_ARGS', `a backoff with ${jitter} jitter needs a random source`);
   }
   return Math.floor(jitter === 'full' ? random() * delay : delay / 2 + random() * (delay / 2));
-}
-
-/** When the next attempt may start, as ISO 8601 UTC with ms; never later than the end of the year 9999. */
-export function nextEligibleAt(nowMs: number, delayMs: number): string {
-  return isoTime(nowMs + delayMs);
 }
 
 /** What failed, as policies see it: an error class, an object that carries one, or any other thrown value, which has no class. */
@@ -85,6 +83,10 @@ export class RetryPolicy implements Required<BackoffCurve> {
   readonly retryOn: readonly RetryOn[] | null;
   /** null: no cap. */
   readonly maxAttempts: number | null;
+  /** Whether its failures spend budgets. Those of a policy that charges nothing are waits, for `maxWaitMs` at most. */
+  readonly charge: boolean;
+  /** Milliseconds from the first of such waits on; null: it charges. `nextRetryState` keeps to it, `retryBackoff` knows no clock. */
+  readonly maxWaitMs: number | null;
   readonly baseMs: number;
   readonly capMs: number;
   readonly factor: number;
@@ -98,10 +100,14 @@ export class RetryPolicy implements Required<BackoffCurve> {
    */
   constructor(declaration: PolicyDeclaration | null, site: RetryDefault = TASK_RETRY_DEFAULT) {
     if (declaration !== null) refuse(problemsBy(policySchema(), asWritten(declaration)));
-    const { name, retry_on, max_attempts, base, cap, factor, jitter } = declaration ?? { retry_on: site.retryOn };
+    const { name, retry_on, max_attempts, charge, max_wait, base, cap, factor, jitter } = declaration ?? {
+      retry_on: site.retryOn,
+    };
     this.name = name ?? null;
     this.retryOn = retry_on ? [...retry_on] : null;
-    this.maxAttempts = readAttempts(max_attempts, site.maxAttempts);
+    this.charge = charge ?? true;
+    this.maxWaitMs = this.charge ? null : (parseDuration(max_wait) ?? MAX_WAIT_MS);
+    this.maxAttempts = this.charge ? readAttempts(max_attempts, site.maxAttempts) : null;
     this.baseMs = parseDuration(base) ?? site.baseMs;
     this.capMs = parseDuration(cap) ?? site.capMs;
     this.factor = factor ?? site.factor;
@@ -189,7 +195,7 @@ export class CompositeRetryPolicy {
   retryBackoff(error: RetryError, made: AttemptsMade, countFor?: CountFor): number | null {
     const policy = this.policyFor(error);
     if (policy === null) return null;
-    if (this.maxTotalAttempts !== null && made.attempts >= this.maxTotalAttempts) return null;
+    if (policy.charge && this.maxTotalAttempts !== null && made.attempts >= this.maxTotalAttempts) return null;
     const attempts = countFor === undefined ? made.attempts : countFor(policy.budgetKey);
     return policy.retryBackoff(error, { ...made, attempts });
   }
@@ -227,51 +233,8 @@ export function resolveRetry(levels: {
   return coercePolicy(levels.site ?? inherited, levels.default);
 }
 
-/** A copy of `counts` with one more under `key`. A count that is not a whole number from 0 up counts as 0. */
-export function bumpRetryCount(
-  counts: Readonly<Record<string, number>> | undefined,
-  key: string,
-): Record<string, number> {
-  // A computed key defines an own property, so even `__proto__` is only a name here.
-  return { ...counts, [key]: countOf(counts, key) + 1 };
-}
-
-/** A task attempt that has just failed, and what the state held before it. */
-export interface FailedAttempt {
-  policy: RetryPolicy | CompositeRetryPolicy;
-  error: ClassifiedError;
-  /** Charged failures before this one. */
-  failureCount: number;
-  /** A composite's counts before this one. */
-  retryCounts: Readonly<Record<string, number>> | undefined;
-  nowMs: number;
-  random: Random;
-}
-
-/** How the task goes on. The counts include this failure; `retry_counts` is absent for a single policy. */
-export type RetryDecision = { failure_count: number; retry_counts?: Record<string, number> } & (
-  | { outcome: 'retry'; delay_ms: number; next_eligible_at: string }
-  /** A question was asked too often | the budget or the sum is used up | never retried, or no policy matches. */
-  | { outcome: 'failed'; failure_reason: 'decision_key_budget' | 'retries_exhausted' | 'fatal' }
-);
-
-/** Decides what follows a failed task attempt. A failure that no policy matches is charged to no budget of a composite. */
-export function nextRetryState(attempt: FailedAttempt): RetryDecision {
-  const { policy, error, nowMs, random } = attempt;
-  const failure_count = attempt.failureCount + 1;
-  const decider = policy.policyFor(error);
-  const counts = countsAfter(attempt, decider);
-  const charged = { failure_count, ...(counts === undefined ? {} : { retry_counts: counts }) };
-  if (decider === null) {
-    return { outcome: 'failed', failure_reason: neverRetried(error) ?? 'fatal', ...charged };
-  }
-  const delay_ms = policy.retryBackoff(error, { attempts: failure_count, random }, (key) => countOf(counts, key));
-  if (delay_ms === null) return { outcome: 'failed', failure_reason: 'retries_exhausted', ...charged };
-  return { outcome: 'retry', ...charged, delay_ms, next_eligible_at: nextEligibleAt(nowMs, delay_ms) };
-}
-
 /** Why an error is never retried, whatever a policy says; null when policies decide. */
-function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null {
+export function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null {
   const name = classOf(error);
   if (name === null) return null;
   if (classCovers('question.exhausted', name)) return 'decision_key_budget';
@@ -298,18 +261,6 @@ function covers(entry: RetryOn, error: RetryError): boolean {
   if (typeof entry === 'function') return error instanceof entry || (entry === Error && classOf(error) === null);
   const name = classOf(error);
   return name !== null && classCovers(entry, name);
-}
-
-function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Record<string, number> | undefined {
-  if (attempt.policy instanceof RetryPolicy) return undefined;
-  if (decider !== null) return bumpRetryCount(attempt.retryCounts, decider.budgetKey);
-  return attempt.retryCounts === undefined ? undefined : { ...attempt.retryCounts };
-}
-
-function countOf(counts: Readonly<Record<string, number>> | undefined, key: string): number {
-  // An inherited value, as of `constructor`, is no number, so it counts as 0.
-  const count = counts?.[key];
-  return count !== undefined && Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
 /** The delay that attempts without end come to, without jitter. */

@@ -57,6 +57,16 @@ const policyFields = once(() => ({
   max_attempts: z.optional(
     attemptsSchema().check(z.describe('Attempts in all, the first one included. null or unlimited: no cap.')),
   ),
+  charge: z.optional(
+    z
+      .boolean({ error: 'charge is true or false' })
+      .check(z.describe('false: a failure is a wait, and spends no budget. Default: true.')),
+  ),
+  max_wait: z
+    .optional(durationSchema())
+    .check(
+      z.describe('With charge: false: how long such waits may go on together, from the first of them. Default: 24h.'),
+    ),
   base: z.optional(durationSchema()).check(z.describe('Delay after the first failed attempt.')),
   cap: z.optional(durationSchema()).check(z.describe('The longest delay.')),
   factor: z.optional(
@@ -72,9 +82,20 @@ const policyFields = once(() => ({
 }));
 
 export const policySchema = once(() =>
-  z.strictObject(policyFields(), {
-    error: (issue) => (issue.code === 'invalid_type' ? POLICY : undefined),
-  }),
+  z
+    .strictObject(policyFields(), {
+      error: (issue) => (issue.code === 'invalid_type' ? POLICY : undefined),
+    })
+    .check(
+      z.refine(({ charge, max_wait }) => charge === false || max_wait === undefined, {
+        error: 'max_wait limits waits that are not charged: it needs charge: false',
+        path: ['max_wait'],
+      }),
+      z.refine(({ charge, max_attempts }) => charge !== false || typeof max_attempts !== 'number', {
+        error: 'with charge: false no attempts are counted: say max_wait instead of max_attempts',
+        path: ['max_attempts'],
+      }),
+    ),
 );
 
 const listSchema = once(() =>

@@ -8,7 +8,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { DeadlineSchema } from '../task/deadlines.ts';
-import { LastErrorSchema, type Lease, type Memo, type TaskRecord } from '../task/records.ts';
+import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitsSchema } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
 
 /** A step that runs a command or a function, or a place at which the worker waits. */
@@ -29,6 +29,7 @@ export const StepSchema = once(() =>
     /** Those that count: since its task was last charged with a failure or retried by a person. */
     tries: count,
     retry_counts: z.optional(z.record(text, count)),
+    waits: WaitsSchema(),
     /** Of the first of these tries. */
     started_at: text,
     /** Null while it waits. */
@@ -287,11 +288,12 @@ export function journalAfterCharge({ memo }: Pick<TaskRecord, 'memo'>): Partial<
   return typeof journal?.epoch === 'number' ? { journal: { ...journal, epoch: journal.epoch + 1 } } : {};
 }
 
-/** Tries and counts of a step that still count; those of an earlier epoch don't. */
+/** Tries, counts and waits of a step that still count; those of an earlier epoch don't. `started_at`: of the first of them; null: there are none. */
 export function budgetOf(
   step: Step | undefined,
   { epoch }: Pick<Journal, 'epoch'>,
-): Pick<Step, 'tries' | 'retry_counts'> {
-  if (step === undefined || step.epoch !== epoch) return { tries: 0 };
-  return { tries: step.tries, ...(step.retry_counts === undefined ? {} : { retry_counts: step.retry_counts }) };
+): Pick<Step, 'tries' | 'retry_counts' | 'waits'> & { started_at: string | null } {
+  if (step === undefined || step.epoch !== epoch) return { tries: 0, started_at: null };
+  const { tries, started_at, retry_counts, waits } = step;
+  return { tries, started_at, ...(retry_counts && { retry_counts }), ...(waits && { waits }) };
 }

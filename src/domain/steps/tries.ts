@@ -4,13 +4,8 @@ import { ForgeError } from '../../lib/errors.ts';
 import { isoTime, parseDuration } from '../../lib/time.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import {
-  type CompositeRetryPolicy,
-  nextRetryState,
-  type RetryDeclaration,
-  type RetryPolicy,
-  resolveRetry,
-} from '../retry/retry.ts';
+import { nextRetryState, withLimit } from '../retry/next-try.ts';
+import { type CompositeRetryPolicy, type RetryDeclaration, type RetryPolicy, resolveRetry } from '../retry/retry.ts';
 import { STEP_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from '../retry/schema.ts';
 import type { Settings } from '../settings/settings.ts';
 import { deadlineIn, type Instant } from '../task/deadlines.ts';
@@ -46,11 +41,13 @@ export interface StepTry {
   name: string;
   attemptId: string;
   generation: number;
-  /** Of the first try that counts, as ISO 8601. */
+  /** Of this try, as ISO 8601. */
   startedAt: string;
   policy: StepPolicy;
-  /** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. */
-  end: { value: unknown } | { error: unknown; told: ClassifiedError; final?: boolean };
+  /** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. `retryAfterMs`: as `nextRetryState` has it. */
+  end:
+    | { value: unknown }
+    | { error: unknown; told: ClassifiedError; final?: boolean; retryAfterMs?: number | undefined };
   instant: Instant;
   random: () => number;
 }
@@ -78,24 +75,28 @@ export function afterTry(
         error: end.error as ClassifiedError,
         failureCount: counted.tries,
         retryCounts: counted.retry_counts,
+        waits: counted.waits,
+        retryAfterMs: end.retryAfterMs,
         nowMs,
         random,
       });
-  const isAgain = decision?.outcome === 'retry' && !isDone && end.final !== true;
+  const again = decision?.outcome === 'retry' && !isDone && end.final !== true ? decision : null;
+  const limit = decision?.outcome === 'failed' ? decision.limit : undefined;
   const step: Step = {
     name,
     kind: 'step',
     status: isDone ? 'completed' : 'failed',
-    tries: counted.tries + 1,
+    tries: counted.tries + (again?.waits === undefined ? 1 : 0),
     ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-    started_at: startedAt,
+    ...(again?.waits === undefined ? {} : { waits: again.waits }),
+    started_at: counted.started_at ?? startedAt,
     ended_at: isoTime(nowMs),
-    ...(isAgain ? { wake: deadlineIn(decision.delay_ms, instant) } : {}),
+    ...(again === null ? {} : { wake: deadlineIn(again.delay_ms, instant) }),
     result: isDone ? end.value : null,
-    last_error: isDone ? null : end.told,
+    last_error: isDone ? null : withLimit(end.told, limit),
     attempt_id: attemptId,
     generation,
     epoch: now.journal.epoch,
   };
-  return { step, delayMs: isAgain ? decision.delay_ms : null };
+  return { step, delayMs: again === null ? null : again.delay_ms };
 }

@@ -3,7 +3,7 @@
 import { ForgeError } from '../../lib/errors.ts';
 import { durationText, fromIso, isoTime, parseDuration } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import { nextRetryState } from '../retry/retry.ts';
+import { nextRetryState, withLimit } from '../retry/next-try.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
 import { VALUE_MAX_BYTES } from './context.ts';
 import {
@@ -107,30 +107,40 @@ export function afterLook(now: Journaled, looker: Looker, condition: Condition, 
   const { everyMs, timeoutMs, policy, random } = condition;
   const before = reached(now, name, 'wait-until');
   const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, instant));
-  const again = (delayMs: number) => ({ wake: deadlineIn(Math.min(delayMs, msLeft(deadline, instant)), instant) });
-  const stand = (end: End, counted?: Pick<Step, 'tries' | 'retry_counts'>) =>
-    stands(now, looker, 'wait-until', before, deadline, end, counted);
+  const wakeAfter = (delayMs: number) => ({ wake: deadlineIn(Math.min(delayMs, msLeft(deadline, instant)), instant) });
+  const stand = (end: End, counted?: Counted) => stands(now, looker, 'wait-until', before, deadline, end, counted);
   if ('value' in found && found.value) return stand({ value: null });
   const isLate = msLeft(deadline, instant) <= 0;
   const late = (more: string): End => ({
     error: timedOut(`${name} was not true${more}`, timeoutMs),
     status: 'timed_out',
   });
-  if ('value' in found) return stand(isLate ? late('') : again(everyMs));
+  if ('value' in found) return stand(isLate ? late('') : wakeAfter(everyMs));
   const budget = budgetOf(before, now.journal);
   const decision = nextRetryState({
     policy,
     error: found.error as ClassifiedError,
     failureCount: budget.tries,
     retryCounts: budget.retry_counts,
+    waits: budget.waits,
     nowMs: instant.nowMs,
     random,
   });
-  const counted = { tries: budget.tries + 1, ...(decision.retry_counts && { retry_counts: decision.retry_counts }) };
-  if (decision.outcome !== 'retry' || found.final === true)
-    return stand({ error: found.told, status: 'failed' }, counted);
+  const again = decision.outcome === 'retry' && found.final !== true ? decision : null;
+  const { retry_counts } = decision;
+  const counted: Counted = {
+    tries: budget.tries + (again?.waits === undefined ? 1 : 0),
+    ...(retry_counts && { retry_counts }),
+    ...(again?.waits && { waits: again.waits }),
+  };
+  if (again === null) {
+    const error = withLimit(found.told, decision.outcome === 'failed' ? decision.limit : undefined);
+    return stand({ error, status: 'failed' }, counted);
+  }
   return stand(
-    isLate ? late(`; the last look failed: ${found.told.message}`) : { ...again(decision.delay_ms), error: found.told },
+    isLate
+      ? late(`; the last look failed: ${found.told.message}`)
+      : { ...wakeAfter(again.delay_ms), error: found.told },
     counted,
   );
 }
@@ -140,6 +150,14 @@ type End =
   | { wake: Deadline | null; error?: ClassifiedError }
   | { error: ClassifiedError; status: 'failed' | 'timed_out' };
 
+type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waits'>;
+
+/** Of a look that has not failed: none wait any more because of failures. */
+function countedBefore(before: Step | undefined, journal: Journal): Counted {
+  const { tries, retry_counts } = budgetOf(before, journal);
+  return { tries, ...(retry_counts && { retry_counts }) };
+}
+
 function stands(
   { journal }: Journaled,
   { name, attemptId, generation, instant }: Looker,
@@ -147,7 +165,7 @@ function stands(
   before: Step | undefined,
   deadline: Deadline | null,
   end: End,
-  counted: Pick<Step, 'tries' | 'retry_counts'> = budgetOf(before, journal),
+  counted: Counted = countedBefore(before, journal),
 ): Standing {
   const at = isoTime(instant.nowMs);
   const over = !('wake' in end);

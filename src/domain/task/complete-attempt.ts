@@ -5,7 +5,8 @@ import { oneLine } from '../../lib/text.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { passesByItself } from '../agents/events.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import { type CompositeRetryPolicy, nextEligibleAt, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
+import { delayUntil, nextEligibleAt, nextRetryState, withLimit } from '../retry/next-try.ts';
+import type { CompositeRetryPolicy, RetryPolicy } from '../retry/retry.ts';
 import { journalAfterCharge } from '../steps/journal.ts';
 import type { Finding } from '../verify/evidence.ts';
 import { type Holder, pendingVerification, workFor } from '../verify/verification.ts';
@@ -49,9 +50,9 @@ export interface CompleteResult {
   failure_reason: FailureReason | null;
 }
 
-/** Identifies an outcome, to tell a repeat from another outcome. */
+/** Identifies an outcome, to tell a repeat from another outcome. A time that was told as a delay is another at every repeat, so it is left out. */
 export function outcomeKey(outcome: Outcome): string {
-  return `${outcome.kind}:${crc32(JSON.stringify(outcome))}`;
+  return `${outcome.kind}:${crc32(JSON.stringify({ ...outcome, until: undefined }))}`;
 }
 
 /**
@@ -125,7 +126,7 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
   const moves: Move[] = ['verify'];
   if (request.route.reviewed) moves.push('pass_review');
   if (request.route.reviewed && request.route.shipped) moves.push('ship');
-  return { moves, state: { next_eligible_at: null, failure_reason: null } };
+  return { moves, state: { next_eligible_at: null, failure_reason: null, ...withoutWaits(record) } };
 }
 
 export interface Charge {
@@ -138,11 +139,9 @@ export interface Charge {
    * passes by itself or a policy names its class. Default: it does not.
    */
   commit?: string | undefined;
-  /** The next attempt waits for it, a week at most. Default: it waits for the policy alone. */
+  /** The failure says when to try again, milliseconds since the epoch: `retryAfterMs` of `nextRetryState`. Default: it does not say. */
   notBeforeMs?: number | undefined;
 }
-
-const LONGEST_WAIT_MS = 7 * 86_400_000;
 
 /** Whether the last attempt failed as this one does, with nothing done in between. */
 function isFailedAlike(record: TaskRecord, { policy, commit }: Charge, error: ClassifiedError): boolean {
@@ -153,66 +152,80 @@ function isFailedAlike(record: TaskRecord, { policy, commit }: Charge, error: Cl
   return !isNamed && isAlike && last.commit === commit;
 }
 
+const ALIKE = 'the attempt before failed in the same way';
+
+/** The class of a limit. */
+const LIMIT = 'rate_limit';
+
 /** A limit that is met again so soon after the last one, milliseconds, has not ended when it was told to. */
 const SOON_MS = 60_000;
 
-/**
- * How long the task waits for the end of a limit that its agent was told, which is no failure of its own; null for any other, and where its
- * policy tries nothing again.
- */
-function limitWaitMs(record: TaskRecord, request: Charge, error: ClassifiedError): number | null {
-  const { policy, notBeforeMs, instant } = request;
-  if (error.class !== 'rate_limit' || notBeforeMs === undefined) return null;
-  const decider = policy.policyFor(error);
-  if (decider === null || decider.maxAttempts === 1) return null;
-  const { last_error: last, last_failed_at: at } = record.state;
-  const isSoon = last?.class === 'rate_limit' && at && instant.nowMs - fromIso(at) < SOON_MS;
-  return isSoon ? null : Math.min(Math.max(1000, notBeforeMs - instant.nowMs), LONGEST_WAIT_MS);
+/** Whether a limit is met again at once, so that it has not ended when it was told to. */
+function isMetAgain({ state }: TaskRecord, { nowMs }: Instant, error: ClassifiedError): boolean {
+  const { last_error: last, last_failed_at: at } = state;
+  return error.class === LIMIT && last?.class === LIMIT && at != null && nowMs - fromIso(at) < SOON_MS;
 }
 
-/** Charges a failure to the task: another attempt by the policy, or failed. A limit whose end is known is waited for, uncharged. */
+/** None wait any more: a failure is charged, or there is none. */
+export function withoutWaits({ state }: Pick<TaskRecord, 'state'>): Pick<TaskStateRecord, 'waits'> {
+  return state.waits ? { waits: null } : {};
+}
+
+/**
+ * What follows a failure: another attempt by the policy, or failed. A limit whose end is known is waited for and not charged, as is a failure
+ * whose policy charges nothing.
+ */
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
-  const { policy, instant, random } = request;
+  const { policy, instant, random, notBeforeMs } = request;
   const { nowMs } = instant;
-  const limitMs = limitWaitMs(record, request, error);
-  if (limitMs !== null) {
-    return {
-      moves: ['retry_later'],
-      memo: { backoff: deadlineIn(limitMs, instant).clock },
-      state: {
-        last_error: { ...error },
-        last_failed_at: isoTime(nowMs),
-        next_eligible_at: nextEligibleAt(nowMs, limitMs),
-        failure_reason: null,
-      },
-    };
+  const { failure_count: failureCount, retry_counts: retryCounts, waits } = record.state;
+  const isAgainAtOnce = isMetAgain(record, instant, error);
+  const decided = nextRetryState({
+    policy,
+    error,
+    failureCount,
+    retryCounts,
+    waits,
+    ...(isAgainAtOnce ? {} : { retryAfterMs: notBeforeMs }),
+    uncharged: error.class === LIMIT && notBeforeMs !== undefined && !isAgainAtOnce,
+    nowMs,
+    random,
+  });
+  const failed = { last_failed_at: isoTime(nowMs) };
+  if (decided.outcome === 'retry' && decided.waits !== undefined) {
+    const state = { last_error: { ...error }, waits: decided.waits, ...failed };
+    return again(request, decided.delay_ms, { state });
   }
-  const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
-  const decided = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
-  const again = decided.outcome === 'retry' && isFailedAlike(record, request, error);
-  const decision = again ? ({ ...decided, outcome: 'failed', failure_reason: 'retries_exhausted' } as const) : decided;
+  const isAlike = decided.outcome === 'retry' && isFailedAlike(record, request, error);
+  const decision = isAlike
+    ? ({ ...decided, outcome: 'failed', failure_reason: 'retries_exhausted', limit: ALIKE } as const)
+    : decided;
+  const limit = decision.outcome === 'failed' ? decision.limit : undefined;
   const state: Partial<TaskStateRecord> = {
     failure_count: decision.failure_count,
     ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-    last_error: again
-      ? { ...error, message: `${error.message}; the attempt before failed in the same way` }
-      : { ...error },
-    last_failed_at: isoTime(nowMs),
+    ...withoutWaits(record),
+    last_error: withLimit(error, limit),
+    ...failed,
   };
   const { commit } = request;
   const failures = withFailure(record, request.attemptId, error, { at: isoTime(nowMs), ...(commit ? { commit } : {}) });
   const memo = { ...failures, ...journalAfterCharge(record) };
   if (decision.outcome === 'retry') {
-    const delayMs = Math.max(decision.delay_ms, Math.min((request.notBeforeMs ?? 0) - nowMs, LONGEST_WAIT_MS));
-    return {
-      moves: ['retry_later'],
-      memo: { ...memo, backoff: deadlineIn(delayMs, instant).clock },
-      state: { ...state, next_eligible_at: nextEligibleAt(nowMs, delayMs), failure_reason: null },
-    };
+    const toldMs = isAgainAtOnce && notBeforeMs !== undefined ? delayUntil(notBeforeMs, nowMs) : 0;
+    return again(request, Math.max(decision.delay_ms, toldMs), { state, memo });
   }
   return {
     moves: ['fail'],
     memo,
     state: { ...state, next_eligible_at: null, failure_reason: decision.failure_reason },
+  };
+}
+
+function again({ instant }: Charge, delayMs: number, { state, memo }: Omit<Ending, 'moves'>): Ending {
+  return {
+    moves: ['retry_later'],
+    memo: { ...memo, backoff: deadlineIn(delayMs, instant).clock },
+    state: { ...state, next_eligible_at: nextEligibleAt(instant.nowMs, delayMs), failure_reason: null },
   };
 }

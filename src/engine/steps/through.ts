@@ -44,9 +44,9 @@ export async function throughTries(
   for (;;) {
     const budget = budgetOf(step, read.journal);
     // A wake that comes early waits for the rest.
-    if (budget.tries > 0 && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0)
+    if (budget.started_at !== null && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0)
       await sleep(step.wake);
-    const startedAt = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(journal.instant().nowMs);
+    const startedAt = isoTime(journal.instant().nowMs);
     const made = await tryOnce({ key: stepKey(read.journal, read, name), try: budget.tries + 1 });
     lost.throwIfAborted();
     const values = 'value' in made ? { ...made.values } : {};
@@ -105,6 +105,7 @@ export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): 
 /** Whether the journal says the same but for a wake that is waited for here: a look that changes nothing costs no commit. */
 export function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: WorkerJournal): boolean {
   if (kept?.status !== 'running' || kept.epoch !== step.epoch || kept.tries !== step.tries) return false;
+  if (JSON.stringify(kept.waits) !== JSON.stringify(step.waits)) return false;
   const isShort = msLeft(step.wake, instant()) <= settings.steps.park_after_ms;
   return isShort || JSON.stringify(kept.wake) === JSON.stringify(step.wake);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type BackoffCurve, backoffMs, nextEligibleAt } from '../../../src/domain/retry/retry.ts';
+import { nextEligibleAt } from '../../../src/domain/retry/next-try.ts';
+import { type BackoffCurve, backoffMs } from '../../../src/domain/retry/retry.ts';
 import fc from '../../support/properties.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');

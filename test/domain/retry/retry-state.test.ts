@@ -1,13 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  bumpRetryCount,
-  type CompositeRetryPolicy,
-  coercePolicy,
-  nextRetryState,
-  type RetryDecision,
-  RetryPolicy,
-  resolveRetry,
-} from '../../../src/domain/retry/retry.ts';
+import { bumpRetryCount, nextRetryState, type RetryDecision } from '../../../src/domain/retry/next-try.ts';
+import { type CompositeRetryPolicy, coercePolicy, RetryPolicy, resolveRetry } from '../../../src/domain/retry/retry.ts';
 import { STEP_RETRY_DEFAULT, TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 import fc from '../../support/properties.ts';
 
