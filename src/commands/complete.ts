@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { errorClassSchema } from '../domain/retry/classify.ts';
+import { parseRetryAfter, RETRY_AFTER_FORMS } from '../domain/retry/retry-after.ts';
 import { isBudgeted } from '../domain/schedule/budgets.ts';
 import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, VerdictSchema } from '../domain/task/records.ts';
@@ -33,6 +34,7 @@ const input = z.object({
   error_class: optional.text('class', 'How it failed, such as network.timeout; decides about a retry'),
   message: optional.text('text', 'What happened, for people'),
   exit_code: optional.integer('n', [0, 255], 'The exit code of what failed'),
+  retry_after: optional.text('time', 'When to try again at the earliest: 90s, 1h30m, a number of seconds, or a time'),
 });
 type Input = z.infer<typeof input>;
 
@@ -57,8 +59,9 @@ export const complete = command({
     const isLeft = given.failed !== true && left !== undefined && left !== '' && isThere(left);
     const options = { ...given, verdict_file: given.verdict_file ?? (isLeft ? left : undefined) };
     const attemptId = requireUuid(options.attempt, '--attempt');
-    const outcome = outcomeOf(options);
+    const told = outcomeOf(options);
     const session = await openSession(context);
+    const outcome = told.kind === 'failed' ? { ...told, ...untilOf(options.retry_after, session.now()) } : told;
     await requireRecord(session, options.task);
     // A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it.
     const planned =
@@ -99,11 +102,19 @@ async function refuseUnverified(session: Session, { result, record }: Changed<Co
   throw notPassed('done', result, failure, { command, output_tail });
 }
 
-function outcomeOf({ failed = false, verdict_file, verdict, error_class, message, exit_code }: Input): Outcome {
+function outcomeOf({
+  failed = false,
+  verdict_file,
+  verdict,
+  error_class,
+  message,
+  exit_code,
+  retry_after,
+}: Input): Outcome {
   // A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do.
   if (failed && verdict_file !== undefined) throw invalidArgs('--failed and --verdict-file exclude each other');
-  if (!failed && (error_class !== undefined || message !== undefined || exit_code !== undefined))
-    throw invalidArgs('--error-class, --message and --exit-code are for an attempt that --failed');
+  if (!failed && [error_class, message, exit_code, retry_after].some((given) => given !== undefined))
+    throw invalidArgs('--error-class, --message, --exit-code and --retry-after are for an attempt that --failed');
   if (!failed && verdict_file === undefined)
     throw invalidArgs('say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS');
   if (verdict_file !== undefined) {
@@ -121,4 +132,14 @@ function outcomeOf({ failed = false, verdict_file, verdict, error_class, message
   const text = oneLine(message ?? `the worker reported ${error_class}`, 2000);
   const code = exit_code === undefined ? {} : { exit_code };
   return { kind: 'failed', error: { class: error_class, message: text, ...code } };
+}
+
+function untilOf(text: string | undefined, nowMs: number): { until?: number } {
+  if (text === undefined) return {};
+  const until = parseRetryAfter(text, nowMs);
+  if (until !== null) return { until };
+  throw invalidArgs(
+    `--retry-after ${JSON.stringify(text)} is none of ${RETRY_AFTER_FORMS}`,
+    'For example: --retry-after 1h30m',
+  );
 }

@@ -51,8 +51,8 @@ export const step = command({
         const variables = { FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) };
         const limits = { timeoutMs, timeoutText: options.timeout ?? null };
         const request = { attempt, argv, variables, ...limits, emit: emitterOf(context) };
-        const { error, output } = await runCommand(session, request, place.lost);
-        return error === null ? { value: output } : { error, told: error };
+        const { failed, output } = await runCommand(session, request, place.lost);
+        return failed ?? { value: output };
       });
       return step;
     });

@@ -59,9 +59,8 @@ export const waitUntil = command({
         look: async (before) => {
           const limit = lookLimit(before, condition, journal.instant());
           const request = { attempt, argv, variables, timeoutMs: limit, timeoutText: null, emit: emitterOf(context) };
-          const { exit, timedOut, error } = await runCommand(session, request, lost);
-          const isError = error !== null && !timedOut && exit.code !== 1;
-          const found = isError ? { error, told: error } : { value: error === null };
+          const { exit, timedOut, failed } = await runCommand(session, request, lost);
+          const found = failed !== null && !timedOut && exit.code !== 1 ? failed : { value: failed === null };
           return (now, looker) => afterLook(now, looker, condition, found);
         },
       });

@@ -22,6 +22,16 @@ export function matchesIn(pattern: string, text: string): boolean {
   return RE2JS.compile(pattern, RE2JS.MULTILINE).test(text);
 }
 
+/** What the named group of `pattern` has matched, where it matches last in `text`; null for nothing, and where it has no such group. */
+export function lastGroupIn(pattern: string, name: string, text: string): string | null {
+  if (!pattern.includes(`<${name}>`)) return null;
+  const { RE2JS } = engine();
+  const matcher = RE2JS.compile(pattern, RE2JS.MULTILINE).matcher(text);
+  let last: string | null = null;
+  while (matcher.find()) last = matcher.group(name) ?? last;
+  return last;
+}
+
 /** What is wrong with a pattern, as the rest of a sentence about it; null when it can be used. */
 export function patternFault(pattern: string): string | null {
   if (pattern.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;

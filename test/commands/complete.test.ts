@@ -29,6 +29,35 @@ describe('complete', () => {
     expect(world.json('.forge/orchestrator/tasks/build/state.json')).toMatchObject({ state: 'shipped' });
   });
 
+  test.each([
+    ['1h', 3_600_000],
+    ['90', 90_000],
+    ['2100-01-01T00:00:00Z', 7 * 86_400_000],
+  ])(
+    'complete --retry-after %s says when the next attempt may begin, also when it is repeated',
+    async (time, waitMs) => {
+      const { attempt } = await world.start('build');
+      const input = { task: 'build', attempt, failed: true, error_class: 'rate_limit', retry_after: time };
+      const first = await complete.run(world.context, input);
+      expect(first).toMatchObject({ state: 'awaiting_respawn', next_eligible_at: world.at(waitMs) });
+      world.wait(1000);
+      expect(await complete.run(world.context, input)).toEqual(first);
+    },
+  );
+
+  test('complete --retry-after is refused for what is no time, and for an attempt that has not failed', async () => {
+    const { attempt } = await world.start('build');
+    const failed = { task: 'build', attempt, failed: true, error_class: 'rate_limit', retry_after: 'soon' };
+    const error = await refused(() => complete.run(world.context, failed));
+    expect(error).toMatchObject({
+      code: 'INVALID_ARGS',
+      message: expect.stringContaining('--retry-after "soon" is none of'),
+    });
+    expect(await code(() => complete.run(world.context, { task: 'build', attempt, retry_after: '1h' }))).toBe(
+      'INVALID_ARGS',
+    );
+  });
+
   test('complete with another outcome is refused, and the first one counts', async () => {
     const { attempt } = await world.start('build');
     await world.finish('build', attempt);

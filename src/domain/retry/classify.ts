@@ -7,7 +7,7 @@
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
-import { matchesIn, patternFault } from '../../lib/patterns.ts';
+import { lastGroupIn, matchesIn, patternFault } from '../../lib/patterns.ts';
 import { oneLine } from '../../lib/text.ts';
 import { errorLine } from './error-line.ts';
 
@@ -47,7 +47,7 @@ const errorRuleSchema = once(() => {
       params: { suggestion: OUTPUT_HINT },
     }),
     z.describe(
-      'A regular expression of RE2 (no look-around, no back-references), looked for in the end of the output; ^ and $ match at every line.',
+      'A regular expression of RE2 (no look-around, no back-references), looked for in the end of the output; ^ and $ match at every line. What its group (?<retry_after>...) matches says when to try again.',
     ),
   );
   const fields = {
@@ -121,9 +121,7 @@ export interface WorkerEnd {
  */
 export function classifyError(end: WorkerEnd): ClassifiedError {
   const builtIn = { ...builtInEnd(end), ...end.said };
-  const rule = classCovers('spawn', builtIn.class)
-    ? undefined
-    : end.rules?.find((candidate) => ruleHolds(candidate, end));
+  const rule = ruleFor(end);
   const said = end.said?.message === undefined ? errorLine(outputsOf(end)) : '';
   return {
     class: rule?.class ?? builtIn.class,
@@ -131,6 +129,18 @@ export function classifyError(end: WorkerEnd): ClassifiedError {
     ...(end.exitCode === null ? {} : { exit_code: end.exitCode }),
     ...(end.signal === null ? {} : { signal: end.signal }),
   };
+}
+
+/** When to try again, as the named group `retry_after` of the rule that gives the class has found it in the output; null for none. */
+export function retryAfterIn(end: WorkerEnd): string | null {
+  const { output } = ruleFor(end) ?? {};
+  return output === undefined ? null : lastGroupIn(output, 'retry_after', outputsOf(end).join('\n'));
+}
+
+/** The first rule whose every condition holds. */
+function ruleFor(end: WorkerEnd): ErrorRule | undefined {
+  if ((end.spawnError ?? null) !== null) return undefined;
+  return end.rules?.find((rule) => ruleHolds(rule, end));
 }
 
 function outputsOf({ outputTail = [] }: WorkerEnd): readonly string[] {

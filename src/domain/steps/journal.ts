@@ -7,6 +7,7 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { isTime } from '../../lib/time.ts';
 import { DeadlineSchema } from '../task/deadlines.ts';
 import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitsSchema } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
@@ -45,6 +46,8 @@ export const StepSchema = once(() =>
     /** What it has come to; null while it has not. */
     result: z.unknown(),
     last_error: z.nullable(LastErrorSchema()),
+    /** When its last failure said to try it again. */
+    retry_after: z.optional(z.string().check(z.refine(isTime))),
     /** The attempt that wrote this, and its fencing generation. */
     attempt_id: text,
     generation: count,

@@ -37,6 +37,14 @@ export function stepTimeout(timeout: number | string | undefined, what: string):
   throw new ForgeError('INVALID_ARGS', `${what} ${found}: expected a duration above 0 such as 30s, 5m, 2h`);
 }
 
+/** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. `retryAfterMs`: as `nextRetryState` has it. */
+export interface Failed {
+  error: unknown;
+  told: ClassifiedError;
+  final?: boolean;
+  retryAfterMs?: number | undefined;
+}
+
 export interface StepTry {
   name: string;
   attemptId: string;
@@ -44,10 +52,7 @@ export interface StepTry {
   /** Of this try, as ISO 8601. */
   startedAt: string;
   policy: StepPolicy;
-  /** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. `retryAfterMs`: as `nextRetryState` has it. */
-  end:
-    | { value: unknown }
-    | { error: unknown; told: ClassifiedError; final?: boolean; retryAfterMs?: number | undefined };
+  end: { value: unknown } | Failed;
   instant: Instant;
   random: () => number;
 }
@@ -94,6 +99,7 @@ export function afterTry(
     ...(again === null ? {} : { wake: deadlineIn(again.delay_ms, instant) }),
     result: isDone ? end.value : null,
     last_error: isDone ? null : withLimit(end.told, limit),
+    ...(isDone || end.retryAfterMs === undefined ? {} : { retry_after: isoTime(end.retryAfterMs) }),
     attempt_id: attemptId,
     generation,
     epoch: now.journal.epoch,

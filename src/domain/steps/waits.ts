@@ -17,7 +17,7 @@ import {
   type StepKind,
   stepRepeated,
 } from './journal.ts';
-import type { StepPolicy } from './tries.ts';
+import type { Failed, StepPolicy } from './tries.ts';
 
 /** How long `wait-until` waits in all, and between two looks, where nothing is said; milliseconds. */
 export const TIMEOUT_DEFAULT_MS = 3_600_000;
@@ -98,8 +98,8 @@ export function lookLimit(
   return left > 0 ? left : Math.max(1000, everyMs);
 }
 
-/** What a look at a condition has found. `error`: what the policy matches; `told`: what is kept of it. `final`: no policy looks again. */
-export type Found = { value: boolean } | { error: unknown; told: ClassifiedError; final?: boolean };
+/** What a look at a condition has found. */
+export type Found = { value: boolean } | Failed;
 
 /** A wait for a condition, after a look at it. What is true counts even when it is seen late. Looks are no tries. */
 export function afterLook(now: Journaled, looker: Looker, condition: Condition, found: Found): Standing {
@@ -123,6 +123,7 @@ export function afterLook(now: Journaled, looker: Looker, condition: Condition, 
     failureCount: budget.tries,
     retryCounts: budget.retry_counts,
     waits: budget.waits,
+    retryAfterMs: found.retryAfterMs,
     nowMs: instant.nowMs,
     random,
   });

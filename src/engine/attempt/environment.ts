@@ -17,7 +17,7 @@ export interface CommandFacts {
   phase?: PhaseOfWork;
   /** Left out for checks: they have no say in the attempt. */
   attempt?: { runId: string; attemptId: string; generation: number; number: number; promptFile: string };
-  worker?: { lastError: TaskStateRecord['last_error']; verdictFile: string };
+  worker?: { lastError: TaskStateRecord['last_error']; verdictFile: string; retryAfterFile: string };
   review?: { base: string | null; head: string | null; file: string };
 }
 
@@ -50,6 +50,7 @@ export function commandEnvironment(
     ...(worker && {
       FORGE_LAST_ERROR: worker.lastError ? JSON.stringify(worker.lastError) : '',
       FORGE_VERDICT_FILE: worker.verdictFile,
+      FORGE_RETRY_AFTER_FILE: worker.retryAfterFile,
     }),
     ...(review && {
       FORGE_REVIEW_BASE: review.base ?? '',

@@ -9,7 +9,7 @@ import {
 } from '../../domain/agents/events.ts';
 import { AgentOutput, saidText } from '../../domain/agents/output.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, classifyError, type WorkerEnd } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { outputText, plainText } from '../../lib/text.ts';
@@ -182,16 +182,21 @@ export function setupTail({ artifacts }: Pick<Env, 'artifacts'>, attempt: Attemp
   return { stdout: plainText(outputText(text)), stderr: '', log: SETUP_LOG };
 }
 
-/** What the end of a command that did not succeed means, by the settings' rules. `limit`: the timeout at which it was stopped; else null. */
-export function failureOf(
+/** What the end of a command that did not succeed means, by the settings' rules. As `endOf`. */
+export function failureOf(...end: Parameters<typeof endOf>): ClassifiedError {
+  return classifyError(endOf(...end));
+}
+
+/** The end of a command, for the settings' rules. `limit`: the timeout at which it was stopped; else null. */
+export function endOf(
   { settings }: Pick<Env, 'settings'>,
   { code: exitCode, signal, spawnError, tooLong }: WorkerExit,
   limit: string | null,
   tail: OutputTail,
   { said = null, stalled = false }: { said?: AgentFailure | null; stalled?: boolean } = {},
-): ClassifiedError {
+): WorkerEnd {
   const outputTail = [tail.stderr, tail.stdout];
-  return classifyError({
+  return {
     exitCode,
     signal,
     spawnError,
@@ -202,7 +207,7 @@ export function failureOf(
     outputTail,
     said: said?.error ?? null,
     rules: settings.errors,
-  });
+  };
 }
 
 /** Reads an attempt's logs, each time on from where it stopped before. */

@@ -297,7 +297,11 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
         runId: request.runId,
         promptFile: env.artifacts.writePrompt(draft, masked(prompt, secretsOf(env, request.task))),
       },
-      worker: { lastError: seen.state.last_error, verdictFile: env.artifacts.placeForDraft(draft, 'verdict') },
+      worker: {
+        lastError: seen.state.last_error,
+        verdictFile: env.artifacts.placeForDraft(draft, 'verdict'),
+        retryAfterFile: env.artifacts.draftPath(draft, 'retry-after'),
+      },
     }),
     inTerminal: request.output === 'terminal',
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },

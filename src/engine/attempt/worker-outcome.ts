@@ -1,7 +1,7 @@
 /** What the end of a worker means for its attempt: its own word, or what its exit says. */
 
 import { untilMs } from '../../domain/agents/clock-time.ts';
-import type { Adapter } from '../../domain/agents/events.ts';
+import type { Adapter, AgentFailure } from '../../domain/agents/events.ts';
 import { waitingPrompt } from '../../domain/agents/waiting-prompt.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, reasonText } from '../../domain/retry/classify.ts';
@@ -13,12 +13,14 @@ import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { errorMessage, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
+import { fromIso } from '../../lib/time.ts';
 import { codeOf } from '../../process/exit-code.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
 import { settingLimit, taskLimit } from '../../project/limits.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { agentFailure, failureOf } from './output.ts';
+import { agentFailure, endOf, failureOf } from './output.ts';
+import { toldRetryAfter } from './retry-after.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
 export interface EndedWorker {
@@ -53,14 +55,14 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   const said = agentFailure(env.artifacts, attempt, agent, { exitCode: exit.code, stopped: limit !== null });
   // An agent may say that it has failed, and exit with 0.
   if (exit.code !== 0 || limit !== null || said !== null) {
-    const isOwn = limit === null && said === null;
-    const error =
-      (isOwn && (await failedStep(env, attempt, exit))) || failureOf(env, exit, limit, tail, { said, stalled });
+    const step = limit === null && said === null ? await failedStep(env, attempt, exit) : null;
+    const error = step?.error ?? failureOf(env, exit, limit, tail, { said, stalled });
     if (said !== null && limit !== null) error.message += `; it still tried again when it was stopped: ${limit}`;
     // It may have ended as if all were well.
     if (said !== null && exit.code === 0 && (await isEmpty(env, worker))) error.message += '; nothing is committed';
-    const until = untilMs(said?.until ?? null, env.now());
-    return { kind: 'failed', error, ...(until === null ? {} : { until }) };
+    const end = endOf(env, exit, limit, tail, { said, stalled });
+    const until = toldRetryAfter(env, attempt, 'retry-after', end) ?? saidUntil(env, said) ?? step?.until;
+    return { kind: 'failed', error, ...(until === undefined ? {} : { until }) };
   }
   const elsewhere = await onlyElsewhere(env, worker);
   if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
@@ -74,12 +76,19 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   }
 }
 
+/** When an agent says that it can go on. That a limit is over counts too; any other time that has passed says nothing. */
+function saidUntil(env: Env, said: AgentFailure | null): number | undefined {
+  const until = untilMs(said?.until ?? null, env.now());
+  const counts = until !== null && (until > env.now() || said?.error.class === 'rate_limit');
+  return counts ? until : undefined;
+}
+
 /** What the last step of the attempt has failed with, where its worker has ended as that did; null for any other end. */
 async function failedStep(
   env: Env,
   { taskId, attemptId }: AttemptRef,
   exit: WorkerExit,
-): Promise<ClassifiedError | null> {
+): Promise<{ error: ClassifiedError; until: number | undefined } | null> {
   const { record } = await env.store.read(taskId);
   if (record?.memo.journal === undefined) return null;
   const { readJournal } = await import('../steps/task-journal.ts');
@@ -90,7 +99,11 @@ async function failedStep(
   const last = failed.toSorted((one, other) => ((one.ended_at ?? '') < (other.ended_at ?? '') ? -1 : 1)).at(-1);
   const { exit_code: code = null, signal = null, ...error } = last?.last_error ?? { class: '', message: '' };
   if (last === undefined || exit.code !== codeOf({ code, signal })) return null;
-  return { class: error.class, message: `step ${last.name}: ${reasonText(error)}`, exit_code: exit.code };
+  const message = `step ${last.name}: ${reasonText(error)}`;
+  return {
+    error: { class: error.class, message, exit_code: exit.code },
+    until: last.retry_after === undefined ? undefined : fromIso(last.retry_after),
+  };
 }
 
 /** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */

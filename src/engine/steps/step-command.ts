@@ -1,14 +1,16 @@
 /** Runs the commands of steps and of waits. */
 
-import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { newId } from '../../domain/context.ts';
+import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { commandsAround } from '../../domain/task/workspaces.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
-import type { AttemptRef } from '../../store/port.ts';
+import type { AttemptRef, RetryAfterDraft } from '../../store/port.ts';
 import { identityOf } from '../attempt/environment.ts';
-import { failureOf } from '../attempt/output.ts';
+import { endOf } from '../attempt/output.ts';
+import { toldRetryAfter } from '../attempt/retry-after.ts';
 import { stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
 import { unlessLost } from './through.ts';
@@ -46,12 +48,13 @@ export interface EndedCommand {
   timedOut: boolean;
   output: StepOutput;
   /** Null: it has exited with 0. */
-  error: ClassifiedError | null;
+  failed: { error: ClassifiedError; told: ClassifiedError; retryAfterMs: number | undefined } | null;
 }
 
 /** Runs a command to its end. Throws why `lost` was aborted; then the command is stopped. */
 export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSignal): Promise<EndedCommand> {
   const { attempt, argv, variables, timeoutMs, timeoutText, emit } = request;
+  const retryAfter: RetryAfterDraft = `retry-after-${newId(env.ctx)}`;
   const worker = spawnGated({
     argv,
     cwd: env.ctx.cwd,
@@ -61,6 +64,7 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
       FORGE_OUTER_CLAIMS: commandsAround(env.ctx.env).join(' '),
       FORGE_CLAIM_ID: attempt.claimId,
       ...variables,
+      FORGE_RETRY_AFTER_FILE: env.artifacts.placeForDraft(attempt, retryAfter),
     },
     // What stops the worker's group stops the command too.
     inTerminal: true,
@@ -93,9 +97,11 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   try {
     const exit = await unlessLost(worker.exited, lost);
     const tail = { stdout: kept.stdout.tail, stderr: kept.stderr.tail };
-    const failed = exit.code !== 0 || timedOut;
-    const error = failed ? failureOf(env, exit, timedOut ? timeoutText : null, tail) : null;
-    return { exit, timedOut, output: kept.stdout.output, error };
+    const ended = { exit, timedOut, output: kept.stdout.output };
+    if (exit.code === 0 && !timedOut) return { ...ended, failed: null };
+    const end = endOf(env, exit, timedOut ? timeoutText : null, tail);
+    const error = classifyError(end);
+    return { ...ended, failed: { error, told: error, retryAfterMs: toldRetryAfter(env, attempt, retryAfter, end) } };
   } catch (error) {
     await stop(grace);
     throw error;

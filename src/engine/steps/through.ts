@@ -1,9 +1,8 @@
 /** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
 
-import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { budgetOf, type Step, type StepKind, stepKey } from '../../domain/steps/journal.ts';
-import { afterTry, type StepPolicy } from '../../domain/steps/tries.ts';
+import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -24,10 +23,8 @@ export function alone<T>(journal: WorkerJournal, work: (place: Place) => Promise
   return pass.during(() => journal.holding((lost) => work({ journal, pass, lost })));
 }
 
-/** What a try has come to. `values`: what it keeps in the context. `error`: what the policy matches; `told`: what is kept of it. `final`: no policy tries again. */
-export type Made =
-  | { value: unknown; values?: Readonly<Record<string, unknown>> }
-  | { error: unknown; told: ClassifiedError; final?: boolean };
+/** What a try has come to. `values`: what it keeps in the context. */
+export type Made = { value: unknown; values?: Readonly<Record<string, unknown>> } | Failed;
 
 /**
  * Tries a step until it is done or its policy gives up; each end is in the journal before the next try. Returns the step, and what the last try

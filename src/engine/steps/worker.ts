@@ -2,6 +2,7 @@
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
+import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { requireKind, type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
@@ -123,7 +124,7 @@ export class StepWorker {
         const run = (signal: AbortSignal) => fn({ ...scope, signal, set: setterOf(values) });
         const made = await tryOnce(run, { lost, timeoutMs, name });
         if ('value' in made) return { ...made, values };
-        return { ...made, told: toldOf(made.error), final: isMistake(made.error) };
+        return failureEnd(made.error, journal);
       });
       if ('error' in made) throw made.error;
       return structuredClone(made.value) as T;
@@ -174,7 +175,7 @@ export class StepWorker {
           thrown = 'error' in made && !isLate ? made : undefined;
           const found =
             'error' in made && !isLate
-              ? { ...made, told: toldOf(made.error), final: isMistake(made.error) }
+              ? failureEnd(made.error, journal)
               : { value: 'value' in made && made.value === true };
           return (now, looker) => afterLook(now, looker, condition, found);
         },
@@ -343,6 +344,11 @@ function asJson(value: unknown): unknown {
   } catch (cause) {
     throw new ForgeError('INVALID_ARGS', `a step can keep JSON alone: ${errorMessage(cause)}`, { cause });
   }
+}
+
+function failureEnd(error: unknown, { instant }: WorkerJournal) {
+  const retryAfterMs = thrownRetryAfter(error, instant().nowMs);
+  return { error, told: toldOf(error), final: isMistake(error), retryAfterMs };
 }
 
 /** Anything may be thrown. */

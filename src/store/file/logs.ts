@@ -86,7 +86,8 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   draftPath(attempt: AttemptRef, draft: Draft): string {
-    return `${this.folder(attempt)}/drafts/${draft}.json`;
+    const ending = draft === 'verdict' || draft === 'review' ? '.json' : '';
+    return `${this.folder(attempt)}/drafts/${draft}${ending}`;
   }
 
   openLogs(attempt: AttemptRef): WorkerLogs {

@@ -8,6 +8,7 @@ import {
   errorClassSchema,
   errorRulesSchema,
   errorText,
+  retryAfterIn,
   shortErrorText,
   type WorkerEnd,
 } from '../../../src/domain/retry/classify.ts';
@@ -119,6 +120,18 @@ describe('error rules', () => {
     const slow: ErrorRule[] = [{ class: 'rate_limit', output: '(x+x+)+y' }];
     expect(ended({ exitCode: 1, outputTail: 'x'.repeat(32_768), rules: slow }).class).toBe('exit.1');
     expect(ended({ exitCode: 1, outputTail: `${'x'.repeat(32_768)}y`, rules: slow }).class).toBe('rate_limit');
+  });
+
+  test.each<[what: string, rule: ErrorRule, found: string | null]>([
+    ['the last match of its group', { class: 'busy', output: 'wait (?<retry_after>\\w+)' }, '90s'],
+    ['the group in the older form', { class: 'busy', output: 'wait (?P<retry_after>\\d+)' }, '90'],
+    ['nothing of a group that has not matched', { class: 'busy', output: '(?<retry_after>never)?wait' }, null],
+    ['nothing of a group of another name', { class: 'busy', output: 'wait (?<after>\\w+)' }, null],
+    ['nothing without output', { class: 'busy', exit: [1] }, null],
+    ['nothing where it does not match', { class: 'busy', output: 'hold (?<retry_after>\\w+)' }, null],
+  ])('when to try again is for an error rule: %s', (_what, rule, found) => {
+    const end = { exitCode: 1, signal: null, outputTail: ['wait 5s', 'wait 90s'], rules: [rule] };
+    expect(retryAfterIn(end)).toBe(found);
   });
 
   test('error rules do not apply to a worker that never started', () => {

@@ -1,0 +1,42 @@
+/** When a failure says that it may be tried again, in the forms that programs write. Pure. */
+
+import { fromIso, parseDuration } from '../../lib/time.ts';
+
+const SECONDS = /^\d{1,15}(?:\.\d{1,9})?$/;
+
+/** A date, or a date and a time of day. */
+const ISO_TIME = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
+
+/** The three forms of RFC 9110, 5.6.7; of the last one GMT is not written. */
+const HTTP_DATES = [
+  /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/,
+  /^[A-Z][a-z]+day, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT$/,
+  /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/,
+];
+
+export const RETRY_AFTER_FORMS = 'seconds (120), a duration (90s, 1h30m), an ISO 8601 time or a date of HTTP';
+
+/** Milliseconds since the epoch of `RETRY_AFTER_FORMS`; null for any other text. Digits are seconds, as in HTTP. */
+export function parseRetryAfter(text: string, nowMs: number): number | null {
+  const said = text.trim();
+  if (SECONDS.test(said)) return nowMs + Math.round(Number(said) * 1000);
+  const delayMs = parseDuration(said);
+  if (delayMs !== null) return nowMs + delayMs;
+  const isHttp = HTTP_DATES.some((form) => form.test(said));
+  if (!isHttp && !ISO_TIME.test(said)) return null;
+  const atMs = fromIso(isHttp && !said.endsWith('GMT') ? `${said} GMT` : said);
+  return Number.isNaN(atMs) ? null : atMs;
+}
+
+/** The same of what was thrown: its field `retryAfter` or `retry_after`, text, a Date or milliseconds from `nowMs` on. undefined: it has none of these. */
+export function thrownRetryAfter(thrown: unknown, nowMs: number): number | undefined {
+  if (typeof thrown !== 'object' || thrown === null) return undefined;
+  const { retryAfter, retry_after = retryAfter } = thrown as Record<string, unknown>;
+  if (typeof retry_after === 'string') return parseRetryAfter(retry_after, nowMs) ?? undefined;
+  const atMs = retry_after instanceof Date ? retry_after.getTime() : nowMs + delayOf(retry_after);
+  return Number.isNaN(atMs) ? undefined : atMs;
+}
+
+function delayOf(value: unknown): number {
+  return typeof value === 'number' && value >= 0 ? value : Number.NaN;
+}
