@@ -12,11 +12,6 @@ export function nextEligibleAt(nowMs: number, delayMs: number): string {
   return isoTime(nowMs + delayMs);
 }
 
-/** How far off a told time is, milliseconds: 0 for one that has passed, a week at most. */
-export function delayUntil(atMs: number, nowMs: number): number {
-  return Math.min(Math.max(0, atMs - nowMs), LONGEST_WAIT_MS);
-}
-
 /** A copy of `counts` with one more under `key`. A count that is not a whole number from 0 up counts as 0. */
 export function bumpRetryCount(
   counts: Readonly<Record<string, number>> | undefined,
@@ -41,6 +36,8 @@ export interface FailedAttempt {
   waits?: Readonly<Waits> | null | undefined;
   /** The failure says when to try again, milliseconds since the epoch: then the policy's delay does not count. Default: it does not say. */
   retryAfterMs?: number | undefined;
+  /** It said so before, and was wrong: the policy's delay counts too, where it is longer. Default: false. */
+  atLeast?: boolean;
   /** Not charged, unless its policy tries nothing again. Default: the policy decides. */
   uncharged?: boolean | undefined;
   nowMs: number;
@@ -89,7 +86,7 @@ export function nextRetryState(attempt: FailedAttempt): RetryDecision {
   }
   const backoff = policy.retryBackoff(error, { attempts: failure_count, random }, (key) => countOf(counts, key));
   if (backoff === null) return { outcome: 'failed', failure_reason: 'retries_exhausted', ...charged };
-  const delay_ms = toldDelay(attempt, decider) ?? backoff;
+  const delay_ms = delayAfter(attempt, toldDelay(attempt, decider), backoff);
   return { outcome: 'retry', ...charged, delay_ms, next_eligible_at: nextEligibleAt(nowMs, delay_ms) };
 }
 
@@ -106,7 +103,7 @@ function waitFor(attempt: FailedAttempt, decider: RetryPolicy): { delay_ms: numb
   const sinceMs = Math.min(nowMs, before === undefined ? nowMs : fromIso(before.since));
   const count = (before?.count ?? 0) + 1;
   const told = toldDelay(attempt, decider);
-  const delayMs = told ?? decider.backoffFor(count, random);
+  const delayMs = delayAfter(attempt, told, decider.backoffFor(count, random));
   const next = { ...waits, [key]: { count, since: isoTime(sinceMs) } };
   if (decider.maxWaitMs === null) return { delay_ms: delayMs, waits: next };
   const leftMs = sinceMs + decider.maxWaitMs - nowMs;
@@ -121,7 +118,12 @@ function waitFor(attempt: FailedAttempt, decider: RetryPolicy): { delay_ms: numb
 /** The delay that the failure itself asks for; null where it asks for none. */
 function toldDelay({ retryAfterMs, nowMs }: FailedAttempt, decider: RetryPolicy): number | null {
   if (retryAfterMs === undefined) return null;
-  return Math.max(delayUntil(retryAfterMs, nowMs), decider.maxAttempts === null ? UNLIMITED_LEAST_MS : 0);
+  const delayMs = Math.min(Math.max(0, retryAfterMs - nowMs), LONGEST_WAIT_MS);
+  return Math.max(delayMs, decider.maxAttempts === null ? UNLIMITED_LEAST_MS : 0);
+}
+
+function delayAfter({ atLeast }: FailedAttempt, told: number | null, backoff: number): number {
+  return told === null ? backoff : Math.max(told, atLeast === true ? backoff : 0);
 }
 
 function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Record<string, number> | undefined {

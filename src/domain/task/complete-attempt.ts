@@ -5,7 +5,7 @@ import { oneLine } from '../../lib/text.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { passesByItself } from '../agents/events.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import { delayUntil, nextEligibleAt, nextRetryState, withLimit } from '../retry/next-try.ts';
+import { nextEligibleAt, nextRetryState, withLimit } from '../retry/next-try.ts';
 import type { CompositeRetryPolicy, RetryPolicy } from '../retry/retry.ts';
 import { journalAfterCharge } from '../steps/journal.ts';
 import type { Finding } from '../verify/evidence.ts';
@@ -167,7 +167,7 @@ function isMetAgain({ state }: TaskRecord, { nowMs }: Instant, error: Classified
 }
 
 /** None wait any more: a failure is charged, or there is none. */
-export function withoutWaits({ state }: Pick<TaskRecord, 'state'>): Pick<TaskStateRecord, 'waits'> {
+function withoutWaits({ state }: Pick<TaskRecord, 'state'>): Pick<TaskStateRecord, 'waits'> {
   return state.waits ? { waits: null } : {};
 }
 
@@ -186,7 +186,8 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
     failureCount,
     retryCounts,
     waits,
-    ...(isAgainAtOnce ? {} : { retryAfterMs: notBeforeMs }),
+    retryAfterMs: notBeforeMs,
+    atLeast: isAgainAtOnce,
     uncharged: error.class === LIMIT && notBeforeMs !== undefined && !isAgainAtOnce,
     nowMs,
     random,
@@ -211,10 +212,7 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
   const { commit } = request;
   const failures = withFailure(record, request.attemptId, error, { at: isoTime(nowMs), ...(commit ? { commit } : {}) });
   const memo = { ...failures, ...journalAfterCharge(record) };
-  if (decision.outcome === 'retry') {
-    const toldMs = isAgainAtOnce && notBeforeMs !== undefined ? delayUntil(notBeforeMs, nowMs) : 0;
-    return again(request, Math.max(decision.delay_ms, toldMs), { state, memo });
-  }
+  if (decision.outcome === 'retry') return again(request, decision.delay_ms, { state, memo });
   return {
     moves: ['fail'],
     memo,

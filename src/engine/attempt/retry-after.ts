@@ -1,12 +1,14 @@
 /** What a command that has failed leaves about its next try. */
 
+import type { PlanTask } from '../../domain/plan/plan.ts';
 import { retryAfterIn, type WorkerEnd } from '../../domain/retry/classify.ts';
 import { parseRetryAfter, RETRY_AFTER_FORMS } from '../../domain/retry/retry-after.ts';
+import { masked } from '../../domain/secrets.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { AttemptRef, RetryAfterDraft } from '../../store/port.ts';
-import type { Env } from '../env.ts';
+import { type Env, secretsOf } from '../env.ts';
 
 /** Most that is read of the file, bytes. */
 const FILE_MAX_BYTES = 1024;
@@ -17,15 +19,14 @@ const FILE_MAX_BYTES = 1024;
  */
 export function toldRetryAfter(
   env: Env,
-  attempt: AttemptRef,
-  draft: RetryAfterDraft,
+  { attempt, task, draft }: { attempt: AttemptRef; task: PlanTask | null; draft: RetryAfterDraft },
   end: WorkerEnd,
 ): number | undefined {
   const told = (text: string | null, what: string): number | undefined => {
     if (text === null || text.trim() === '') return undefined;
     const atMs = parseRetryAfter(text, env.now());
     if (atMs === null) {
-      const found = JSON.stringify(oneLine(text, 60));
+      const found = JSON.stringify(oneLine(masked(text, secretsOf(env, task)), 60));
       env.warn(
         `task ${attempt.taskId}: ${what} has ${found}, which is none of ${RETRY_AFTER_FORMS}: its policy decides`,
       );

@@ -61,7 +61,8 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
     // It may have ended as if all were well.
     if (said !== null && exit.code === 0 && (await isEmpty(env, worker))) error.message += '; nothing is committed';
     const end = endOf(env, exit, limit, tail, { said, stalled });
-    const until = toldRetryAfter(env, attempt, 'retry-after', end) ?? saidUntil(env, said) ?? step?.until;
+    const until =
+      toldRetryAfter(env, { attempt, task, draft: 'retry-after' }, end) ?? saidUntil(env, said) ?? step?.until;
     return { kind: 'failed', error, ...(until === undefined ? {} : { until }) };
   }
   const elsewhere = await onlyElsewhere(env, worker);

@@ -101,7 +101,14 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
     if (exit.code === 0 && !timedOut) return { ...ended, failed: null };
     const end = endOf(env, exit, timedOut ? timeoutText : null, tail);
     const error = classifyError(end);
-    return { ...ended, failed: { error, told: error, retryAfterMs: toldRetryAfter(env, attempt, retryAfter, end) } };
+    return {
+      ...ended,
+      failed: {
+        error,
+        told: error,
+        retryAfterMs: toldRetryAfter(env, { attempt, task: null, draft: retryAfter }, end),
+      },
+    };
   } catch (error) {
     await stop(grace);
     throw error;

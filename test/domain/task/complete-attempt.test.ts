@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ClassifiedError } from '../../../src/domain/retry/classify.ts';
-import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
+import { coercePolicy, type RetryDeclaration, RetryPolicy } from '../../../src/domain/retry/retry.ts';
 import type { Outcome } from '../../../src/domain/task/complete-attempt.ts';
 import { type Instant, msUntil } from '../../../src/domain/task/deadlines.ts';
 import type { TaskState } from '../../../src/domain/task/records.ts';
@@ -125,6 +125,51 @@ describe('complete', () => {
         ? { state: 'failed', failure_count: 3, next_eligible_at: null }
         : { state: 'awaiting_respawn', failure_count: 2, next_eligible_at: isoTime(T0 + 3_600_020) }),
     });
+  });
+
+  test.each<[what: string, name: string, declaration: RetryDeclaration, afterMs: number, delayMs: number]>([
+    ['sooner than its policy', 'network', { base: '1h', cap: '1h' }, 1000, 1000],
+    ['later than its policy', 'network', { base: 1 }, 60_000, 60_000],
+    [
+      'of a limit that has not ended as it was told: its policy decides too',
+      'rate_limit',
+      { base: '30s' },
+      1000,
+      30_000,
+    ],
+    ['of such a limit, later than its policy', 'rate_limit', { base: 1 }, 60_000, 60_000],
+    ['of such a limit that is not charged', 'rate_limit', { charge: false, base: '30s' }, 60_000, 60_000],
+  ])('a failure that says when to try again waits for it: %s', (_what, name, declaration, afterMs, delayMs) => {
+    const before = failedBefore(0);
+    before.state.last_error = { class: name, message: 'as before' };
+    before.state.last_failed_at = isoTime(T0);
+    const error = { class: name, message: 'no' };
+    const outcome: Outcome = { kind: 'failed', error, until: T0 + 20 + afterMs };
+    const { state } = next(complete(before, outcome, { policy: coercePolicy(declaration) }));
+    expect(state.next_eligible_at).toBe(isoTime(T0 + 20 + delayMs));
+  });
+
+  test('a failure that is not charged keeps the budgets of steps and the failures told, and a success ends the waits', () => {
+    const before = failedBefore(2, { '*': 2 });
+    before.memo.journal = { key: 'k', epoch: 3, chunks: [], tail: [] };
+    const policy = coercePolicy([{ retry_on: ['busy'], charge: false, base: 50 }, { max_attempts: 3 }]);
+    const waiting = next(complete(before, failure('busy'), { policy }));
+    expect(waiting).toMatchObject({
+      state: {
+        state: 'awaiting_respawn',
+        failure_count: 2,
+        retry_counts: { '*': 2 },
+        waits: { busy: { count: 1, since: isoTime(T0 + 20) } },
+        next_eligible_at: isoTime(T0 + 70),
+        last_error: { class: 'busy' },
+      },
+      memo: { journal: { epoch: 3 } },
+    });
+    expect(waiting.memo.failures).toBeUndefined();
+    const again = { ...before, state: { ...before.state, waits: waiting.state.waits } };
+    expect(next(complete(again, GOOD)).state.waits).toBeNull();
+    const charged = next(complete(again, failure('exit.1'), { policy }));
+    expect(charged).toMatchObject({ state: { failure_count: 3, waits: null }, memo: { journal: { epoch: 4 } } });
   });
 
   test.each<[what: string, count: number, errorClass: string, reason: string]>([
