@@ -66,6 +66,26 @@ async function ofStep(cwd: string): Promise<Standing> {
   return { tries: step.tries, counts: step.retry_counts, ...told(step.last_error) };
 }
 
+/** A body in shell that comes to the site by this verb. */
+const inShell = (verb: string) => (retry: string | null) => ({
+  'body.sh': `"$FORGE_CLI" orchestrate ${verb} pay ${retry === null ? '' : `--retry '${retry}'`} -- node fail.cjs || true\n`,
+});
+
+/** A module that comes to the site by this method. */
+const inTypeScript = (method: string) => (retry: string | null) => ({
+  'body.mjs': `
+import { worker } from '${LIBRARY}';
+import fail from './fail.cjs';
+const pay = async () => {
+  const failure = fail.next();
+  if (failure === 'killed') await fail.hang();
+  else if (failure !== undefined) throw Object.assign(new Error(failure.class), { class: failure.class, retryAfter: failure.retry_after });
+  return true;
+};
+await worker.${method}('pay', pay, { retry: ${retry ?? 'undefined'} }).catch(() => {});
+`,
+});
+
 /** Where the step fails, its task goes on: the step alone is looked at. */
 export const RETRY_SITES: readonly RetrySite[] = [
   {
@@ -82,27 +102,28 @@ export const RETRY_SITES: readonly RetrySite[] = [
     name: 'a step in shell',
     levels: ['own', 'plan', 'settings'],
     run: 'sh body.sh',
-    files: (retry) => ({
-      'body.sh': `"$FORGE_CLI" orchestrate step pay ${retry === null ? '' : `--retry '${retry}'`} -- node fail.cjs || true\n`,
-    }),
+    files: inShell('step'),
     standing: ofStep,
   },
   {
     name: 'a step in TypeScript',
     levels: ['own', 'plan', 'settings'],
     run: 'node body.mjs',
-    files: (retry) => ({
-      'body.mjs': `
-import { worker } from '${LIBRARY}';
-import fail from './fail.cjs';
-const pay = async () => {
-  const failure = fail.next();
-  if (failure === 'killed') await fail.hang();
-  else if (failure !== undefined) throw Object.assign(new Error(failure.class), { class: failure.class, retryAfter: failure.retry_after });
-};
-await worker.step('pay', pay, { retry: ${retry ?? 'undefined'} }).catch(() => {});
-`,
-    }),
+    files: inTypeScript('step'),
+    standing: ofStep,
+  },
+  {
+    name: 'a wait for a condition in shell',
+    levels: ['own'],
+    run: 'sh body.sh',
+    files: inShell('wait-until'),
+    standing: ofStep,
+  },
+  {
+    name: 'a wait for a condition in TypeScript',
+    levels: ['own'],
+    run: 'node body.mjs',
+    files: inTypeScript('waitUntil'),
     standing: ofStep,
   },
 ];
