@@ -64,8 +64,8 @@ export const repeat = command({
         tick: async ({ at, key, try: number }) => {
           const of = { FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) };
           const variables = { ...of, FORGE_TICK_AT: at.toISOString() };
-          const { error } = await runCommand(session, { attempt, argv, variables, ...limits, emit }, lost);
-          return error === null ? { done: true } : { error, told: error };
+          const { failed } = await runCommand(session, { attempt, argv, variables, ...limits, emit }, lost);
+          return failed ?? { done: true };
         },
         till:
           till === undefined
@@ -78,9 +78,9 @@ export const repeat = command({
                   ...limits,
                   emit,
                 };
-                const { exit, error } = await runCommand(session, request, lost);
-                if (error !== null && exit.code !== 1) throw tillFailed(name, error.message);
-                return error === null;
+                const { exit, failed } = await runCommand(session, request, lost);
+                if (failed !== null && exit.code !== 1) throw tillFailed(name, failed.told.message);
+                return failed === null;
               },
       });
     });

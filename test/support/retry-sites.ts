@@ -67,13 +67,17 @@ async function ofStep(cwd: string): Promise<Standing> {
 }
 
 /** A body in shell that comes to the site by this verb. */
-const inShell = (verb: string) => (retry: string | null) => ({
-  'body.sh': `"$FORGE_CLI" orchestrate ${verb} pay ${retry === null ? '' : `--retry '${retry}'`} -- node fail.cjs || true\n`,
-});
+const inShell =
+  (verb: string, options = '') =>
+  (retry: string | null) => ({
+    'body.sh': `"$FORGE_CLI" orchestrate ${verb} pay ${options} ${retry === null ? '' : `--retry '${retry}'`} -- node fail.cjs || true\n`,
+  });
 
 /** A module that comes to the site by this method. */
-const inTypeScript = (method: string) => (retry: string | null) => ({
-  'body.mjs': `
+const inTypeScript =
+  (method: string, options = '') =>
+  (retry: string | null) => ({
+    'body.mjs': `
 import { worker } from '${LIBRARY}';
 import fail from './fail.cjs';
 const pay = async () => {
@@ -82,9 +86,9 @@ const pay = async () => {
   else if (failure !== undefined) throw Object.assign(new Error(failure.class), { class: failure.class, retryAfter: failure.retry_after });
   return true;
 };
-await worker.${method}('pay', pay, { retry: ${retry ?? 'undefined'} }).catch(() => {});
+await worker.${method}('pay', pay, { retry: ${retry ?? 'undefined'}, ${options} }).catch(() => {});
 `,
-});
+  });
 
 /** Where the step fails, its task goes on: the step alone is looked at. */
 export const RETRY_SITES: readonly RetrySite[] = [
@@ -124,6 +128,20 @@ export const RETRY_SITES: readonly RetrySite[] = [
     levels: ['own'],
     run: 'node body.mjs',
     files: inTypeScript('waitUntil'),
+    standing: ofStep,
+  },
+  {
+    name: 'a repeat in shell',
+    levels: ['own', 'plan', 'settings'],
+    run: 'sh body.sh',
+    files: inShell('repeat', '--every 1h --times 1 --on-error fail'),
+    standing: ofStep,
+  },
+  {
+    name: 'a repeat in TypeScript',
+    levels: ['own', 'plan', 'settings'],
+    run: 'node body.mjs',
+    files: inTypeScript('repeat', "every: '1h', times: 1, onError: 'fail'"),
     standing: ofStep,
   },
 ];

@@ -1,13 +1,11 @@
 /** Repeats: which tick is due, how a repeat stands after one, and which were missed. Pure. */
 
 import { fromIso, isoTime } from '../../lib/time.ts';
-import type { ClassifiedError } from '../retry/classify.ts';
-import { nextRetryState } from '../retry/retry.ts';
 import { deadlineIn, msLeft } from '../task/deadlines.ts';
 import type { LastError } from '../task/records.ts';
 import { budgetOf, type Entry, type Journal, type JournalView, type Step, type Tick, type TicksOf } from './journal.ts';
 import type { Schedule } from './schedule.ts';
-import type { StepPolicy } from './tries.ts';
+import { afterFailure, type Counted, type Failed, type StepPolicy } from './tries.ts';
 import { type Looker, reached, type Standing } from './waits.ts';
 
 export interface Repeat {
@@ -37,51 +35,41 @@ export interface RepeatStanding extends Standing {
 export function upcoming(now: Journaled, looker: Looker, repeat: Repeat): RepeatStanding {
   const { nowMs } = looker.instant;
   const at = begun(now, looker, repeat);
-  const { tries } = at.counted;
+  const { tries, waits } = at.counted;
+  const isTried = tries > 0 || waits !== undefined;
   const nextMs = at.ticks.next === null ? null : fromIso(at.ticks.next);
   const endMs = nowMs - repeat.timeoutMs;
   if (nextMs === null || isEnough(at.ticks, repeat)) return over(now, looker, at);
   if (nextMs < endMs) {
     const error = at.before?.last_error ?? null;
-    if (tries > 0 && error !== null) return tickEnded(now, looker, repeat, at, { status: 'timed_out', error });
+    if (isTried && error !== null) return tickEnded(now, looker, repeat, at, { status: 'timed_out', error });
     const { count, next } = repeat.schedule.skip(nextMs, endMs, fromIso(at.ticks.start));
     const tick = tickOf(looker, at, { status: 'skipped', count, error: null });
     const ticks = { ...at.ticks, next: next === null ? null : isoTime(next), skipped: at.ticks.skipped + count };
     const standing = upcoming(withStep(now, stepOf(now, looker, at, { ticks, wakeAt: ticks.next })), looker, repeat);
     return { ...standing, entries: [{ tick }, ...(standing.entries ?? [])] };
   }
-  const retryAt = tries > 0 && msLeft(at.before?.wake, looker.instant) > 0 ? at.before?.wake : undefined;
+  const retryAt = isTried && msLeft(at.before?.wake, looker.instant) > 0 ? at.before?.wake : undefined;
   const step = stepOf(now, looker, at, { ticks: at.ticks, wakeAt: at.ticks.next });
   if (retryAt !== undefined) step.wake = retryAt;
   const isDue = nextMs <= nowMs && retryAt === undefined;
   return { step, over: false, due: isDue ? nextMs : null, tickOver: false };
 }
 
-/** What a try of a tick has come to; as of a step. */
-export type TickEnd = { done: true } | { error: unknown; told: ClassifiedError; final?: boolean };
+/** What a try of a tick has come to. */
+export type TickEnd = { done: true } | Failed;
 
 /** How a repeat stands after a try of the tick that was due. */
 export function afterTick(now: Journaled, looker: Looker, repeat: Repeat, end: TickEnd): RepeatStanding {
   const at = begun(now, looker, repeat);
   if ('done' in end) return tickEnded(now, looker, repeat, at, { status: 'completed', error: null });
-  const { policy, random } = repeat;
-  const decision = nextRetryState({
-    policy,
-    error: end.error as ClassifiedError,
-    failureCount: at.counted.tries,
-    retryCounts: at.counted.retry_counts,
-    nowMs: looker.instant.nowMs,
-    random,
-  });
-  at.counted = {
-    tries: at.counted.tries + 1,
-    ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-  };
-  if (decision.outcome !== 'retry' || end.final === true)
-    return tickEnded(now, looker, repeat, at, { status: 'failed', error: end.told });
-  const step = stepOf(now, looker, at, { ticks: at.ticks, wakeAt: null });
-  step.wake = deadlineIn(decision.delay_ms, looker.instant);
-  step.last_error = { ...end.told };
+  const { instant } = looker;
+  const { counted, delayMs, error } = afterFailure(at.counted, end, { ...repeat, instant });
+  const later: At = { ...at, counted };
+  if (delayMs === null) return tickEnded(now, looker, repeat, later, { status: 'failed', error });
+  const step = stepOf(now, looker, later, { ticks: at.ticks, wakeAt: null });
+  step.wake = deadlineIn(delayMs, instant);
+  step.last_error = { ...error };
   return { step, over: false, due: null, tickOver: false };
 }
 
@@ -94,16 +82,22 @@ interface At {
   before: Step | undefined;
   ticks: TicksOf;
   /** Tries of the present tick. */
-  counted: Pick<Step, 'tries' | 'retry_counts'>;
+  counted: Counted;
 }
 
 function begun(now: Journaled, { name, instant }: Looker, { schedule, startMs }: Repeat): At {
   const before = reached(now, name, 'repeat');
-  if (before?.ticks !== undefined) return { before, ticks: before.ticks, counted: budgetOf(before, now.journal) };
+  if (before?.ticks !== undefined)
+    return { before, ticks: before.ticks, counted: countedOf(budgetOf(before, now.journal)) };
   const first = startMs ?? schedule.first(instant.nowMs);
   const start = isoTime(first ?? instant.nowMs);
   const ticks = { start, next: first === null ? null : start, ran: 0, failed: 0, skipped: 0 };
   return { before, ticks, counted: { tries: 0 } };
+}
+
+/** Without when the tries began: of a repeat that is the first tick. */
+function countedOf({ tries, retry_counts, waits }: Counted): Counted {
+  return { tries, ...(retry_counts && { retry_counts }), ...(waits && { waits }) };
 }
 
 function isEnough({ ran, failed }: TicksOf, { times }: Repeat): boolean {

@@ -45,6 +45,40 @@ export interface Failed {
   retryAfterMs?: number | undefined;
 }
 
+/** What a step has used of its budget. */
+export type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waits'>;
+
+/** A budget after a failure, the delay until the next try, milliseconds, and the error to keep; null: no policy tries again. */
+export function afterFailure(
+  before: Counted,
+  failed: Failed,
+  { policy, instant, random }: { policy: StepPolicy; instant: Instant; random: () => number },
+): { counted: Counted; delayMs: number | null; error: ClassifiedError } {
+  const decision = nextRetryState({
+    policy,
+    // A policy of code matches whatever was thrown.
+    error: failed.error as ClassifiedError,
+    failureCount: before.tries,
+    retryCounts: before.retry_counts,
+    waits: before.waits,
+    retryAfterMs: failed.retryAfterMs,
+    nowMs: instant.nowMs,
+    random,
+  });
+  const again = decision.outcome === 'retry' && failed.final !== true ? decision : null;
+  const { retry_counts } = decision;
+  const waits = again?.waits;
+  return {
+    counted: {
+      tries: before.tries + (waits === undefined ? 1 : 0),
+      ...(retry_counts && { retry_counts }),
+      ...(waits && { waits }),
+    },
+    delayMs: again === null ? null : again.delay_ms,
+    error: withLimit(failed.told, decision.outcome === 'failed' ? decision.limit : undefined),
+  };
+}
+
 export interface StepTry {
   name: string;
   attemptId: string;
@@ -71,38 +105,25 @@ export function afterTry(
   requireKind(before, 'step');
   if (before?.status === 'completed') throw stepRepeated(name);
   const counted = budgetOf(before, now.journal);
-  const isDone = 'value' in end;
-  const decision = isDone
-    ? null
-    : nextRetryState({
-        policy,
-        // A policy of code matches whatever was thrown.
-        error: end.error as ClassifiedError,
-        failureCount: counted.tries,
-        retryCounts: counted.retry_counts,
-        waits: counted.waits,
-        retryAfterMs: end.retryAfterMs,
-        nowMs,
-        random,
-      });
-  const again = decision?.outcome === 'retry' && !isDone && end.final !== true ? decision : null;
-  const limit = decision?.outcome === 'failed' ? decision.limit : undefined;
+  const at = { instant, random, policy };
+  const failure = 'value' in end ? null : { ...afterFailure(counted, end, at), told: end.retryAfterMs };
+  const { retry_counts } = counted;
+  const done: Counted = { tries: counted.tries + 1, ...(retry_counts && { retry_counts }) };
+  const delayMs = failure === null ? null : failure.delayMs;
   const step: Step = {
     name,
     kind: 'step',
-    status: isDone ? 'completed' : 'failed',
-    tries: counted.tries + (again?.waits === undefined ? 1 : 0),
-    ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-    ...(again?.waits === undefined ? {} : { waits: again.waits }),
+    status: failure === null ? 'completed' : 'failed',
+    ...(failure?.counted ?? done),
     started_at: counted.started_at ?? startedAt,
     ended_at: isoTime(nowMs),
-    ...(again === null ? {} : { wake: deadlineIn(again.delay_ms, instant) }),
-    result: isDone ? end.value : null,
-    last_error: isDone ? null : withLimit(end.told, limit),
-    ...(isDone || end.retryAfterMs === undefined ? {} : { retry_after: isoTime(end.retryAfterMs) }),
+    ...(delayMs === null ? {} : { wake: deadlineIn(delayMs, instant) }),
+    result: 'value' in end ? end.value : null,
+    last_error: failure === null ? null : failure.error,
+    ...(failure?.told === undefined ? {} : { retry_after: isoTime(failure.told) }),
     attempt_id: attemptId,
     generation,
     epoch: now.journal.epoch,
   };
-  return { step, delayMs: again === null ? null : again.delay_ms };
+  return { step, delayMs };
 }

@@ -3,7 +3,6 @@
 import { ForgeError } from '../../lib/errors.ts';
 import { durationText, fromIso, isoTime, parseDuration } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import { nextRetryState, withLimit } from '../retry/next-try.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
 import { VALUE_MAX_BYTES } from './context.ts';
 import {
@@ -17,7 +16,7 @@ import {
   type StepKind,
   stepRepeated,
 } from './journal.ts';
-import type { Failed, StepPolicy } from './tries.ts';
+import { afterFailure, type Counted, type Failed, type StepPolicy } from './tries.ts';
 
 /** How long `wait-until` waits in all, and between two looks, where nothing is said; milliseconds. */
 export const TIMEOUT_DEFAULT_MS = 3_600_000;
@@ -116,42 +115,20 @@ export function afterLook(now: Journaled, looker: Looker, condition: Condition, 
     status: 'timed_out',
   });
   if ('value' in found) return stand(isLate ? late('') : wakeAfter(everyMs));
-  const budget = budgetOf(before, now.journal);
-  const decision = nextRetryState({
+  const { counted, delayMs, error } = afterFailure(budgetOf(before, now.journal), found, {
     policy,
-    error: found.error as ClassifiedError,
-    failureCount: budget.tries,
-    retryCounts: budget.retry_counts,
-    waits: budget.waits,
-    retryAfterMs: found.retryAfterMs,
-    nowMs: instant.nowMs,
+    instant,
     random,
   });
-  const again = decision.outcome === 'retry' && found.final !== true ? decision : null;
-  const { retry_counts } = decision;
-  const counted: Counted = {
-    tries: budget.tries + (again?.waits === undefined ? 1 : 0),
-    ...(retry_counts && { retry_counts }),
-    ...(again?.waits && { waits: again.waits }),
-  };
-  if (again === null) {
-    const error = withLimit(found.told, decision.outcome === 'failed' ? decision.limit : undefined);
-    return stand({ error, status: 'failed' }, counted);
-  }
-  return stand(
-    isLate
-      ? late(`; the last look failed: ${found.told.message}`)
-      : { ...wakeAfter(again.delay_ms), error: found.told },
-    counted,
-  );
+  if (delayMs === null) return stand({ error, status: 'failed' }, counted);
+  if (isLate) return stand(late(`; the last look failed: ${error.message}`), counted);
+  return stand({ ...wakeAfter(delayMs), error }, counted);
 }
 
 type End =
   | { value: unknown }
   | { wake: Deadline | null; error?: ClassifiedError }
   | { error: ClassifiedError; status: 'failed' | 'timed_out' };
-
-type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waits'>;
 
 /** Of a look that has not failed: none wait any more because of failures. */
 function countedBefore(before: Step | undefined, journal: Journal): Counted {

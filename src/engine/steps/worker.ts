@@ -224,7 +224,7 @@ export class StepWorker {
           const limits = { lost, timeoutMs: asked.timeoutMs, name };
           const made = await tryOnce((signal) => fn({ ...scope, signal }), limits);
           thrown = 'error' in made ? made : undefined;
-          return 'error' in made ? { ...made, told: toldOf(made.error), final: isMistake(made.error) } : { done: true };
+          return 'error' in made ? failureEnd(made.error, journal) : { done: true };
         },
         till: till === undefined ? null : async () => Boolean(await till()),
       });
