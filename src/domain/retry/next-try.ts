@@ -22,7 +22,7 @@ export function bumpRetryCount(
 }
 
 /** Failures by budget key that were not charged, since the last one that was; `since`: the first of them, ISO 8601. */
-export type Waits = Record<string, { count: number; since: string }>;
+export type Waited = Record<string, { count: number; since: string }>;
 
 /** A try that has just failed, and what the record held before it. */
 export interface FailedAttempt {
@@ -33,7 +33,7 @@ export interface FailedAttempt {
   /** A composite's counts before this one. */
   retryCounts: Readonly<Record<string, number>> | undefined;
   /** Default: none. */
-  waits?: Readonly<Waits> | null | undefined;
+  waited?: Readonly<Waited> | null | undefined;
   /** The failure says when to try again, milliseconds since the epoch: then the policy's delay does not count. Default: it does not say. */
   retryAfterMs?: number | undefined;
   /** It said so before, and was wrong: the policy's delay counts too, where it is longer. Default: false. */
@@ -51,7 +51,7 @@ export type RetryDecision = { failure_count: number; retry_counts?: Record<strin
       delay_ms: number;
       next_eligible_at: string;
       /** Only where the failure is not charged. A charged failure begins them anew. */
-      waits?: Waits;
+      waited?: Waited;
     }
   | {
       outcome: 'failed';
@@ -96,23 +96,26 @@ export function withLimit<E extends ClassifiedError>(error: E, limit: string | u
 }
 
 /** A failure that is not charged: the delay after it, or the limit on waiting that leaves no other try. The last try is made at the limit. */
-function waitFor(attempt: FailedAttempt, decider: RetryPolicy): { delay_ms: number; waits: Waits } | { limit: string } {
-  const { waits, nowMs, random } = attempt;
+function waitFor(
+  attempt: FailedAttempt,
+  decider: RetryPolicy,
+): { delay_ms: number; waited: Waited } | { limit: string } {
+  const { waited, nowMs, random } = attempt;
   const key = decider.budgetKey;
-  const before = waits && Object.hasOwn(waits, key) ? waits[key] : undefined;
+  const before = waited && Object.hasOwn(waited, key) ? waited[key] : undefined;
   const sinceMs = Math.min(nowMs, before === undefined ? nowMs : fromIso(before.since));
   const count = (before?.count ?? 0) + 1;
   const told = toldDelay(attempt, decider);
   const delayMs = delayAfter(attempt, told, decider.backoffFor(count, random));
-  const next = { ...waits, [key]: { count, since: isoTime(sinceMs) } };
-  if (decider.maxWaitMs === null) return { delay_ms: delayMs, waits: next };
+  const next = { ...waited, [key]: { count, since: isoTime(sinceMs) } };
+  if (decider.maxWaitMs === null) return { delay_ms: delayMs, waited: next };
   const leftMs = sinceMs + decider.maxWaitMs - nowMs;
   const limit = `its max_wait is ${durationText(decider.maxWaitMs)}`;
   if (leftMs <= 0) return { limit: `it has waited for ${formatDuration(nowMs - sinceMs)}, and ${limit}` };
   // An earlier try than the failure asks for would be in vain.
   if (told !== null && told > leftMs)
     return { limit: `it may be tried again in ${formatDuration(told)}, and ${limit}` };
-  return { delay_ms: Math.min(delayMs, leftMs), waits: next };
+  return { delay_ms: Math.min(delayMs, leftMs), waited: next };
 }
 
 /** The delay that the failure itself asks for; null where it asks for none. */

@@ -9,7 +9,7 @@ import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { isTime } from '../../lib/time.ts';
 import { DeadlineSchema } from '../task/deadlines.ts';
-import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitsSchema } from '../task/records.ts';
+import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitedSchema } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
 
 /** A step that runs a command or a function, or a place at which the worker waits. */
@@ -30,7 +30,7 @@ export const StepSchema = once(() =>
     /** Those that count: since its task was last charged with a failure or retried by a person. */
     tries: count,
     retry_counts: z.optional(z.record(text, count)),
-    waits: WaitsSchema(),
+    waited: WaitedSchema(),
     /** Of the first of these tries. */
     started_at: text,
     /** Null while it waits. */
@@ -295,8 +295,8 @@ export function journalAfterCharge({ memo }: Pick<TaskRecord, 'memo'>): Partial<
 export function budgetOf(
   step: Step | undefined,
   { epoch }: Pick<Journal, 'epoch'>,
-): Pick<Step, 'tries' | 'retry_counts' | 'waits'> & { started_at: string | null } {
+): Pick<Step, 'tries' | 'retry_counts' | 'waited'> & { started_at: string | null } {
   if (step === undefined || step.epoch !== epoch) return { tries: 0, started_at: null };
-  const { tries, started_at, retry_counts, waits } = step;
-  return { tries, started_at, ...(retry_counts && { retry_counts }), ...(waits && { waits }) };
+  const { tries, started_at, retry_counts, waited } = step;
+  return { tries, started_at, ...(retry_counts && { retry_counts }), ...(waited && { waited }) };
 }

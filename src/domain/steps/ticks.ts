@@ -35,8 +35,8 @@ export interface RepeatStanding extends Standing {
 export function upcoming(now: Journaled, looker: Looker, repeat: Repeat): RepeatStanding {
   const { nowMs } = looker.instant;
   const at = begun(now, looker, repeat);
-  const { tries, waits } = at.counted;
-  const isTried = tries > 0 || waits !== undefined;
+  const { tries, waited } = at.counted;
+  const isTried = tries > 0 || waited !== undefined;
   const nextMs = at.ticks.next === null ? null : fromIso(at.ticks.next);
   const endMs = nowMs - repeat.timeoutMs;
   if (nextMs === null || isEnough(at.ticks, repeat)) return over(now, looker, at);
@@ -96,8 +96,8 @@ function begun(now: Journaled, { name, instant }: Looker, { schedule, startMs }:
 }
 
 /** Without when the tries began: of a repeat that is the first tick. */
-function countedOf({ tries, retry_counts, waits }: Counted): Counted {
-  return { tries, ...(retry_counts && { retry_counts }), ...(waits && { waits }) };
+function countedOf({ tries, retry_counts, waited }: Counted): Counted {
+  return { tries, ...(retry_counts && { retry_counts }), ...(waited && { waited }) };
 }
 
 function isEnough({ ran, failed }: TicksOf, { times }: Repeat): boolean {

@@ -46,7 +46,7 @@ export interface Failed {
 }
 
 /** What a step has used of its budget. */
-export type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waits'>;
+export type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waited'>;
 
 /** A budget after a failure, the delay until the next try, milliseconds, and the error to keep; null: no policy tries again. */
 export function afterFailure(
@@ -60,19 +60,19 @@ export function afterFailure(
     error: failed.error as ClassifiedError,
     failureCount: before.tries,
     retryCounts: before.retry_counts,
-    waits: before.waits,
+    waited: before.waited,
     retryAfterMs: failed.retryAfterMs,
     nowMs: instant.nowMs,
     random,
   });
   const again = decision.outcome === 'retry' && failed.final !== true ? decision : null;
   const { retry_counts } = decision;
-  const waits = again?.waits;
+  const waited = again?.waited;
   return {
     counted: {
-      tries: before.tries + (waits === undefined ? 1 : 0),
+      tries: before.tries + (waited === undefined ? 1 : 0),
       ...(retry_counts && { retry_counts }),
-      ...(waits && { waits }),
+      ...(waited && { waited }),
     },
     delayMs: again === null ? null : again.delay_ms,
     error: withLimit(failed.told, decision.outcome === 'failed' ? decision.limit : undefined),

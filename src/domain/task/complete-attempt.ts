@@ -126,7 +126,7 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
   const moves: Move[] = ['verify'];
   if (request.route.reviewed) moves.push('pass_review');
   if (request.route.reviewed && request.route.shipped) moves.push('ship');
-  return { moves, state: { next_eligible_at: null, failure_reason: null, ...withoutWaits(record) } };
+  return { moves, state: { next_eligible_at: null, failure_reason: null, ...withoutWaited(record) } };
 }
 
 export interface Charge {
@@ -167,8 +167,8 @@ function isMetAgain({ state }: TaskRecord, { nowMs }: Instant, error: Classified
 }
 
 /** None wait any more: a failure is charged, or there is none. */
-function withoutWaits({ state }: Pick<TaskRecord, 'state'>): Pick<TaskStateRecord, 'waits'> {
-  return state.waits ? { waits: null } : {};
+function withoutWaited({ state }: Pick<TaskRecord, 'state'>): Pick<TaskStateRecord, 'waited'> {
+  return state.waited ? { waited: null } : {};
 }
 
 /**
@@ -178,14 +178,14 @@ function withoutWaits({ state }: Pick<TaskRecord, 'state'>): Pick<TaskStateRecor
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
   const { policy, instant, random, notBeforeMs } = request;
   const { nowMs } = instant;
-  const { failure_count: failureCount, retry_counts: retryCounts, waits } = record.state;
+  const { failure_count: failureCount, retry_counts: retryCounts, waited } = record.state;
   const isAgainAtOnce = isMetAgain(record, instant, error);
   const decided = nextRetryState({
     policy,
     error,
     failureCount,
     retryCounts,
-    waits,
+    waited,
     retryAfterMs: notBeforeMs,
     atLeast: isAgainAtOnce,
     uncharged: error.class === LIMIT && notBeforeMs !== undefined && !isAgainAtOnce,
@@ -193,8 +193,8 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
     random,
   });
   const failed = { last_failed_at: isoTime(nowMs) };
-  if (decided.outcome === 'retry' && decided.waits !== undefined) {
-    const state = { last_error: { ...error }, waits: decided.waits, ...failed };
+  if (decided.outcome === 'retry' && decided.waited !== undefined) {
+    const state = { last_error: { ...error }, waited: decided.waited, ...failed };
     return again(request, decided.delay_ms, { state });
   }
   const isAlike = decided.outcome === 'retry' && isFailedAlike(record, request, error);
@@ -205,7 +205,7 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
   const state: Partial<TaskStateRecord> = {
     failure_count: decision.failure_count,
     ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-    ...withoutWaits(record),
+    ...withoutWaited(record),
     last_error: withLimit(error, limit),
     ...failed,
   };

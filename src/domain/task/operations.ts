@@ -339,6 +339,6 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     nowMs,
   });
   delete next.record.state.retry_counts;
-  delete next.record.state.waits;
+  delete next.record.state.waited;
   return { ...next, result: here(next.record) };
 }

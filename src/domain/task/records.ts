@@ -56,7 +56,7 @@ const optionalCount = z.optional(count);
 const optionalFlag = z.optional(z.boolean());
 
 /** Failures that were not charged, as `Waits` of `retry/next-try.ts`; null or absent: there are none since the last that was. */
-export const WaitsSchema = once(() => z.optional(z.nullable(z.record(text, z.looseObject({ count, since: time })))));
+export const WaitedSchema = once(() => z.optional(z.nullable(z.record(text, z.looseObject({ count, since: time })))));
 
 export const LastErrorSchema = once(() =>
   z.looseObject({
@@ -84,7 +84,7 @@ export const TaskStateSchema = once(() => {
     current_attempt_id: textOrNull,
     failure_count: countOrZero,
     retry_counts: z.optional(z.record(text, count)),
-    waits: WaitsSchema(),
+    waited: WaitedSchema(),
     failure_reason: z.optional(reason),
     last_error: z.optional(z.nullable(LastErrorSchema())),
     last_failed_at: optionalTime,

@@ -102,7 +102,7 @@ export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): 
 /** Whether the journal says the same but for a wake that is waited for here: a look that changes nothing costs no commit. */
 export function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: WorkerJournal): boolean {
   if (kept?.status !== 'running' || kept.epoch !== step.epoch || kept.tries !== step.tries) return false;
-  if (JSON.stringify(kept.waits) !== JSON.stringify(step.waits)) return false;
+  if (JSON.stringify(kept.waited) !== JSON.stringify(step.waited)) return false;
   const isShort = msLeft(step.wake, instant()) <= settings.steps.park_after_ms;
   return isShort || JSON.stringify(kept.wake) === JSON.stringify(step.wake);
 }

@@ -1,7 +1,7 @@
 /** Failures that are not charged, and failures that say when to try again. */
 
 import { describe, expect, test } from 'vitest';
-import { nextRetryState, type RetryDecision, type Waits } from '../../../src/domain/retry/next-try.ts';
+import { nextRetryState, type RetryDecision, type Waited } from '../../../src/domain/retry/next-try.ts';
 import { coercePolicy, type RetryDeclaration } from '../../../src/domain/retry/retry.ts';
 import { retryProblems } from '../../../src/domain/retry/schema.ts';
 import fc from '../../support/properties.ts';
@@ -18,7 +18,7 @@ function failures(declaration: RetryDeclaration, seen: readonly Failure[]): (Ret
   const policy = coercePolicy(declaration);
   const decisions: (RetryDecision & { at: number })[] = [];
   let nowMs = T0;
-  let waits: Waits | undefined;
+  let waited: Waited | undefined;
   for (const failure of seen) {
     const last = decisions.at(-1);
     const [name, after] = typeof failure === 'string' ? [failure] : failure;
@@ -27,13 +27,13 @@ function failures(declaration: RetryDeclaration, seen: readonly Failure[]): (Ret
       error: { class: name, message: 'went wrong' },
       failureCount: last?.failure_count ?? 0,
       retryCounts: last?.retry_counts,
-      waits,
+      waited,
       ...(after === undefined ? {} : { retryAfterMs: nowMs + after }),
       nowMs,
       random: () => 0.5,
     });
     decisions.push({ ...decision, at: nowMs - T0 });
-    waits = decision.outcome === 'retry' ? decision.waits : undefined;
+    waited = decision.outcome === 'retry' ? decision.waited : undefined;
     if (decision.outcome === 'retry') nowMs += decision.delay_ms;
   }
   return decisions;
@@ -54,7 +54,7 @@ describe('charge: false', () => {
     expect(decisions.map(({ retry_counts }) => retry_counts)).toEqual(
       [1, 1, 1, 1, 2, 2].map((network) => ({ network })),
     );
-    expect(decisions.map((decision) => 'waits' in decision && decision.waits?.['rate_limit']?.count)).toEqual([
+    expect(decisions.map((decision) => 'waited' in decision && decision.waited?.['rate_limit']?.count)).toEqual([
       false,
       1,
       2,
@@ -64,7 +64,7 @@ describe('charge: false', () => {
     ]);
   });
 
-  test('waits that are not charged end at max_wait, with a last try at that time, and the failure then is charged', () => {
+  test('waited that are not charged end at max_wait, with a last try at that time, and the failure then is charged', () => {
     const decisions = failures([{ ...limit, max_wait: '5m' }], Array(5).fill('rate_limit'));
     expect(decisions.map(told)).toEqual([30, 60, 120, 90, 'retries_exhausted']);
     expect(decisions.at(-1)).toMatchObject({
@@ -81,7 +81,7 @@ describe('charge: false', () => {
     expect(decisions.map(told)).toEqual([...Array(24).fill(3600), 'retries_exhausted']);
   });
 
-  test('a charged failure begins the waits anew', () => {
+  test('a charged failure begins the waited anew', () => {
     const decisions = failures(
       [{ ...limit, max_wait: '1m' }, {}],
       ['rate_limit', 'rate_limit', 'exit.1', 'rate_limit', 'rate_limit', 'rate_limit'],
@@ -114,11 +114,11 @@ describe('charge: false', () => {
     expect(decisions.every((decision) => !('retry_counts' in decision))).toBe(true);
   });
 
-  test('waits that are not charged never spin', () => {
+  test('waited that are not charged never spin', () => {
     expect(failures({ charge: false, base: 0 }, ['exit.1', ['exit.1', 0]]).map(told)).toEqual([1, 1]);
   });
 
-  test('for other failures a list decides as if there had been no waits', () => {
+  test('for other failures a list decides as if there had been no waited', () => {
     const names = fc.array(fc.constantFrom('network', 'rate_limit', 'exit.1'), { maxLength: 12 });
     fc.assert(
       fc.property(names, (seen) => {

@@ -159,17 +159,17 @@ describe('complete', () => {
         state: 'awaiting_respawn',
         failure_count: 2,
         retry_counts: { '*': 2 },
-        waits: { busy: { count: 1, since: isoTime(T0 + 20) } },
+        waited: { busy: { count: 1, since: isoTime(T0 + 20) } },
         next_eligible_at: isoTime(T0 + 70),
         last_error: { class: 'busy' },
       },
       memo: { journal: { epoch: 3 } },
     });
     expect(waiting.memo.failures).toBeUndefined();
-    const again = { ...before, state: { ...before.state, waits: waiting.state.waits } };
-    expect(next(complete(again, GOOD)).state.waits).toBeNull();
+    const again = { ...before, state: { ...before.state, waited: waiting.state.waited } };
+    expect(next(complete(again, GOOD)).state.waited).toBeNull();
     const charged = next(complete(again, failure('exit.1'), { policy }));
-    expect(charged).toMatchObject({ state: { failure_count: 3, waits: null }, memo: { journal: { epoch: 4 } } });
+    expect(charged).toMatchObject({ state: { failure_count: 3, waited: null }, memo: { journal: { epoch: 4 } } });
   });
 
   test.each<[what: string, count: number, errorClass: string, reason: string]>([
