@@ -7,9 +7,12 @@ import { workerWarnings } from '../domain/plan/task-command.ts';
 import { DEFAULT_SETTINGS } from '../domain/settings/settings.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
+import { msUntil } from '../domain/task/deadlines.ts';
+import { isTerminal } from '../domain/task/states.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
 import { instantOf } from '../engine/env.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { readJournal } from '../engine/steps/task-journal.ts';
+import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
@@ -63,6 +66,7 @@ export const doctor = command({
       checked('tracker', facts, tracker),
       checked('processes', facts, boot),
       checked('tasks', facts, tasks),
+      checked('steps', facts, steps),
       checked('unfinished files', facts, unfinished),
     ]);
     const checks = [...first, ...others].filter((check) => check !== null);
@@ -177,6 +181,40 @@ async function tasks({ ctx, store, snapshot }: Facts): Promise<Finding> {
     return warn([...ahead, ...warnings].join('; '), 'Check that the clock of this machine is right.');
   if (warnings.length > 0) return warn(warnings.join('; '), 'The next change of each task puts it right.');
   return ok(`${tasks.length} task records can be read`);
+}
+
+/** How long a parked task may be due before that is odd, milliseconds: a run takes it within a second. */
+const OVERDUE_MS = 60_000;
+
+/** Journals of tasks that are not over can be read, and parked tasks go on when they are due. Null where there are none of either. */
+async function steps({ ctx, store, plan, snapshot }: Facts): Promise<Finding | null> {
+  const { tasks } = await snapshot();
+  const open = tasks.filter(({ record }) => record !== null && !isTerminal(record.state.state));
+  const reads = await Promise.all(open.map(({ task_id }) => store.read(task_id)));
+  const records = reads.flatMap(({ record }) => record ?? []);
+  const kept = records.filter(({ memo }) => memo.journal !== undefined);
+  const broken: string[] = [];
+  for (const record of kept) {
+    const { task_id } = record.state;
+    const fault = await readJournal({ store }, record).then(
+      () => null,
+      (error: unknown) => errorMessage(error),
+    );
+    if (fault !== null) broken.push(fault.startsWith(`task ${task_id}`) ? fault : `task ${task_id}: ${fault}`);
+  }
+  if (broken.length > 0)
+    return fail(
+      broken.join('; '),
+      'Put the files back, or give the tasks other ids in the plan: their steps would run again.',
+    );
+  const now = instantOf({ ctx });
+  const overdue = records.flatMap(({ state, memo }) => {
+    const at = state.state === 'waiting' ? (state.wake_at ?? null) : null;
+    const isOverdue = at !== null && msUntil(at, memo.backoff, now) < -OVERDUE_MS;
+    return isOverdue && plan?.byId.has(state.task_id) !== false ? [`task ${state.task_id} has waited until ${at}`] : [];
+  });
+  if (overdue.length > 0) return warn(`${overdue.join('; ')}, and no run has gone on with it`, 'forge orchestrate run');
+  return kept.length === 0 ? null : ok(`the journals of ${kept.length} tasks can be read`);
 }
 
 /** What killed processes were writing. The writer of such a file removes it, so there is rarely one. */

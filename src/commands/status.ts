@@ -15,7 +15,7 @@ import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { instantOf, schedulingContextOf } from '../engine/env.ts';
 import { isoTime } from '../lib/time.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
-import { STREAMS, type TaskSummaryRead } from '../store/port.ts';
+import { type AttemptRef, STREAMS, type TaskSummaryRead } from '../store/port.ts';
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
@@ -38,6 +38,8 @@ const rowSchema = () =>
     lease_expires_at: data.textOrNull(),
     /** When a running worker last wrote to its logs; null for one that has none, or is not running. */
     last_output_at: data.textOrNull(),
+    /** What its worker says that it does now: a step, a wait; null where it says nothing. */
+    doing: data.textOrNull(),
     next_eligible_at: data.textOrNull(),
     /** When a parked task goes on; null for another, and where that is not known. */
     wake_at: data.textOrNull(),
@@ -118,6 +120,7 @@ function row(
 ): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
   const now = instantOf(session);
+  const atWork = record && attemptAtWork(record);
   const { state, lease, memo } = record ?? {};
   return {
     task_id: task?.id ?? read?.task_id ?? '',
@@ -130,7 +133,8 @@ function row(
     generation: memo?.generation ?? 0,
     run_id: lease?.owner_run_id ?? null,
     lease_expires_at: lease ? dueAt(lease.expires_at, lease.clock, now) : null,
-    last_output_at: record && lastOutput(session, record),
+    last_output_at: atWork && lastOutput(session, atWork),
+    doing: (atWork && session.artifacts.doing(atWork)) || null,
     next_eligible_at: state?.next_eligible_at ? dueAt(state.next_eligible_at, memo?.backoff, now) : null,
     wake_at: state?.wake_at ? dueAt(state.wake_at, memo?.backoff, now) : null,
     waits_for: (state?.waits_for ?? []).map(({ kind, name }) => ({ kind, name })),
@@ -143,10 +147,14 @@ function row(
   };
 }
 
-function lastOutput({ artifacts }: Session, { state, lease }: TaskSummary): string | null {
+/** The attempt whose worker is at work; null where none is. */
+function attemptAtWork({ state, lease }: TaskSummary): AttemptRef | null {
   const { task_id: taskId, current_attempt_id: attemptId } = state;
-  if (lease === null || attemptId === null || !isInFlight(state.state)) return null;
-  const times = STREAMS.flatMap((stream) => artifacts.writtenAt({ taskId, attemptId }, `${stream}.log`) ?? []);
+  return lease === null || attemptId === null || !isInFlight(state.state) ? null : { taskId, attemptId };
+}
+
+function lastOutput({ artifacts }: Session, attempt: AttemptRef): string | null {
+  const times = STREAMS.flatMap((stream) => artifacts.writtenAt(attempt, `${stream}.log`) ?? []);
   return times.length === 0 ? null : isoTime(Math.max(...times));
 }
 

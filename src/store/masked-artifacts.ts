@@ -27,6 +27,8 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     readDraft: (attempt, draft, maxBytes) => masked(artifacts.readDraft(attempt, draft, maxBytes), secrets),
     leftovers: (taskId) => artifacts.leftovers(taskId),
     removeLeftovers: (attempt) => artifacts.removeLeftovers(attempt),
+    tellDoing: (attempt, text) => artifacts.tellDoing(attempt, text),
+    doing: (attempt) => artifacts.doing(attempt),
     discard: (attempt) => artifacts.discard(attempt),
   };
 }

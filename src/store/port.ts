@@ -185,6 +185,10 @@ export interface AttemptArtifacts {
   leftovers(taskId: string): Leftovers[];
   /** Removes these files of an attempt; returns what it has removed. Can be repeated after a kill. Throws IO_ERROR. */
   removeLeftovers(attempt: AttemptRef): Leftovers;
+  /** Says what the worker of an attempt does now, for people; '' for nothing. Never throws. */
+  tellDoing(attempt: AttemptRef, text: string): void;
+  /** What was said last; '' where nothing is. Never throws. */
+  doing(attempt: AttemptRef): string;
   /** Removes all files of an attempt that no commit refers to. Never throws. */
   discard(attempt: AttemptRef): void;
 }

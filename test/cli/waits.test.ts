@@ -231,3 +231,18 @@ describe('a run that was killed', () => {
     await vi.waitFor(() => expect(lines(cwd)).toEqual(['behind']));
   });
 });
+
+describe('what a worker is at', () => {
+  it('is said by status while it goes on: a step with its try, a wait', async () => {
+    const body = `${F} step slow --retry '{max_attempts: 4, base: 1ms}' -- sh -c 'test $FORGE_STEP_TRY = 2 || exit 1; until test -e go; do sleep 0.05; done'\n`;
+    const cwd = scripted(`${body}${F} wait soak --for 1s\n`, '');
+    const run = new LiveForge(cwd, ['run']);
+    const doing = async () => (await data(cwd, 'status')).tasks[0].doing;
+    await vi.waitFor(async () => expect(await doing()).toBe('step slow, try 2 of 4'), { timeout: 30_000 });
+    expect((await orchestrate(['status'], { cwd })).stdout).toContain('step slow, try 2 of 4');
+    writeFileSync(join(cwd, 'go'), '');
+    await vi.waitFor(async () => expect(await doing()).toMatch(/^it waits until .* \(soak\)$/), { timeout: 30_000 });
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(await doing()).toBeNull();
+  });
+});

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { context } from '../../src/commands/context.ts';
 import { doctor } from '../../src/commands/doctor.ts';
 import { gc } from '../../src/commands/gc.ts';
 import { code, keysOf, planOf, TWO_PHASES, World } from '../support/commands/world.ts';
@@ -36,6 +37,31 @@ describe('doctor', () => {
       // Where the tests run may be a file system that nothing can be promised on.
       if (check.name !== 'file system') expect(check, check.name).toMatchObject({ status: 'ok', fix: null });
     }
+  });
+
+  test('doctor names parked tasks that are due and that no run has gone on with', async () => {
+    await world.put('build', { state: 'waiting', wake_at: '2020-01-01T00:00:00.000Z' });
+    expect((await checks()).get('steps')).toEqual({
+      name: 'steps',
+      status: 'warn',
+      message: 'task build has waited until 2020-01-01T00:00:00.000Z, and no run has gone on with it',
+      fix: 'forge orchestrate run',
+    });
+    await world.put('build', { state: 'waiting', wake_at: '2999-01-01T00:00:00.000Z' });
+    expect((await checks()).has('steps')).toBe(false);
+  });
+
+  test('doctor names a journal of which a part is gone', async () => {
+    const { attempt } = await world.start('build');
+    const value = JSON.stringify('x'.repeat(9000));
+    for (const key of ['a', 'b'])
+      await context.run(world.context, { task: 'build', attempt, action: 'set', key, value });
+    expect((await checks()).get('steps')).toMatchObject({ status: 'ok' });
+    fs.rmSync(`${world.project}/${dir('build')}/attempts/${attempt}/steps`, { recursive: true });
+    expect((await checks()).get('steps')).toMatchObject({
+      status: 'fail',
+      message: expect.stringMatching(/^task build: a part of its journal is gone: attempts\//),
+    });
   });
 
   test('doctor names unfinished files of killed processes, which gc removes', async () => {

@@ -45,6 +45,7 @@ describe('status', () => {
       run_id: null,
       lease_expires_at: null,
       last_output_at: null,
+      doing: null,
       next_eligible_at: null,
       wake_at: null,
       waits_for: [],

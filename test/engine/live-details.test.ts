@@ -35,6 +35,7 @@ function looker(): { look: (attempts: Record<string, string>) => (string | null)
   const artifacts = {
     readLog: ({ attemptId }: AttemptRef, log: string, from: number) =>
       readFrom(`${dir}/${attemptId}/logs/${log}`, from),
+    doing: () => '',
   };
   const live = new LiveDetails({ store, artifacts } as unknown as Env);
   const plan = onePhase({ id: 'a', run: 'true' }, { id: 'b', run: 'true' });

@@ -92,6 +92,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   const { state, verifying, lease_expires_at: expires, last_error: error } = row;
   const parts: string[] = [];
   if (verifying !== null) parts.push(expires === null ? 'handed in, still to be verified' : `verified by ${verifying}`);
+  if (row.doing !== null) parts.push(row.doing);
   if (row.last_output_at !== null) parts.push(lastOutput(row.last_output_at, context));
   if (ownerGone) parts.push('its owner is gone; the next run takes it over');
   else if (expires !== null)

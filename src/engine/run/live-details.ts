@@ -42,6 +42,7 @@ export class LiveDetails {
         run.attempt_id,
         () => new LastLine(this.#env.artifacts, attemptOf(run)),
       ).look();
+      run.line = this.#env.artifacts.doing(attemptOf(run)) || run.line;
       run.phase = kept(this.#phases, phases, run.attempt_id, () => this.#phaseOf(run)).value;
     }
     for (const asked of model.asked.slice(0, LOOKED_UP)) {

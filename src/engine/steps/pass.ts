@@ -6,7 +6,7 @@ import type { WaitsFor } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
-import type { WorkerJournal } from './worker-journal.ts';
+import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** How often a wait in place looks whether what it waits for is there, milliseconds. */
 const LOOK_MS = 500;
@@ -66,7 +66,10 @@ export class Pass {
   async sleep(journal: WorkerJournal, { wake, waitsFor, lost, isThere }: Sleep): Promise<void> {
     const left = () => msLeft(wake, journal.instant());
     const isShort = () => left() <= journal.settings.steps.park_after_ms;
-    if (isShort()) return rest(journal, left, isThere, lost);
+    if (isShort()) {
+      const text = parkedText({ waits_for: [waitsFor], wake_at: wake?.at ?? null });
+      return told(journal, text, rest(journal, left, isThere, lost));
+    }
     const sleeper: Sleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
     this.#sleepers.add(sleeper);
     this.#busy--;

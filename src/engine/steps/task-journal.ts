@@ -39,7 +39,7 @@ export async function readTicks(env: Env, record: TaskRecord): Promise<readonly 
 }
 
 /** Null where the task has none. Throws SCHEMA_INVALID, IO_ERROR. */
-export async function readJournal(env: Env, record: TaskRecord): Promise<ReadJournal | null> {
+export async function readJournal(env: Pick<Env, 'store'>, record: TaskRecord): Promise<ReadJournal | null> {
   const journal = journalOf(record);
   if (journal === null) return null;
   const entries = await Promise.all(journal.chunks.map((chunk) => chunkEntries(env, record.state.task_id, chunk)));
@@ -175,7 +175,7 @@ async function requireJournal(env: Env, record: TaskRecord): Promise<ReadJournal
 const KNOWN = new WeakMap<object, Map<string, readonly Entry[]>>();
 
 async function chunkEntries(
-  { store }: Env,
+  { store }: Pick<Env, 'store'>,
   taskId: string,
   { attempt_id, chunk_id }: ChunkName,
 ): Promise<readonly Entry[]> {

@@ -14,6 +14,7 @@ import { msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
 import { isAsKept, type Place } from './through.ts';
+import { told } from './worker-journal.ts';
 
 export interface Ticking {
   name: string;
@@ -54,7 +55,9 @@ export async function throughTicks(place: Place, { name, repeat, tick, till }: T
     const read = await journal.read();
     const at = new Date(due);
     const key = `${stepKey(read.journal, read, name)}:${isoTime(due)}`;
-    const end = await tick({ at, key, try: step.tries + 1 });
+    const number = step.tries + 1;
+    const text = `${name} of ${isoTime(due)}${number === 1 ? '' : `, try ${number}`}`;
+    const end = await told(journal, text, tick({ at, key, try: number }));
     const after = await record((now, looker) => afterTick(now, looker, repeat, end));
     if (after.over) return after.step;
     if (after.tickOver && (await isOver())) return (await record((now, looker) => ended(now, looker, repeat))).step;

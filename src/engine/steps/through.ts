@@ -8,7 +8,7 @@ import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
 import { Pass } from './pass.ts';
 import type { ReadJournal } from './task-journal.ts';
-import type { WorkerJournal } from './worker-journal.ts';
+import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** Where a worker is at work. `lost`: aborted when its attempt does not hold its task any more. */
 export interface Place {
@@ -44,7 +44,8 @@ export async function throughTries(
     if (budget.started_at !== null && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0)
       await sleep(step.wake);
     const startedAt = isoTime(journal.instant().nowMs);
-    const made = await tryOnce({ key: stepKey(read.journal, read, name), try: budget.tries + 1 });
+    const scope = { key: stepKey(read.journal, read, name), try: budget.tries + 1 };
+    const made = await told(journal, tryText(name, scope.try, policy), tryOnce(scope));
     lost.throwIfAborted();
     const values = 'value' in made ? { ...made.values } : {};
     let isAgain = false;
@@ -60,6 +61,12 @@ export async function throughTries(
     step = read.steps.get(name) as Step;
     if (!isAgain) return { step, made };
   }
+}
+
+/** `step deploy, try 2 of 4`. */
+function tryText(name: string, number: number, { maxAttempts }: StepPolicy): string {
+  const of = maxAttempts === null ? '' : ` of ${maxAttempts}`;
+  return `step ${name}${number === 1 ? '' : `, try ${number}${of}`}`;
 }
 
 export interface Wait {
@@ -82,7 +89,7 @@ export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): 
   const rest = costly && before?.status === 'running' ? (before.wake ?? null) : null;
   if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);
   for (;;) {
-    const seen = await look(before);
+    const seen = await told(journal, `looks at ${name}`, look(before));
     lost.throwIfAborted();
     let standing: Standing | undefined;
     await journal.write((now, generation) => {

@@ -28,6 +28,8 @@ export interface WorkerJournal {
   write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
   /** Gives the task back until what it waits for is there; null: not now. Whether it did. */
   park(parkFor: (read: ReadJournal) => Park | null): Promise<boolean>;
+  /** Says what the worker does now, for people; '' for nothing. */
+  tell(text: string): void;
   /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. */
   holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
 }
@@ -70,6 +72,7 @@ export async function attemptJournal(
       return view;
     },
     park: (parkFor) => parkAttempt(env, attempt, parkFor),
+    tell: (text) => env.artifacts.tellDoing(attempt, text),
     async holding(work) {
       lost.signal.throwIfAborted();
       const renewed = record.lease?.owner ? null : record.lease;
@@ -89,6 +92,24 @@ export async function attemptJournal(
       }
     },
   };
+}
+
+/** What takes longer is told while it goes on, milliseconds. */
+const TOLD_AFTER_MS = 300;
+
+/** Waits for `work`, and says meanwhile what it is. */
+export async function told<T>(journal: WorkerJournal, text: string, work: Promise<T>): Promise<T> {
+  let isTold = false;
+  const timer = setTimeout(() => {
+    isTold = true;
+    journal.tell(text);
+  }, TOLD_AFTER_MS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+    if (isTold) journal.tell('');
+  }
 }
 
 export interface MemoryOptions {
@@ -130,6 +151,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
       return this.parked !== null;
     },
     add: (entriesFor) => void entries.push(...entriesFor(view())),
+    tell: () => {},
     holding: (work) => work(new AbortController().signal),
   };
 }

@@ -12,6 +12,7 @@ import { createFile, createLog } from '../../lib/fs/new-file.ts';
 import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
 import { replaceInPlace } from '../../lib/fs/replace.ts';
 import { isUuid } from '../../lib/ids.ts';
+import { oneLine } from '../../lib/text.ts';
 import type {
   AttemptArtifacts,
   AttemptRef,
@@ -24,10 +25,15 @@ import type {
   OpenLog,
   WorkerLogs,
 } from '../port.ts';
-import type { StateTree } from './tree.ts';
+import { replaceIn, type StateTree } from './tree.ts';
 
 /** What of an attempt's folder decides nothing and is read by people alone. */
-const LEFTOVERS = ['drafts', 'events.jsonl', 'prompt.md', 'logs'] as const;
+const LEFTOVERS = ['drafts', 'events.jsonl', 'prompt.md', 'logs', 'doing'] as const;
+
+/** What its worker does now. A worker may write there what it likes. */
+const DOING = 'doing';
+const DOING_MAX_BYTES = 4096;
+const DOING_MAX_CHARS = 200;
 
 /** Largest log that is read as a whole, bytes. */
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
@@ -164,6 +170,30 @@ export class FileArtifacts implements AttemptArtifacts {
     const file = this.draftPath(attempt, draft);
     refuseSymlink(path.dirname(file));
     return readCapped(file, maxBytes);
+  }
+
+  tellDoing(attempt: AttemptRef, text: string): void {
+    try {
+      replaceIn(
+        `${this.#tree.attemptFolder(attempt.taskId, attempt.attemptId)}/${DOING}`,
+        text,
+        `doing-${process.pid}`,
+      );
+    } catch {
+      // It is for people who look just now.
+    }
+  }
+
+  doing(attempt: AttemptRef): string {
+    try {
+      const text = readCapped(
+        `${this.#tree.attemptFolder(attempt.taskId, attempt.attemptId)}/${DOING}`,
+        DOING_MAX_BYTES,
+      );
+      return oneLine(text, DOING_MAX_CHARS);
+    } catch {
+      return '';
+    }
   }
 
   leftovers(taskId: string): Leftovers[] {
