@@ -1,11 +1,11 @@
 /** The only place that moves the branch that tasks are merged into: never backwards, never over uncommitted changes. */
 
 import fs from 'node:fs';
-import { refPart, taskOfRefPart } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
 import { readCapped } from '../lib/fs/read.ts';
+import { refPart, taskOfRefPart } from '../lib/ids.ts';
 import { firstOf } from '../lib/text.ts';
 import {
   CHECKOUT_TIMEOUT_MS,

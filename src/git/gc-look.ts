@@ -6,6 +6,7 @@ import { branchFor, FOLLOWS, type ListedWorktree, taskOfBranch } from '../domain
 import { ForgeError, orNull } from '../lib/errors.ts';
 import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
+import { taskOfFileName } from '../lib/ids.ts';
 import { once } from '../lib/once.ts';
 import { type GitEnv, gitIn, gitLines, gitText } from './git.ts';
 import { branchUses } from './removal.ts';
@@ -169,14 +170,18 @@ function worktreesSeen(env: GitEnv, [main, ...linked]: readonly ListedWorktree[]
   if (root === null) return [];
   const registered = linked.flatMap(({ path, branch, head }): GcWorktree[] => {
     const name = nameBelow(root, path);
-    return name === null || isOwnName(name) ? [] : [{ path, name, branch, head: head ?? '', registered: true }];
+    return name === null || isOwnName(name)
+      ? []
+      : [{ path, name: taskOfFileName(name) ?? name, branch, head: head ?? '', registered: true }];
   });
   const known = new Set([main?.path, ...registered.map(({ path }) => path)]);
   const entries = ifThere(`listing ${root}`, () => fs.readdirSync(root, { withFileTypes: true }), NO_PATH) ?? [];
   const unknown = entries.flatMap((entry): GcWorktree[] => {
     const { name } = entry;
     const isOther = entry.isDirectory() && name !== '.git' && !isOwnName(name) && !known.has(`${root}/${name}`);
-    return isOther ? [{ path: `${root}/${name}`, name, branch: null, head: '', registered: false }] : [];
+    return isOther
+      ? [{ path: `${root}/${name}`, name: taskOfFileName(name) ?? name, branch: null, head: '', registered: false }]
+      : [];
   });
   return [...registered, ...unknown].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { taskOfBranch } from '../domain/task/workspaces.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
+import { fileNameOf } from '../lib/ids.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import {
@@ -59,7 +60,7 @@ export async function branchUses(
   return (branch, taskId) => {
     const holder = worktrees.find((each) => each.branch === branch);
     if (holder !== undefined) return `${branch} is checked out in ${holder.path}`;
-    const own = worktrees.find(({ path }) => root !== null && path === `${root}/${taskId}`);
+    const own = worktrees.find(({ path }) => root !== null && path === `${root}/${fileNameOf(taskId)}`);
     if (own !== undefined) return `the task has a worktree, ${own.path}`;
     return pending.has(branch) ? `a rebase or a bisect of ${branch} is not finished` : null;
   };
@@ -83,7 +84,7 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune
       if (code === 0) return skipped(`${branch} is another name of ${stdout.trim()}`);
       const why = (await whyElsewhere(env, branch, sha)) ?? (await branchUses(env, repository))(branch, taskId);
       if (why !== null) return skipped(why);
-      const rescued = await rescueCommit(env, taskId, sha, ref);
+      const rescued = await rescueCommit(env, fileNameOf(taskId), sha, ref);
       const attempt = () => git(['update-ref', '--no-deref', '-d', ref, sha], gitIn(env));
       let result = await attempt();
       // Git has waited for that lock in vain: a git that was killed while it deleted this very branch left it.

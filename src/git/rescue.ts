@@ -99,7 +99,7 @@ function isRescueRef(name: string): boolean {
 
 /**
  * Makes sure that a ref other than `but` leads to a commit. Returns the rescue ref that does, new or not; null when another ref
- * does. `name` is the task or worktree. Throws IO_ERROR; then nothing may be removed.
+ * does. `name`: of the task's or the worktree's folder. Throws IO_ERROR; then nothing may be removed.
  */
 export async function rescueCommit(
   env: GitEnv,

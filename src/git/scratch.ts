@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { whileDoing } from '../lib/fs/io-errors.ts';
-import { isTaskId, isUuid, requireUuid } from '../lib/ids.ts';
+import { fileNameOf, isUuid, requireUuid, taskOfFileName } from '../lib/ids.ts';
 import { git, gitIn, gitOk } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import { listWorktrees, repositoryOf, type WorktreeEnv } from './repository.ts';
@@ -24,7 +24,7 @@ export async function inScratch<T>(
 ): Promise<T> {
   const repository = await repositoryOf(env);
   const dir = path.dirname(makeWorktreePlace(env, taskId));
-  const place = `${dir}/${SCRATCH}${requireUuid(claimId, 'claim')}-${taskId}`;
+  const place = `${dir}/${SCRATCH}${requireUuid(claimId, 'claim')}-${fileNameOf(taskId)}`;
   const add = ['worktree', 'add', '--detach', '--force', place, commit];
   try {
     await inTurn(env, worktreesLock(place), () => gitOk(add, making(gitIn(env), place)));
@@ -45,8 +45,8 @@ export async function clearScratches(env: WorktreeEnv): Promise<void> {
   for (const place of new Set([...names.map((name) => `${dir}/${name}`), ...places])) {
     const name = path.basename(place);
     const claimId = name.slice(SCRATCH.length, SCRATCH.length + UUID_CHARS);
-    const taskId = name.slice(SCRATCH.length + UUID_CHARS + 1);
-    if (!name.startsWith(SCRATCH) || !isUuid(claimId) || !isTaskId(taskId)) continue;
+    const taskId = taskOfFileName(name.slice(SCRATCH.length + UUID_CHARS + 1));
+    if (!name.startsWith(SCRATCH) || !isUuid(claimId) || taskId === null) continue;
     const { record, problem } = await env.store.read(taskId);
     // The owner of an unreadable task is unknown.
     if (problem !== null || record?.lease?.claim_id === claimId) continue;

@@ -6,7 +6,7 @@ import { makePath } from '../lib/fs/folders.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { createFile, writeNew } from '../lib/fs/new-file.ts';
 import { readBytes, readCapped } from '../lib/fs/read.ts';
-import { requireTaskId } from '../lib/ids.ts';
+import { fileNameOf } from '../lib/ids.ts';
 import type { GitEnv } from './git.ts';
 
 /** `agents.worktree_root`, the folder directly above the worktrees of tasks, as an absolute path. */
@@ -28,7 +28,7 @@ export function makeWorktreePlace(env: GitEnv, taskId: string): string {
     // It may be in a checkout, and worktrees must not be committed. Its maker may have been killed before it wrote this; a folder
     // with other content is left alone.
     if (fs.readdirSync(dir).every((name) => name.startsWith('.gitignore'))) writeNew(`${dir}/.gitignore`, '*\n');
-    return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
+    return `${fs.realpathSync(dir)}/${fileNameOf(taskId)}`;
   });
 }
 

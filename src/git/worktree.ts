@@ -18,7 +18,7 @@ import { ForgeError, orNull } from '../lib/errors.ts';
 import { ifThere } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
 import { copyMissing, createFile, makeFolders } from '../lib/fs/new-file.ts';
-import { requireTaskId } from '../lib/ids.ts';
+import { fileNameOf, taskOfFileName } from '../lib/ids.ts';
 import { firstOf } from '../lib/text.ts';
 import { send } from '../process/groups.ts';
 import { holdingOf } from '../process/holders.ts';
@@ -104,7 +104,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
 /** The workspace that `ensureWorkspace` would return. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
 export async function expectedWorktree(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
   const repository = await repositoryOf(env);
-  const place = `${worktreesFolder(env) ?? worktreeRoot(env)}/${requireTaskId(taskId)}`;
+  const place = `${worktreesFolder(env) ?? worktreeRoot(env)}/${fileNameOf(taskId)}`;
   return { path: cwdIn(place, repository), branch: branchFor(env.settings, taskId) };
 }
 
@@ -272,8 +272,9 @@ export async function stopMakers(place: string): Promise<void> {
 export async function furnish(env: WorktreeEnv, repository: Repository, place: string): Promise<string[]> {
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
+    const name = place.slice(place.lastIndexOf('/') + 1);
     throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
-      hint: `Put a folder at ${prefix} on branch ${branchFor(env.settings, place.slice(place.lastIndexOf('/') + 1))}.`,
+      hint: `Put a folder at ${prefix} on branch ${branchFor(env.settings, taskOfFileName(name) ?? name)}.`,
     });
   }
   for (const why of await fillSubmodules(env, place, sourceOf(repository), { run: making(gitIn(env), place) }))

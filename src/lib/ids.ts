@@ -2,13 +2,63 @@
 
 import { ForgeError } from './errors.ts';
 
-/** Task and phase ids. They become folder names, so nothing that leaves a folder is legal. */
+/** Ids of phases, and of the tasks of a plan. They become names of folders, so nothing that leaves a folder is legal. */
 export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** What names a step, a fan-out, and a child in it. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+
+/** Most of a child's id, as `refPart` writes it: a file system takes 255 bytes, and forge and git add to it. */
+export const CHILD_ID_MAX_CHARS = 200;
 
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** Whether a task may have this id: one of a plan, or that of a child, `<parent>/<fan-out>/<name>`. */
 export function isTaskId(id: string): boolean {
-  return ID_PATTERN.test(id);
+  if (ID_PATTERN.test(id)) return true;
+  const [planned = '', ...names] = id.split('/');
+  const isChild = names.length > 0 && names.length % 2 === 0;
+  return isChild && ID_PATTERN.test(planned) && names.every((name) => NAME_PATTERN.test(name)) && !isTooLong(id);
+}
+
+function isTooLong(id: string): boolean {
+  return refPart(id).length > CHILD_ID_MAX_CHARS;
+}
+
+/** The task whose fan-out a child is of; null for a task of the plan. */
+export function parentOf(taskId: string): string | null {
+  const parts = taskId.split('/');
+  return parts.length === 1 ? null : parts.slice(0, -2).join('/');
+}
+
+/**
+ * The id of a task as the last part of a ref: a child's too is one part, since git cannot have `a` beside `a/f/x`. Ids may have dots where
+ * ref names may not (`a..b`, `a.`, `a.lock`), and colons. No id has a `+` or a `%`, so no two tasks share a ref. Source:
+ * git-check-ref-format(1).
+ */
+export function refPart(taskId: string): string {
+  return taskId
+    .replaceAll('/', '+')
+    .replaceAll(':', '%3A')
+    .replace(/\.(?=\.|$|lock$)/gi, '%2E');
+}
+
+/** The task that a ref's last part stands for; null when none does. */
+export function taskOfRefPart(part: string): string | null {
+  const id = part.replaceAll('+', '/').replaceAll('%3A', ':').replaceAll('%2E', '.');
+  return isTaskId(id) && refPart(id) === part ? id : null;
+}
+
+/** The id of a task as the name of a folder or a file: that of a planned task as it is. Throws INVALID_ID. */
+export function fileNameOf(taskId: string): string {
+  return parentOf(requireTaskId(taskId)) === null ? taskId : refPart(taskId);
+}
+
+/** The task that a folder or a file of this name stands for; null when none does. */
+export function taskOfFileName(name: string): string | null {
+  if (ID_PATTERN.test(name)) return name;
+  const id = taskOfRefPart(name);
+  return id === null || parentOf(id) === null ? null : id;
 }
 
 export function isUuid(id: string): boolean {
@@ -17,13 +67,15 @@ export function isUuid(id: string): boolean {
 
 /** Returns `id` when it is a legal task id. Throws INVALID_ID. */
 export function requireTaskId(id: string): string {
-  if (!isTaskId(id)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a task id`);
-  return id;
+  if (isTaskId(id)) return id;
+  const isLong = id.includes('/') && isTooLong(id);
+  const why = isLong ? `: it has more than ${CHILD_ID_MAX_CHARS} characters, of which a colon counts as three` : '';
+  throw new ForgeError('INVALID_ID', `${JSON.stringify(isLong ? `${id.slice(0, 60)}...` : id)} is not a task id${why}`);
 }
 
-/** Returns `id` when it can name an attempt: a UUID, or in a tree written by hand a legal task id. Throws INVALID_ID. */
+/** Returns `id` when it can name an attempt: a UUID, or in a tree written by hand what may name a planned task. Throws INVALID_ID. */
 export function requireAttemptId(id: string): string {
-  return isTaskId(id) ? id : requireUuid(id, 'attempt');
+  return ID_PATTERN.test(id) ? id : requireUuid(id, 'attempt');
 }
 
 /** Returns `id` in lower case when it is a UUID. Throws INVALID_ID, which names the kind of id, `what`. */

@@ -89,6 +89,15 @@ describe('task branches seen by gc', () => {
     ]);
   });
 
+  test('gc sees the branch and the worktree of a child as those of the child', async () => {
+    await ensure('build/files/x:1');
+    const child = { name: 'build/files/x:1', branch: 'forge/build+files+x%3A1', path: tree('build+files+x%3A1') };
+    expect(await look()).toMatchObject({
+      branches: [{ name: child.branch, task_id: child.name, has_worktree: true }],
+      worktrees: [child],
+    });
+  });
+
   test.each([
     'other',
     'forge/-D',

@@ -1,17 +1,30 @@
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../src/domain/context.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
-import { isTaskId, isUuid, requireTaskId, requireUuid, uuidv7 } from '../../src/lib/ids.ts';
+import {
+  fileNameOf,
+  isTaskId,
+  isUuid,
+  parentOf,
+  requireAttemptId,
+  requireTaskId,
+  requireUuid,
+  taskOfFileName,
+  uuidv7,
+} from '../../src/lib/ids.ts';
 import { refusal } from '../support/domain/tasks.ts';
 import fc from '../support/properties.ts';
 
 const UUID = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
 
 describe('task ids', () => {
-  test.each(['a', '7', 'build', 'Build.web_2-a', 'a'.repeat(64), 'a..b', 'x-'])('%j is a valid task id', (id) => {
-    expect(isTaskId(id)).toBe(true);
-    expect(requireTaskId(id)).toBe(id);
-  });
+  test.each(['a', '7', 'build', 'Build.web_2-a', 'a'.repeat(64), 'a..b', 'x-', 'a/f/x', 'a/f/x:1/g.2/y'])(
+    '%j is a valid task id',
+    (id) => {
+      expect(isTaskId(id)).toBe(true);
+      expect(requireTaskId(id)).toBe(id);
+    },
+  );
 
   test.each([
     '',
@@ -35,18 +48,92 @@ describe('task ids', () => {
     expect(refusal(() => requireTaskId(id))).toBe('INVALID_ID');
   });
 
+  test.each([
+    'a/f',
+    'a/f/x/g',
+    '/f/x',
+    'a//x',
+    'a/f/',
+    'a/../x',
+    'a/f/.x',
+    'a/f/x/..',
+    'a:b/f/x',
+    'a+f+x',
+    `a/f/${'x'.repeat(129)}`,
+  ])('%j is not the id of a child', (id) => {
+    expect(isTaskId(id)).toBe(false);
+    expect(refusal(() => requireTaskId(id))).toBe('INVALID_ID');
+  });
+
+  test('a child id has at most 200 characters, of which a colon counts as three, and the refusal says so', () => {
+    const long = `a/f/${'x'.repeat(96)}/g/`;
+    expect(isTaskId(`${long}${'y'.repeat(97)}`)).toBe(true);
+    expect(isTaskId(`${long}${'y'.repeat(98)}`)).toBe(false);
+    expect(isTaskId(`${long}y${':'.repeat(32)}`)).toBe(true);
+    expect(isTaskId(`${long}y${':'.repeat(33)}`)).toBe(false);
+    expect(() => requireTaskId(`${long}${'y'.repeat(98)}`)).toThrow('it has more than 200 characters');
+  });
+
+  test.each([
+    ['a', null],
+    ['a/f/x', 'a'],
+    ['a/f/x/g/y', 'a/f/x'],
+  ])('the parent of task %s is %s', (id, parent) => {
+    expect(parentOf(id)).toBe(parent);
+  });
+
+  test.each([
+    ['build', 'build'],
+    ['a..b.', 'a..b.'],
+    ['a/f/x', 'a+f+x'],
+    ['a/f.1/x:y/g/z', 'a+f.1+x%3Ay+g+z'],
+    ['a..b/f/x', 'a%2E.b+f+x'],
+    ['a/f/x.lock', 'a+f+x%2Elock'],
+  ])('the folder of task %s is named %s', (id, name) => {
+    expect(fileNameOf(id)).toBe(name);
+    expect(taskOfFileName(name)).toBe(id);
+  });
+
+  const part = fc.stringMatching(/^[a9]([a.:_-]|\.lock){0,6}$/);
+  const child = fc
+    .array(part, { minLength: 3, maxLength: 7 })
+    .map((parts) => parts.join('/'))
+    .filter(isTaskId);
+
+  test("the name of a task's folder stays in its folder, fits into a file system and stands for that task alone", () => {
+    fc.assert(
+      fc.property(child, (id) => {
+        const name = fileNameOf(id);
+        expect(name).toMatch(/^[A-Za-z0-9][^/\\:\s]{0,199}$/);
+        expect(taskOfFileName(name)).toBe(id);
+      }),
+    );
+    const names = fc.stringMatching(/^([a+.:/]|%3A|%3a|%2E|%2F|\.\.|-|~){0,8}$/);
+    fc.assert(
+      fc.property(names, (name) => {
+        const id = taskOfFileName(name);
+        if (id !== null) expect(fileNameOf(id)).toBe(name);
+      }),
+    );
+  });
+
+  test('a child id names no attempt', () => {
+    expect(requireAttemptId('first')).toBe('first');
+    expect(refusal(() => requireAttemptId('a/f/x'))).toBe('INVALID_ID');
+  });
+
   const nearId = fc
     .array(
       fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...'aZ9._-') }, fc.string({ unit: 'binary', maxLength: 1 })),
     )
     .map((letters) => letters.join(''));
 
-  test('a valid task id is a single file name that stays in its folder', () => {
+  test('the folder of a valid task id is a single file name that stays where it belongs', () => {
     fc.assert(
       fc.property(nearId, (text) => {
         if (!isTaskId(text)) return;
-        expect(text).not.toMatch(/[/\\\0\s]/);
-        expect(['.', '..']).not.toContain(text);
+        expect(fileNameOf(text)).not.toMatch(/[/\\\0\s]/);
+        expect(['.', '..']).not.toContain(fileNameOf(text));
         expect(text.startsWith('-')).toBe(false);
       }),
       { numRuns: 2000 },

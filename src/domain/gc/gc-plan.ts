@@ -1,7 +1,7 @@
 /** What gc looks at, and what it may plan to do, as plain data. `plan-gc.ts` has the table of rules. */
 
 import * as z from 'zod/mini';
-import { ID_PATTERN, isUuid } from '../../lib/ids.ts';
+import { ID_PATTERN, isTaskId, isUuid } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import type { PlannedTask } from '../plan/plan.ts';
 import type { Lease, TaskState } from '../task/records.ts';
@@ -108,7 +108,7 @@ export interface GcBranch {
 
 export interface GcWorktree {
   path: string;
-  /** Its folder's name. */
+  /** The task that its folder is named after; its folder's name, where that is no task's. */
   name: string;
   /** Null: detached. */
   branch: string | null;
@@ -246,7 +246,7 @@ const SavedPlanSchema = once(() => {
   const text = z.string().check(z.maxLength(4000));
   const base = {
     row: z.literal(GC_ROW_IDS),
-    task_id: z.string().check(z.regex(ID_PATTERN)),
+    task_id: z.string().check(z.refine(isTaskId, 'expected the id of a task')),
     severity: z.enum(GC_SEVERITIES),
     reason: text,
     identity: z.nullable(z.looseObject({ version: z.int(), digest: text })),

@@ -1,7 +1,7 @@
 /** Parses the text of a plan file, or finds everything that is wrong with it. `spec/PLAN.md` describes the file. */
 
 import type { Problem } from '../../lib/errors.ts';
-import { isTaskId } from '../../lib/ids.ts';
+import { ID_PATTERN } from '../../lib/ids.ts';
 import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
@@ -176,6 +176,6 @@ function suggestIds(findings: readonly Finding[], value: unknown): Finding[] {
       .replace(/^[^A-Za-z0-9]+/, '')
       .slice(0, 64)
       .replace(/-+$/, '');
-    return isTaskId(legal) && legal !== id ? { ...finding, suggestion: `Write ${legal}.` } : finding;
+    return ID_PATTERN.test(legal) && legal !== id ? { ...finding, suggestion: `Write ${legal}.` } : finding;
   });
 }

@@ -1,9 +1,9 @@
 /** Names of steps and keys of a task's context. Pure. */
 
 import { ForgeError } from '../../lib/errors.ts';
+import { NAME_PATTERN } from '../../lib/ids.ts';
 import { oneLine } from '../../lib/text.ts';
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 /** Names that forge itself uses. */
 const RESERVED = 'forge.';
 
@@ -20,7 +20,7 @@ export function requireName(name: string, what = 'a step'): string {
       },
     );
   }
-  if (NAME.test(name)) return name;
+  if (NAME_PATTERN.test(name)) return name;
   throw new ForgeError('INVALID_ID', `${JSON.stringify(oneLine(name, 60))} can't name ${what}`, {
     hint: 'A name starts with a letter or digit and has at most 128 letters, digits, dots, underscores, colons or dashes.',
   });

@@ -1,7 +1,7 @@
 /** The start of an attempt, which attempts happened, and how the last of them failed. */
 
 import * as z from 'zod/mini';
-import { isTaskId, isUuid } from '../../lib/ids.ts';
+import { ID_PATTERN, isUuid } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -80,7 +80,7 @@ export function withFailure(
 export function isAttemptOf(record: TaskSummary | null): (folder: string) => boolean {
   const { state, lease, memo } = record ?? { state: null, lease: null, memo: null };
   const named = [state?.current_attempt_id, lease?.attempt_id, memo?.completion?.attempt_id];
-  return (folder) => isUuid(folder) || (isTaskId(folder) && named.includes(folder));
+  return (folder) => isUuid(folder) || (ID_PATTERN.test(folder) && named.includes(folder));
 }
 
 /** Why any other folder is not read. */

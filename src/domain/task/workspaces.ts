@@ -2,7 +2,7 @@
  * The text side of workspaces: branch names, the output of `git worktree list`, and variables that would lead git elsewhere.
  */
 
-import { isTaskId } from '../../lib/ids.ts';
+import { refPart, taskOfRefPart } from '../../lib/ids.ts';
 import { SESSION_MARKERS } from '../agents/session-markers.ts';
 
 /**
@@ -98,20 +98,6 @@ export function taskOfBranch({ agents }: BranchSettings, name: string): string |
 }
 
 /**
- * The id of a task as the last part of a ref. Ids may have dots where ref names may not (`a..b`, `a.`, `a.lock`); those are written
- * `%2E`. No id has a `%`, so no two tasks share a ref. Source: git-check-ref-format(1).
- */
-export function refPart(taskId: string): string {
-  return taskId.replace(/\.(?=\.|$|lock$)/gi, '%2E');
-}
-
-/** The task that a ref's last part stands for; null when none does. */
-export function taskOfRefPart(part: string): string | null {
-  const id = part.replaceAll('%2E', '.');
-  return isTaskId(id) && refPart(id) === part ? id : null;
-}
-
-/**
  * Whether branches can be named so: one or more parts with a slash between them, none that git refuses. Source: git-check-ref-format(1).
  */
 export function isBranchPrefix(prefix: string): boolean {
@@ -164,13 +150,13 @@ export function isCommitId(name: string): boolean {
 export const RESCUE_REFS = 'refs/forge/rescue';
 
 /**
- * The ref folder, with a final slash, for rescued commits of a task, or of a worktree with that name. A person may give a worktree
+ * The ref folder, with a final slash, for rescued commits of a task or of a worktree, by the name of its folder. A person may give a worktree
  * any name: each byte that a ref might not have is percent-encoded.
  */
 export function rescueFolder(name: string): string {
   const escaped = (char: string) =>
     Array.from(new TextEncoder().encode(char), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`);
-  const plain = name.replace(/[^A-Za-z0-9._-]/gu, (char) => escaped(char).join(''));
+  const plain = name.replace(/[^A-Za-z0-9._+-]/gu, (char) => escaped(char).join(''));
   return `${RESCUE_REFS}/${refPart(plain).replace(/^\./, '%2E')}/`;
 }
 

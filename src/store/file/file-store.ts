@@ -25,7 +25,7 @@ import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
 import { readCapped } from '../../lib/fs/read.ts';
-import { isTaskId, isUuid, requireUuid } from '../../lib/ids.ts';
+import { isUuid, requireUuid, taskOfFileName } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import type {
   ChangeCursor,
@@ -114,7 +114,10 @@ export class FileStore implements TaskStore {
   // --- records -------------------------------------------------------------------------------------------------------
 
   async list(): Promise<string[]> {
-    return this.#tree.foldersIn(this.layout.tasks).filter(isTaskId).sort();
+    return this.#tree
+      .foldersIn(this.layout.tasks)
+      .flatMap((name) => taskOfFileName(name) ?? [])
+      .sort();
   }
 
   async read(taskId: string, { thorough = false } = {}): Promise<FolderRead> {
@@ -161,7 +164,7 @@ export class FileStore implements TaskStore {
     const runs = await seen.runs(() => this.listRuns());
     refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());
-    const tasks = seen.read(ids, (id) => readNow(`${this.layout.tasks}/${id}`, id, false));
+    const tasks = seen.read(ids, (id) => readNow(this.layout.task(id), id, false));
     return { tasks, runs, seen };
   }
 

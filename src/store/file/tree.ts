@@ -6,7 +6,7 @@ import { GITIGNORE, pathsOf } from '../../domain/project-paths.ts';
 import { makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
 import { createFile, replaceFile } from '../../lib/fs/new-file.ts';
-import { requireAttemptId, requireTaskId, requireUuid } from '../../lib/ids.ts';
+import { fileNameOf, requireAttemptId, requireUuid } from '../../lib/ids.ts';
 
 export type Layout = ReturnType<typeof layoutOf>;
 
@@ -16,7 +16,7 @@ export function layoutOf(project: string) {
   const orchestrator = `${paths.forge}/orchestrator`;
   const tasks = `${orchestrator}/tasks`;
   const runs = `${orchestrator}/runs`;
-  const task = (taskId: string) => `${tasks}/${requireTaskId(taskId)}`;
+  const task = (taskId: string) => `${tasks}/${fileNameOf(taskId)}`;
   return {
     ...paths,
     orchestrator,

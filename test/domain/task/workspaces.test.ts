@@ -16,7 +16,10 @@ import {
 import { isTaskId } from '../../../src/lib/ids.ts';
 import fc from '../../support/properties.ts';
 
-const ids = fc.stringMatching(/^[A-Za-z0-9]([a.]|\.lock|[A-Za-z0-9._-]){0,12}$/).filter(isTaskId);
+const planned = fc.stringMatching(/^[A-Za-z0-9]([a.]|\.lock|[A-Za-z0-9._-]){0,12}$/).filter(isTaskId);
+const names = fc.stringMatching(/^[a9]([a.:]|\.lock){0,6}$/);
+const children = fc.tuple(planned, names, names).map((parts) => parts.join('/'));
+const ids = fc.oneof(planned, children.filter(isTaskId));
 
 describe('branch names', () => {
   test('every task has a branch of its own', () => {
@@ -30,7 +33,9 @@ describe('branch names', () => {
   test('a branch name identifies its task', () => {
     fc.assert(
       fc.property(ids, (id) => {
-        expect(branchFor(DEFAULT_SETTINGS, id).replaceAll('%2E', '.')).toBe(`forge/${id}`);
+        expect(branchFor(DEFAULT_SETTINGS, id).replaceAll('%2E', '.').replaceAll('%3A', ':').replaceAll('+', '/')).toBe(
+          `forge/${id}`,
+        );
       }),
     );
   });
@@ -41,7 +46,7 @@ describe('branch names', () => {
         expect(taskOfBranch(DEFAULT_SETTINGS, branchFor(DEFAULT_SETTINGS, id))).toBe(id);
       }),
     );
-    const names = fc.stringMatching(/^(forge\/)?([a./]|%2E|%2e|%25|\.lock|-|~){0,8}$/);
+    const names = fc.stringMatching(/^(forge\/)?([a./+]|%3A|%2E|%2e|%25|\.lock|-|~){0,8}$/);
     fc.assert(
       fc.property(names, (name) => {
         const id = taskOfBranch(DEFAULT_SETTINGS, name);
@@ -50,12 +55,22 @@ describe('branch names', () => {
     );
   });
 
-  test.each(['main', 'forge', 'forge/', 'build', 'forge/a/b', 'forge/a%2Eb', 'forge/a%2e', 'forge/-x', 'x/forge/a'])(
-    'branch %s belongs to no task',
-    (name) => {
-      expect(taskOfBranch(DEFAULT_SETTINGS, name)).toBeNull();
-    },
-  );
+  test.each([
+    'main',
+    'forge',
+    'forge/',
+    'build',
+    'forge/a/b',
+    'forge/a+b',
+    'forge/a+/b',
+    'forge/a%3Ab',
+    'forge/a%2Eb',
+    'forge/a%2e',
+    'forge/-x',
+    'x/forge/a',
+  ])('branch %s belongs to no task', (name) => {
+    expect(taskOfBranch(DEFAULT_SETTINGS, name)).toBeNull();
+  });
 
   test.each([
     ['build', 'forge/build'],
@@ -69,6 +84,8 @@ describe('branch names', () => {
     ['a..lock', 'forge/a%2E%2Elock'],
     ['a.locked', 'forge/a.locked'],
     ['a-', 'forge/a-'],
+    ['a/f/x', 'forge/a+f+x'],
+    ['a/f:1/x..y.', 'forge/a+f%3A1+x%2E.y%2E'],
   ])('the branch of task %s is %s, which git accepts', (id, branch) => {
     expect(branchFor(DEFAULT_SETTINGS, id)).toBe(branch);
     expect(() => execFileSync('git', ['check-ref-format', '--branch', branch], { stdio: 'pipe' })).not.toThrow();
@@ -142,13 +159,14 @@ describe('rescue refs', () => {
     ['my tree~1^{}:?*[@{', 'refs/forge/rescue/my%20tree%7E1%5E%7B%7D%3A%3F%2A%5B%40%7B/'],
     ['\u00e9\n', 'refs/forge/rescue/%C3%A9%0A/'],
     ['-d', 'refs/forge/rescue/-d/'],
+    ['a+f+x', 'refs/forge/rescue/a+f+x/'],
   ])('the rescue refs of %j are below %s, which git accepts', (name, folder) => {
     expect(rescueFolder(name)).toBe(folder);
     expect(() => execFileSync('git', ['check-ref-format', `${folder}1`], { stdio: 'pipe' })).not.toThrow();
   });
 
   test('two names never share a folder of rescue refs', () => {
-    const names = fc.stringMatching(/^([a.%]|2E|\.lock|~){1,6}$/);
+    const names = fc.stringMatching(/^([a.%+]|2B|2E|\.lock|~){1,6}$/);
     fc.assert(
       fc.property(names, names, (one, other) => {
         expect(rescueFolder(one) === rescueFolder(other)).toBe(one === other);
