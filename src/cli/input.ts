@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import * as z from 'zod/mini';
-import { type Command, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
+import { type Command, contentFieldOf, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
 import { type Input, withEnvironment } from '../commands/shared/environment.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
@@ -69,7 +69,8 @@ function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
 export function withStdin(schema: Command['input'], input: Input): Input {
   if (!Object.values(input).includes('-')) return input;
   const from = fieldsOf(schema).filter(({ key, stdin }) => stdin && input[key] === '-');
-  return { ...input, ...Object.fromEntries(from.map((field) => [field.key, readStdin(nameOf(field))])) };
+  const target = ({ key, stdin }: FieldInfo) => (stdin === 'content' ? contentFieldOf(schema, key) : null) ?? key;
+  return { ...input, ...Object.fromEntries(from.map((field) => [target(field), readStdin(nameOf(field))])) };
 }
 
 /** The text of stdin. Throws INVALID_ARGS when it is a terminal, or can't be read; `flag` wants it. */

@@ -57,6 +57,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   'wait-for': { text: steps, asIs: true, exitCode: ({ exit_code }) => exit_code },
   signal: { text: steps },
   context: { text: steps, asIs: true, exitCode: ({ found }) => (found ? EXIT.ok : EXIT.failed) },
+  'fan-out': { text: steps },
   complete: { text: work },
   release: { text: work },
   mcp: { follow: (cli) => import('./serve.ts').then(({ serveMcp }) => serveMcp(cli)) },

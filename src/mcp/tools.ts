@@ -70,6 +70,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   'wait-for': 'it waits as long as it is told to',
   signal: [{ effects: safe }],
   context: [{ effects: safe }],
+  'fan-out': [{ effects: safe }],
   complete: [{ effects: safe }],
   release: [{ effects: safe }],
   mcp: 'it is this server',

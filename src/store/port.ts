@@ -1,6 +1,7 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
 import type { AgentSession } from '../domain/agents/session.ts';
+import type { FanOut } from '../domain/fan-out/fan-outs.ts';
 import type { GcAttempt, GcLeaseFile, TreeIdentity } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
@@ -74,6 +75,7 @@ export interface Documents {
   ship: Shipped;
   session: AgentSession;
   steps: Chunk;
+  'fan-out': FanOut;
 }
 
 /** A document that is there already. */
@@ -311,13 +313,15 @@ export interface TaskStore {
   createDocuments(taskId: string, documents: readonly NewDocument[], op: string): Promise<StandingDocument | null>;
   /** Makes sure that what `read` returned is durable, before it is reported as done. */
   settle(taskId: string, op: string): Promise<void>;
-  /** A document; null when there is none. `id`: of a question, an answer or a part of a journal. Throws SCHEMA_INVALID. */
+  /** A document; null when there is none. `id`: of a question, an answer, a part of a journal or a fan-out. Throws SCHEMA_INVALID. */
   readDocument<K extends DocumentKind>(
     kind: K,
     taskId: string,
     attemptId: string,
     id?: string,
   ): Promise<Documents[K] | null>;
+  /** Ids of the tasks that may have fanned out, in code point order: all that have, and few others. The record of each decides. */
+  parents(): Promise<string[]>;
   /** Finds a question by its id alone; null when there is none. */
   findQuestion(questionId: string, op: string): Promise<QuestionPlace | null>;
   /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */

@@ -61,6 +61,8 @@ test('every command that changes something is in a loop over failing system call
   const changing = [];
   for (const verb of VERBS) if ((await loadCommand(verb)).changes) changing.push(verb);
   expect(changing.toSorted()).toEqual(
-    [...new Set([...agents, ...others, 'gc', 'step', 'wait', 'wait-until', 'wait-for', 'repeat'])].toSorted(),
+    [
+      ...new Set([...agents, ...others, 'gc', 'step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out']),
+    ].toSorted(),
   );
 });

@@ -44,6 +44,7 @@ describe('the tools', () => {
       ],
       ...[
         'context',
+        'fan_out',
         'complete',
         'release',
         'review',

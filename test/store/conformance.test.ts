@@ -69,6 +69,20 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect(same.kind).toBe('committed');
   });
 
+  test('a task that has fanned out is among the parents, by any id, and its set is read back', async () => {
+    const { store } = stores();
+    const set = { version: 1 as const, fan_out_id: id(70), name: 'files', children: [] };
+    const documents = [{ kind: 'fan-out', attemptId: id(11), value: set } as const];
+    expect(await store.parents()).toEqual([]);
+    await store.commit('build', { expected: 0, op: 'a', record: record('build') });
+    expect(await store.parents()).toEqual([]);
+    for (const taskId of ['ship', 'build/files/x:1'])
+      await store.commit(taskId, { expected: 0, op: 'b', record: record(taskId), documents });
+    expect(await store.parents()).toEqual(['build/files/x:1', 'ship']);
+    expect(await store.readDocument('fan-out', 'build/files/x:1', id(11), id(70))).toEqual(set);
+    expect(await store.list()).toEqual(['build', 'build/files/x:1', 'ship']);
+  });
+
   test('changesSince a cursor names the tasks that were committed since', async () => {
     const { store } = stores();
     await store.commit('build', { expected: 0, op: 'a', record: record('build') });

@@ -1,4 +1,4 @@
-/** `steps` and `context`. */
+/** `steps`, `context` and `fan-out`. */
 
 import type { VerbData } from '../../commands/registry.ts';
 import { errorText } from '../../domain/retry/classify.ts';
@@ -37,6 +37,9 @@ export const STEPS = {
     if (action === 'set' || action === 'merge') return '';
     if (values !== null) return plainJson(values);
     return found ? plainJson(value) : '';
+  },
+  'fan-out'({ name, children, recorded }) {
+    return `${name}: ${plural(children, 'child', 'children')}${recorded ? ', made before' : ''}`;
   },
 } satisfies Partial<Renderers>;
 

@@ -66,8 +66,8 @@ export interface Field {
   unless?: string;
   /** Like `env`, but only for the task of FORGE_TASK_ID, and not named by the help. */
   ownEnv?: string;
-  /** `-` reads the value from stdin. */
-  stdin?: true;
+  /** `-` reads the value from stdin; `content`: what the file that it names would hold. */
+  stdin?: true | 'content';
   /** What a value has to be, where the schema does not say it well: `a row of the table, 1 to 14`. */
   expected?: string;
   /** Only a terminal has a use for it: it is no part of the JSON Schema. */
@@ -146,6 +146,12 @@ export const SAMPLE = {
   attempt: '01997b62-7c21-7b90-a1f3-9e2d4c6b8a03',
   question: '01997b62-8d44-7e15-b6c2-4f7a1d9e0b04',
 } as const;
+
+/** The field that has what the file would hold that the field `key` names; null for none. */
+export function contentFieldOf(input: z.ZodMiniObject, key: string): string | null {
+  const isOf = (schema: unknown) => FIELDS.get(schema as z.ZodMiniType)?.contentOf?.field === key;
+  return Object.entries(input.shape).find(([, schema]) => isOf(schema))?.[0] ?? null;
+}
 
 /** What the command line says of a field. */
 export function described({ description, stdin }: Pick<Field, 'description' | 'stdin'>): string {

@@ -7,13 +7,11 @@ import * as z from 'zod/mini';
 import { ID_PATTERN } from '../../lib/ids.ts';
 import { inWords } from '../../lib/schema-issues.ts';
 import { closest } from '../../lib/text.ts';
-import { retrySchema } from '../retry/schema.ts';
 import { CHANGES, WORKERS } from '../settings/settings.ts';
 import {
   budget,
   command,
   described,
-  durationAboveZero,
   globs,
   ignored,
   key,
@@ -25,13 +23,12 @@ import {
   texts,
 } from './declare.ts';
 import { ESTIMATES, PHASE_STATUSES, PRIORITIES, TASK_STATUSES } from './plan.ts';
+import { envKey, retryKey, timeoutKey } from './run-keys.ts';
 
 /** Read as `paused`: a status in plans of the older tool of this format. */
 export const DEFERRED_STATUS = 'deferred-v0.5';
 
 const ID_ERROR = 'an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit';
-const ENV_NAME_ERROR = 'a variable name has letters, digits and "_" only, and does not start with a digit';
-const FORGE_NAME_ERROR = 'names that start with FORGE_ are set by forge itself';
 
 const id = (description: string) => described(z.string().check(z.regex(ID_PATTERN, { error: ID_ERROR })), description);
 const name = (description: string) => described(z.string().check(z.minLength(1)), description);
@@ -47,13 +44,6 @@ const owner = z.string().check(
     return { message, suggestion: 'Write human.' };
   }),
 );
-
-const variable = z
-  .string()
-  .check(
-    z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: ENV_NAME_ERROR }),
-    z.regex(/^(?!FORGE_)/, { error: FORGE_NAME_ERROR }),
-  );
 
 const taskSchema = described(
   z
@@ -137,23 +127,9 @@ const taskSchema = described(
         [],
         { examples: [['npm test', 'npm run lint']] },
       ),
-      timeout: key(
-        durationAboveZero('Leave it out for no limit.'),
-        'How long one attempt may take: milliseconds, or text such as 30s, 5m, 2h. Left out: as long as it takes.',
-        null,
-        { examples: ['10m'] },
-      ),
-      env: key(
-        z.record(variable, z.union([passedText, z.number(), z.boolean()])),
-        'Environment variables for run and verify. Numbers are passed as they are spelled. Names that start with FORGE_ are reserved.',
-        {},
-      ),
-      retry: key(
-        retrySchema(),
-        'When a failed attempt is tried again: one policy, a list of them, or a list with a cap on the sum. Left out: as the settings say.',
-        null,
-        { examples: [{ max_attempts: 3, base: '10s' }] },
-      ),
+      timeout: timeoutKey(),
+      env: envKey(),
+      retry: retryKey(),
       split_into: unused('Tasks that this one was split into.'),
       model_tier: unused('How capable a model the task needs.'),
       deferred_at: unused('When it was deferred.'),

@@ -12,8 +12,8 @@ import { DeadlineSchema } from '../task/deadlines.ts';
 import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitedSchema } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
 
-/** A step that runs a command or a function, or a place at which the worker waits. */
-export const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for', 'repeat'] as const;
+/** A step that runs a command or a function, a place at which the worker waits, or a set of children. */
+export const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out'] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
 /** `running`: it waits. `failed`: its last try has failed; it is tried again. */
@@ -272,15 +272,24 @@ async function grown(
   return { list: { chunks: [...chunks, name], tail: [] }, chunks: [made] };
 }
 
-/**
- * The record with another journal. `attemptId`: that writes it, and whose folder has the chunk. `by`: its lease; null for a person, who
- * needs none.
- */
+export interface JournalWrite {
+  /** That writes it, and whose folder has the chunk. */
+  attemptId: string;
+  written: Written;
+  /** Its lease; null for a person, who needs none. */
+  by: Lease | null;
+  /** What else of the record changes with it. Default: nothing. */
+  memo?: Partial<TaskRecord['memo']> | undefined;
+  nowMs: number;
+}
+
+/** The record with another journal. */
 export function writeJournal(
   record: TaskRecord,
-  { attemptId, written, by, nowMs }: { attemptId: string; written: Written; by: Lease | null; nowMs: number },
+  { attemptId, written, by, memo, nowMs }: JournalWrite,
 ): Decision<null> {
-  const next = changed(record, { moves: [], lease: record.lease, memo: { journal: written.journal }, by, nowMs });
+  const kept = { ...memo, journal: written.journal };
+  const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
   const documents = written.chunks.map((value) => ({ kind: 'steps' as const, attemptId, value }));
   return { ...next, documents, result: null };
 }

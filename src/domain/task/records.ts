@@ -162,6 +162,8 @@ export const MemoSchema = once(() => {
     review_hold: z.optional(z.unknown()),
     /** Its steps and its context; parsed by `steps/journal.ts`. */
     journal: z.optional(z.unknown()),
+    /** The sets of children that it has made; parsed by `fan-out/fan-outs.ts`. */
+    fan_outs: z.optional(z.unknown()),
     /** What its attempts have used; parsed by `spending.ts`. */
     spending: z.optional(z.unknown()),
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
@@ -300,6 +302,7 @@ export interface TaskSummary {
     | 'agent'
     | 'spending'
     | 'review_hold'
+    | 'fan_outs'
     | 'held'
   > & {
     absorbed: readonly string[];
@@ -307,7 +310,7 @@ export interface TaskSummary {
   };
 }
 
-/** The documents of an attempt. `verified`: what verifying the verdict came to. A question and its answer carry the `question_id` that they are found by. */
+/** The documents of an attempt. `verified`: what verifying the verdict came to. Those of which an attempt has several carry the id that they are found by. */
 export type DocumentKind =
   | 'manifest'
   | 'question'
@@ -317,7 +320,8 @@ export type DocumentKind =
   | 'review'
   | 'ship'
   | 'session'
-  | 'steps';
+  | 'steps'
+  | 'fan-out';
 
 /** A document that a decision creates, once, with the commit that refers to it. */
 export interface NewDocument {

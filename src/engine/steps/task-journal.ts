@@ -22,7 +22,7 @@ import { andThen, repeated, workedBy } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { firstOf } from '../../lib/text.ts';
 import { changeTask } from '../../store/change.ts';
-import type { AttemptRef } from '../../store/port.ts';
+import type { AttemptRef, NewDocument } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 /** The journal and what it says. */
@@ -64,17 +64,18 @@ export async function openJournal(
 }
 
 /**
- * Adds to the journal what `entriesFor` makes of it as it stands at the commit; returns what it says then. Throws what that throws,
- * STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID, IO_ERROR.
+ * Adds to the journal what `entriesFor` makes of it as it stands at the commit; returns what it says then. `also`: what is committed with that,
+ * unless it makes nothing. Throws what they throw, STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID, IO_ERROR.
  */
 export function addToJournal(
   env: Env,
   { taskId, attemptId }: AttemptRef,
   entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
+  also: (record: TaskRecord) => Also = () => ({}),
 ): Promise<JournalView> {
   return write(env, taskId, (record) => {
     const by = workedBy(record, attemptId);
-    return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation) };
+    return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation), ...also(record) };
   });
 }
 
@@ -135,7 +136,13 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
   }));
 }
 
-interface Writer {
+/** What a commit has beside entries of the journal. */
+interface Also {
+  memo?: Partial<TaskRecord['memo']>;
+  documents?: readonly NewDocument[];
+}
+
+interface Writer extends Also {
   by: Lease | null;
   attemptId: string;
   entriesFor(read: ReadJournal): readonly Entry[];
@@ -143,13 +150,17 @@ interface Writer {
 
 async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => Writer): Promise<JournalView> {
   const { result } = await changeTask<JournalView>(env, taskId, async (record) => {
-    const { by, attemptId, entriesFor } = writerOf(record);
+    const { by, attemptId, entriesFor, memo, documents = [] } = writerOf(record);
     const read = await requireJournal(env, record);
     const entries = entriesFor(read);
     if (entries.length === 0) return repeated(read);
     const written = await entered(env, record, attemptId, read, entries);
-    const decision = writeJournal(record, { attemptId, by, written, nowMs: env.now() });
-    return { ...decision, result: viewOf([...entriesOf(read), ...entries]) };
+    const decision = writeJournal(record, { attemptId, by, written, memo, nowMs: env.now() });
+    return {
+      ...decision,
+      documents: [...(decision.documents ?? []), ...documents],
+      result: viewOf([...entriesOf(read), ...entries]),
+    };
   });
   return result;
 }

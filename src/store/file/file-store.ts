@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { AgentSessionSchema } from '../../domain/agents/session.ts';
+import { FanOutSchema } from '../../domain/fan-out/fan-outs.ts';
 import { AnswerSchema, type Question, QuestionSchema } from '../../domain/question/questions.ts';
 import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
 import { ChunkSchema } from '../../domain/steps/journal.ts';
@@ -21,11 +22,11 @@ import { VerifiedSchema } from '../../domain/verify/verification.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
-import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
+import { entriesIn, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
 import { readCapped } from '../../lib/fs/read.ts';
-import { isUuid, requireUuid, taskOfFileName } from '../../lib/ids.ts';
+import { fileNameOf, isUuid, requireUuid, taskOfFileName } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import type {
   ChangeCursor,
@@ -60,13 +61,15 @@ const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]>
   ship: { file: 'ship.json', schema: ShippedSchema },
   session: { file: 'session.json', schema: AgentSessionSchema },
   steps: { file: 'steps', schema: ChunkSchema },
+  'fan-out': { file: 'fan-outs', schema: FanOutSchema },
 };
 
-/** Largest part of a journal that is read, bytes. */
-const CHUNK_MAX_BYTES = 256 * 1024 * 1024;
+/** Kinds that may be large, and the largest that is read, bytes. */
+const LARGE: readonly DocumentKind[] = ['steps', 'fan-out'];
+const LARGE_MAX_BYTES = 256 * 1024 * 1024;
 
 /** Kinds of which an attempt may have several, each with an id of its own. */
-const MANY: readonly DocumentKind[] = ['question', 'answer', 'steps'];
+const MANY: readonly DocumentKind[] = ['question', 'answer', 'steps', 'fan-out'];
 
 /** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */
 const SHARED: readonly DocumentKind[] = ['answer', 'verdict'];
@@ -198,7 +201,8 @@ export class FileStore implements TaskStore {
         const id = idOf(value);
         const file = this.#documentPath(kind, taskId, attemptId, id);
         if (MANY.includes(kind)) this.#tree.make([path.dirname(file)]);
-        const text = asText(value);
+        const text = LARGE.includes(kind) ? `${JSON.stringify(value)}\n` : asText(value);
+        if (kind === 'fan-out') this.#markParent(taskId);
         if (kind === 'verified') {
           // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
           unwritten = failureOf(() => replaceIn(file, text, op));
@@ -238,7 +242,7 @@ export class FileStore implements TaskStore {
     attemptId: string,
     id?: string,
   ): Promise<Documents[K] | null> {
-    const max = kind === 'steps' ? CHUNK_MAX_BYTES : RECORD_MAX_BYTES;
+    const max = LARGE.includes(kind) ? LARGE_MAX_BYTES : RECORD_MAX_BYTES;
     return readValid(this.#documentPath(kind, taskId, attemptId, id), FORMS[kind].schema, max);
   }
 
@@ -251,6 +255,21 @@ export class FileStore implements TaskStore {
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
     return readable(await this.#attempts(taskId), (id) => this.readDocument('manifest', taskId, id));
+  }
+
+  async parents(): Promise<string[]> {
+    return entriesIn(this.layout.fanOuts)
+      .flatMap(({ name }) => taskOfFileName(name) ?? [])
+      .sort();
+  }
+
+  /** Before the commit: a mark too many costs a look, and one too few a child that nobody does. */
+  #markParent(taskId: string): void {
+    const { fanOuts } = this.layout;
+    this.#tree.make([fanOuts]);
+    makeFolder(`${fanOuts}/${fileNameOf(taskId)}`);
+    // Also one that a process has made which was killed before this.
+    whileDoing(`marking task ${taskId} as a parent`, () => syncDir(fanOuts));
   }
 
   findQuestion(questionId: string, op: string): Promise<QuestionPlace | null> {
@@ -322,8 +341,8 @@ function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
 
 /** By which a document of several is found. */
 function idOf(value: object): string | undefined {
-  const { question_id, chunk_id } = value as { question_id?: string; chunk_id?: string };
-  return question_id ?? chunk_id;
+  const ids = value as { question_id?: string; chunk_id?: string; fan_out_id?: string };
+  return ids.question_id ?? ids.chunk_id ?? ids.fan_out_id;
 }
 
 function asText(value: object): string {

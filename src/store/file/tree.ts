@@ -24,6 +24,8 @@ export function layoutOf(project: string) {
     runs,
     /** The location of each question by its id. Derived; see `question-index.ts`. */
     questionIndex: `${orchestrator}/index/questions.json`,
+    /** An empty folder for each task that may have fanned out, named as the task's. */
+    fanOuts: `${orchestrator}/fan-outs`,
     task,
     attempt: (taskId: string, attemptId: string) => `${task(taskId)}/attempts/${requireAttemptId(attemptId)}`,
     run: (runId: string) => `${runs}/${requireUuid(runId, 'run')}`,

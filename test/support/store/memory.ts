@@ -43,7 +43,10 @@ function nameOf(kind: DocumentKind, attemptId: string, questionId = ''): string 
 }
 
 const questionOf = (value: object) => (value as { question_id?: string }).question_id;
-const idOf = (value: object) => questionOf(value) ?? (value as { chunk_id?: string }).chunk_id;
+const idOf = (value: object) => {
+  const { chunk_id, fan_out_id } = value as { chunk_id?: string; fan_out_id?: string };
+  return questionOf(value) ?? chunk_id ?? fan_out_id;
+};
 
 class Cursor implements ChangeCursor {
   readonly at: number;
@@ -153,6 +156,10 @@ export class MemoryStore implements TaskStore {
   ): Promise<Documents[K] | null> {
     const found = this.#task(taskId).documents.get(nameOf(kind, attemptId, questionId));
     return (copy(found?.value) ?? null) as Documents[K] | null;
+  }
+
+  async parents(): Promise<string[]> {
+    return (await this.list()).filter((taskId) => this.#all(taskId, 'fan-out').length > 0);
   }
 
   async findQuestion(questionId: string): Promise<QuestionPlace | null> {

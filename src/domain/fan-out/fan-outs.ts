@@ -1,0 +1,77 @@
+/**
+ * Fan-outs: sets of children that a task makes while it is worked on. A set is sealed once, by a document of the attempt and the record that
+ * names it. A child is a task; it has no record before it is claimed. Pure.
+ */
+
+import * as z from 'zod/mini';
+import { ForgeError } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
+import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import type { Memo } from '../task/records.ts';
+
+const text = z.string();
+
+/** A child as it is kept. Null: as the settings say, and for a title its name. */
+export const ChildSchema = once(() =>
+  z.looseObject({
+    name: text,
+    run: text,
+    title: z.nullable(text),
+    env: z.record(text, text),
+    /** As written. */
+    retry: z.unknown(),
+    timeout_ms: z.nullable(z.int()),
+    /** JSON; null where it has none. */
+    input: z.unknown(),
+  }),
+);
+export type Child = z.infer<ReturnType<typeof ChildSchema>>;
+
+/** `attempts/<attempt>/fan-outs/<id>.json`. */
+export const FanOutSchema = once(() =>
+  z.looseObject({ version: z.literal(1), fan_out_id: text, name: text, children: z.array(ChildSchema()) }),
+);
+export type FanOut = z.infer<ReturnType<typeof FanOutSchema>>;
+
+const SealedSchema = once(() =>
+  z.array(
+    z.looseObject({
+      name: text,
+      /** The document, which never changes. */
+      attempt_id: text,
+      fan_out_id: text,
+      /** How many. */
+      children: z.int().check(z.gte(0)),
+    }),
+  ),
+);
+/** What a record says of a set. */
+export type Sealed = z.infer<ReturnType<typeof SealedSchema>>[number];
+
+/** Most sets of a task: each takes room in its record. */
+export const FAN_OUTS_MAX = 100;
+
+/** Those of a task, oldest first. Throws SCHEMA_INVALID. */
+export function fanOutsOf({ memo }: { memo: Pick<Memo, 'fan_outs'> }): readonly Sealed[] {
+  if (memo.fan_outs === undefined) return [];
+  const parsed = SealedSchema().safeParse(memo.fan_outs, WITHOUT_WORDS);
+  if (parsed.success) return parsed.data;
+  throw new ForgeError('SCHEMA_INVALID', `its fan-outs: ${issueText(parsed.error.issues, memo.fan_outs)}`);
+}
+
+export function childId(parent: string, fanOut: string, name: string): string {
+  return `${parent}/${fanOut}/${name}`;
+}
+
+/** Why a task cannot have one more set of that name; null when it can. Folders of some file systems are the same in any case. */
+export function whyNoFanOut(sealed: readonly Sealed[], name: string): ForgeError | null {
+  const twin = sealed.find((other) => other.name.toLowerCase() === name.toLowerCase());
+  if (twin !== undefined)
+    return new ForgeError('INVALID_ID', `${name} differs from the fan-out ${twin.name} only in case`, {
+      hint: 'Choose another name.',
+    });
+  if (sealed.length < FAN_OUTS_MAX) return null;
+  return new ForgeError('INVALID_ARGS', `a task has at most ${FAN_OUTS_MAX} fan-outs`, {
+    hint: 'Put more children into one, or let children fan out themselves.',
+  });
+}

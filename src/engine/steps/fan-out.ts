@@ -1,0 +1,63 @@
+/** Fan-outs of an attempt at work: a set of children is sealed once, by one commit. */
+
+import { newId } from '../../domain/context.ts';
+import { type Child, type FanOut, fanOutsOf, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
+import { requireKind, type Step, stepRepeated } from '../../domain/steps/journal.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import type { Env } from '../env.ts';
+import { addToJournal } from './task-journal.ts';
+
+export type ChildrenFor = () => readonly Child[] | Promise<readonly Child[]>;
+
+/**
+ * Seals the set of that name with the children that `childrenFor` gives, which is not asked where there is one: of a step that was reset, the
+ * set stays. Returns the step. Throws what that throws, INVALID_ID, INVALID_ARGS, STEP_REPEATED where another call was first, STALE_ATTEMPT,
+ * LEASE_STOLEN, IO_ERROR.
+ */
+export async function sealFanOut(env: Env, attempt: AttemptRef, name: string, childrenFor: ChildrenFor): Promise<Step> {
+  const { attemptId, taskId } = attempt;
+  const { record } = await env.store.read(taskId);
+  const fault = record && sealedIn(record, name) === undefined ? whyNoFanOut(fanOutsOf(record), name) : null;
+  if (fault !== null) throw fault;
+  const children = record && sealedIn(record, name) !== undefined ? [] : [...(await childrenFor())];
+  const fanOut: FanOut = { version: 1, fan_out_id: newId(env.ctx), name, children };
+  const own: Sealed = { name, attempt_id: attemptId, fan_out_id: fanOut.fan_out_id, children: children.length };
+  const startedAt = isoTime(env.now());
+  let sealed: Sealed | undefined;
+  const view = await addToJournal(
+    env,
+    attempt,
+    ({ steps, journal }, generation) => {
+      const before = steps.get(name);
+      requireKind(before, 'fan-out');
+      if (before !== undefined) throw stepRepeated(name);
+      const step: Step = {
+        name,
+        kind: 'fan-out',
+        status: 'completed',
+        tries: 1,
+        started_at: startedAt,
+        ended_at: isoTime(env.now()),
+        result: { children: (sealed ?? own).children },
+        last_error: null,
+        attempt_id: attemptId,
+        generation,
+        epoch: journal.epoch,
+      };
+      return [{ step }];
+    },
+    (current) => {
+      sealed = sealedIn(current, name);
+      if (sealed !== undefined) return {};
+      const document = { kind: 'fan-out' as const, attemptId, value: fanOut };
+      return { memo: { fan_outs: [...fanOutsOf(current), own] }, documents: [document] };
+    },
+  );
+  return view.steps.get(name) as Step;
+}
+
+function sealedIn(record: TaskRecord, name: string): Sealed | undefined {
+  return fanOutsOf(record).find((each) => each.name === name);
+}
