@@ -4,12 +4,14 @@ import * as z from 'zod/mini';
 import { leaseStanding } from '../domain/task/leases.ts';
 import { cancelTask } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
+import { isTerminal } from '../domain/task/states.ts';
 import { observerOf } from '../engine/env.ts';
-import { errorMessage } from '../lib/errors.ts';
+import { errorMessage, kindOf } from '../lib/errors.ts';
+import { ancestorsOf } from '../lib/ids.ts';
 import { changeTask } from '../store/change.ts';
 import { command, optional, taskField } from './shared/command.ts';
-import { moveSchema } from './shared/data.ts';
-import { openSession, requireKnown, type Session } from './shared/session.ts';
+import { countSchema, moveSchema } from './shared/data.ts';
+import { openSession, planUnlessInvalid, requireKnown, type Session } from './shared/session.ts';
 
 export const cancel = command({
   changes: true,
@@ -18,23 +20,58 @@ export const cancel = command({
     ['cancel docs --reason "moved to the wiki"', 'and why'],
   ],
   input: z.object({ task: taskField(), reason: optional.text('text', 'Why, for the history') }),
-  output: moveSchema,
-  /** Ends a task for good. A run stops its worker within a second; what a dead run has left is stopped here. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
+  output: () =>
+    z.strictObject({
+      ...moveSchema().shape,
+      /** Its children that were cancelled with it, and theirs. */
+      children: countSchema(),
+    }),
+  /**
+   * Ends a task for good, and its children that are not over. A run stops its worker within a second; what a dead run has left is stopped
+   * here. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND.
+   */
   async run(context, { task, reason = null }) {
     const session = await openSession(context);
     await requireKnown(session, task);
-    let merging = false;
-    let unowned = false;
-    const { result, record } = await changeTask(session, task, (seen) => {
-      merging = seen.state.state === 'merge_pending' && seen.lease !== null;
-      unowned = seen.lease === null || leaseStanding(seen.lease, observerOf(session)).kind === 'stale';
-      return cancelTask(seen, { reason, nowMs: session.now() });
-    });
-    if (merging) await endMerge(session, record);
-    else if (unowned) await stopWhatIsLeft(session, record);
-    return result;
+    const { result } = await cancelOne(session, task, reason);
+    // The plan is read after it: from then on it makes no more children. What was cut off here is finished by a repeat.
+    const plan = await planUnlessInvalid(session, 'its children, if it has any, are not cancelled');
+    let children = 0;
+    for (const { id } of plan?.tasks.filter((other) => ancestorsOf(other.id).includes(task)) ?? [])
+      if (await cancelUnlessOver(session, id, reason ?? `${task}, which made it, was cancelled`)) children += 1;
+    return { ...result, children };
   },
 });
+
+async function cancelOne(session: Session, task: string, reason: string | null) {
+  let merging = false;
+  let unowned = false;
+  const changed = await changeTask(session, task, (seen) => {
+    merging = seen.state.state === 'merge_pending' && seen.lease !== null;
+    unowned = seen.lease === null || leaseStanding(seen.lease, observerOf(session)).kind === 'stale';
+    return cancelTask(seen, { reason, nowMs: session.now() });
+  });
+  if (merging) await endMerge(session, changed.record);
+  else if (unowned) await stopWhatIsLeft(session, changed.record);
+  return changed;
+}
+
+/** False for one that is over already. */
+async function cancelUnlessOver(session: Session, task: string, reason: string): Promise<boolean> {
+  const isOver = async () => {
+    const { record } = await session.store.read(task);
+    return record !== null && isTerminal(record.state.state);
+  };
+  if (await isOver()) return false;
+  try {
+    await cancelOne(session, task, reason);
+    return true;
+  } catch (error) {
+    // It has ended meanwhile.
+    if (kindOf(error) === 'conflict' && (await isOver())) return false;
+    throw error;
+  }
+}
 
 /**
  * Stops a merge of the cancelled task: a process about to move the base does not read the record again, and a killed one

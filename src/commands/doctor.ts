@@ -18,7 +18,7 @@ import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
 import { tableFault } from '../process/processes.ts';
 import { requireProject, shown } from '../project/find-project.ts';
-import { loadPlan } from '../project/plan-file.ts';
+import { loadPlanned } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
 import { openStores } from '../store/open.ts';
 import type { HealthCheck } from '../store/port.ts';
@@ -105,7 +105,7 @@ async function readSettings(facts: Facts): Promise<Finding> {
 }
 
 async function readPlan(facts: Facts): Promise<Finding> {
-  const loaded = await loadPlan(facts);
+  const loaded = await loadPlanned(facts);
   facts.plan = loaded?.plan ?? null;
   if (loaded === null) return warn('there is no plan', 'forge orchestrate init');
   return warned(loaded.warnings, loaded.file) ?? ok('the plan is fine');

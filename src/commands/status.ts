@@ -13,6 +13,7 @@ import { isInFlight } from '../domain/task/states.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { instantOf, schedulingContextOf } from '../engine/env.ts';
+import { parentOf } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { type AttemptRef, STREAMS, type TaskSummaryRead } from '../store/port.ts';
@@ -24,6 +25,8 @@ import { isOfRun, openSession, readAll, requireRun, runRow, runRowSchema, type S
 const rowSchema = () =>
   z.strictObject({
     task_id: z.string(),
+    /** The task that has made it; null for others. */
+    parent: data.textOrNull(),
     /** Null for a task that is not in the plan. */
     phase_id: data.textOrNull(),
     title: data.textOrNull(),
@@ -121,9 +124,11 @@ function row(
   const record = read?.record ?? null;
   const now = instantOf(session);
   const atWork = record && attemptAtWork(record);
+  const task_id = task?.id ?? read?.task_id ?? '';
   const { state, lease, memo } = record ?? {};
   return {
-    task_id: task?.id ?? read?.task_id ?? '',
+    task_id,
+    parent: parentOf(task_id),
     phase_id: task?.phase_id ?? null,
     title: task?.title ?? null,
     state: state?.state ?? (read?.problem ? 'unreadable' : 'unclaimed'),

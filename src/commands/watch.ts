@@ -40,7 +40,7 @@ export async function watch(
     });
   for (let shown = false; signal?.aborted !== true; shown = true) {
     const began = session.ctx.monotonicMs();
-    await plans.refresh();
+    await plans.refresh(seen.reads.values());
     await seen.refresh(plans.current.plan.tasks);
     if (!shown) show(look);
     const pauseMs = Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began));

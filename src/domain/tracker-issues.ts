@@ -1,5 +1,6 @@
 /** Issues of a tracker, and which task each belongs to. */
 
+import { parentOf } from '../lib/ids.ts';
 import { compareCodePoints } from '../lib/text.ts';
 import type { PlannedTask } from './plan/plan.ts';
 
@@ -23,7 +24,7 @@ export const isClosed = ({ state }: TrackerIssue) => state === 'done' || state =
 
 /**
  * The issue of each task: of several that name it the one with the lowest id, in whatever order they are listed; else the
- * one that the plan names for it, unless that one names another task.
+ * one that the plan names for it, unless that one names another task. Children have none.
  */
 export function issuesByTask(
   plan: readonly PlannedTask[],
@@ -36,6 +37,7 @@ export function issuesByTask(
     if (other === undefined || before(issue, other)) to.set(key, issue);
   };
   for (const issue of issues) {
+    if (issue.task_id !== null && parentOf(issue.task_id) !== null) continue;
     if (issue.task_id === null) addLowest(unnamed, issue.id, issue);
     else addLowest(named, issue.task_id, issue);
   }

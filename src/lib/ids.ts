@@ -31,6 +31,12 @@ export function parentOf(taskId: string): string | null {
   return parts.length === 1 ? null : parts.slice(0, -2).join('/');
 }
 
+/** The parent of a child, the parent of that, and so on. */
+export function ancestorsOf(taskId: string): string[] {
+  const parent = parentOf(taskId);
+  return parent === null ? [] : [parent, ...ancestorsOf(parent)];
+}
+
 /**
  * The id of a task as the last part of a ref: a child's too is one part, since git cannot have `a` beside `a/f/x`. Ids may have dots where
  * ref names may not (`a..b`, `a.`, `a.lock`), and colons. No id has a `+` or a `%`, so no two tasks share a ref. Source:

@@ -6,6 +6,7 @@ import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
+import { type FanOutStore, withFanOuts } from './fan-outs.ts';
 import { PLAN_PLACES, readOptional, shown } from './find-project.ts';
 import { isFile, lookAt } from './look.ts';
 import { parsedText, type SourceText } from './parse-cache.ts';
@@ -24,10 +25,25 @@ export interface LoadedPlan extends SourceText {
   warnings: string[];
 }
 
-/** The plan; null when the project has none. Throws PHASES_PARSE_ERROR with all problems, PHASES_NOT_FOUND when the settings name a missing file. */
-export async function loadPlan(env: PlanEnv): Promise<LoadedPlan | null> {
+/**
+ * The plan, with the children that its tasks have made; null when the project has none. Throws PHASES_PARSE_ERROR with all problems,
+ * PHASES_NOT_FOUND when the settings name a missing file, IO_ERROR.
+ */
+export async function loadPlan(env: PlanEnv & { store: FanOutStore }): Promise<LoadedPlan | null> {
+  const loaded = await loadPlanned(env);
+  return loaded && withChildrenOf(env.store, loaded);
+}
+
+/** `loadPlan` without children: what the file says. */
+export async function loadPlanned(env: PlanEnv): Promise<LoadedPlan | null> {
   const source = readPlanText(env);
   return source === null ? null : parsePlanText(source, env.cache);
+}
+
+/** The plan that is in the file, with children. Throws IO_ERROR. */
+export async function withChildrenOf(store: FanOutStore, loaded: LoadedPlan): Promise<LoadedPlan> {
+  const { plan, warnings } = await withFanOuts(store, loaded.plan);
+  return { ...loaded, plan, warnings: [...loaded.warnings, ...warnings] };
 }
 
 /** Throws PHASES_PARSE_ERROR with all problems. */
@@ -69,7 +85,7 @@ export function planPlaceOf(paths: ProjectPaths): string {
 }
 
 /** `loadPlan`, for commands that need one. Throws PHASES_NOT_FOUND when there is none. */
-export async function requirePlan(env: PlanEnv): Promise<LoadedPlan> {
+export async function requirePlan(env: PlanEnv & { store: FanOutStore }): Promise<LoadedPlan> {
   const loaded = await loadPlan(env);
   if (loaded !== null) return loaded;
   throw new ForgeError(

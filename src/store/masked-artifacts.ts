@@ -22,6 +22,8 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     cutLog: (attempt, log, cut) => artifacts.cutLog(attempt, log, { ...cut, secrets: [...secrets, ...cut.secrets] }),
     maskLog: (attempt, log, more) => artifacts.maskLog(attempt, log, [...secrets, ...more]),
     writePrompt: (attempt, text) => artifacts.writePrompt(attempt, masked(text, secrets)),
+    // A child finds what its parent gave it, as a step finds what another printed.
+    writeInput: (attempt, text) => artifacts.writeInput(attempt, text),
     placeForDraft: (attempt, draft) => artifacts.placeForDraft(attempt, draft),
     draftPath: (attempt, draft) => artifacts.draftPath(attempt, draft),
     readDraft: (attempt, draft, maxBytes) => masked(artifacts.readDraft(attempt, draft, maxBytes), secrets),

@@ -1,7 +1,7 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
 import type { AgentSession } from '../domain/agents/session.ts';
-import type { FanOut } from '../domain/fan-out/fan-outs.ts';
+import type { ChildResult, FanOut } from '../domain/fan-out/fan-outs.ts';
 import type { GcAttempt, GcLeaseFile, TreeIdentity } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
@@ -76,6 +76,7 @@ export interface Documents {
   session: AgentSession;
   steps: Chunk;
   'fan-out': FanOut;
+  result: ChildResult;
 }
 
 /** A document that is there already. */
@@ -128,7 +129,7 @@ export interface LogCut {
 }
 
 /** What a worker may leave before it ends; what counts is the document that is made of it. */
-export type Draft = 'verdict' | 'review' | RetryAfterDraft;
+export type Draft = 'verdict' | 'review' | 'result' | RetryAfterDraft;
 
 /** When what has failed is to be tried again: of a worker, or of one try of a step by an id. */
 export type RetryAfterDraft = 'retry-after' | `retry-after-${string}`;
@@ -174,6 +175,8 @@ export interface AttemptArtifacts {
   maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void>;
   /** Writes the worker's prompt, once; returns a path for the worker. Throws IO_ERROR. */
   writePrompt(attempt: AttemptRef, text: string): string;
+  /** Writes what a child is given, once; returns a path for the worker. Throws IO_ERROR. */
+  writeInput(attempt: AttemptRef, text: string): string;
   /** Makes the folder for drafts, in which a worker may write what it likes; returns `draftPath`. Throws IO_ERROR. */
   placeForDraft(attempt: AttemptRef, draft: Draft): string;
   /** Path at which the worker may leave a draft. */

@@ -8,9 +8,9 @@ import type { TaskRecord } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
 import { issuesByTask, type TrackerIssue } from '../domain/tracker-issues.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
-import { isUuid } from '../lib/ids.ts';
+import { isUuid, parentOf } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
-import { loadPlan, type PlanEnv } from '../project/plan-file.ts';
+import { loadPlanned, type PlanEnv } from '../project/plan-file.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { TaskEvent } from '../store/events.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
@@ -46,7 +46,10 @@ export class TrackerKeeper {
 
   /** Resolves when the tracker is in step with these events, or a warning says that it isn't. Never rejects. */
   follow(events: readonly TaskEvent[]): Promise<void> {
-    const moved = events.filter((event) => event.type === 'transition');
+    // Children have no issues.
+    const moved = events
+      .filter((event) => event.type === 'transition')
+      .filter(({ task_id }) => parentOf(task_id) === null);
     if (!concernsTracker(moved.map(({ move }) => move))) return Promise.resolve();
     for (const { task_id, move } of moved) this.#due.set(task_id, [...(this.#due.get(task_id) ?? []), move]);
     this.#working ??= this.#work();
@@ -159,7 +162,7 @@ export class TrackerKeeper {
   /** The tasks of the plan; those of before while it is being edited and cannot be read. */
   async #planned(): Promise<readonly PlannedTask[]> {
     try {
-      this.#tasks = (await loadPlan(this.#env))?.plan.tasks ?? [];
+      this.#tasks = (await loadPlanned(this.#env))?.plan.tasks ?? [];
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
     }

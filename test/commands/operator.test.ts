@@ -23,17 +23,26 @@ describe('cancel and retry', () => {
     expect(await cancel.run(world.context, { task: 'build', reason: 'not now' })).toEqual({
       task_id: 'build',
       state: 'cancelled',
+      children: 0,
     });
     expect(await code(() => heartbeat.run(world.context, { task: 'build', attempt }))).toBe('LEASE_STOLEN');
     expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('NOT_READY');
-    expect(await cancel.run(world.context, { task: 'build' })).toEqual({ task_id: 'build', state: 'cancelled' });
+    expect(await cancel.run(world.context, { task: 'build' })).toEqual({
+      task_id: 'build',
+      state: 'cancelled',
+      children: 0,
+    });
     expect(await retry.run(world.context, { task: 'build' })).toMatchObject({ task_id: 'build', state: 'unclaimed' });
     expect((await claim.run(world.context, { task: 'build' })).generation).toBe(2);
   });
 
   test('cancel ends a planned task without state', async () => {
     expect(await retry.run(world.context, { task: 'build' })).toMatchObject({ task_id: 'build', state: 'unclaimed' });
-    expect(await cancel.run(world.context, { task: 'build' })).toEqual({ task_id: 'build', state: 'cancelled' });
+    expect(await cancel.run(world.context, { task: 'build' })).toEqual({
+      task_id: 'build',
+      state: 'cancelled',
+      children: 0,
+    });
   });
 
   test('retry ends a backoff', async () => {

@@ -35,6 +35,7 @@ describe('status', () => {
     expect(data.tasks.map((row) => row.task_id)).toEqual(['build', 'test', 'sign', 'ship']);
     expect(data.tasks[0]).toEqual({
       task_id: 'build',
+      parent: null,
       phase_id: 'phase-1',
       title: 'Do build',
       state: 'unclaimed',

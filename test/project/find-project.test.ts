@@ -11,9 +11,10 @@ import { ForgeError } from '../../src/lib/errors.ts';
 import { writeNew } from '../../src/lib/fs/new-file.ts';
 import { systemContext } from '../../src/process/system-context.ts';
 import { findProject, PLAN_PLACES, requireProject } from '../../src/project/find-project.ts';
-import { loadPlan, parsePlanText, planPlaceOf, planStamp, requirePlan } from '../../src/project/plan-file.ts';
+import { loadPlanned, parsePlanText, planPlaceOf, planStamp, requirePlan } from '../../src/project/plan-file.ts';
 import { loadSettings } from '../../src/project/settings-file.ts';
 import { readUserFile } from '../../src/project/user-files.ts';
+import { openStores } from '../../src/store/open.ts';
 import { emptyFolder, refusal } from '../support/store/tree.ts';
 
 let root: string;
@@ -281,11 +282,11 @@ describe('plan file', () => {
 
   test('the plan is found in its usual places, in order', async () => {
     const paths = pathsOf(root);
-    expect(await loadPlan({ paths, settings: settings(null) })).toBeNull();
+    expect(await loadPlanned({ paths, settings: settings(null) })).toBeNull();
     expect(planPlaceOf(paths)).toBe(PLAN_PLACES[0]);
     for (const place of [...PLAN_PLACES].reverse()) {
       make(place);
-      expect((await loadPlan({ paths, settings: settings(null) }))?.file).toBe(place);
+      expect((await loadPlanned({ paths, settings: settings(null) }))?.file).toBe(place);
       expect(planPlaceOf(paths)).toBe(place);
     }
   });
@@ -293,15 +294,17 @@ describe('plan file', () => {
   test('a plan place in the settings excludes all others', async () => {
     make('plans/phases.yaml', 'docs/plan.yaml');
     const paths = pathsOf(root);
-    expect((await loadPlan({ paths, settings: settings('docs/plan.yaml') }))?.file).toBe('docs/plan.yaml');
-    expect(await refusal(() => loadPlan({ paths, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
+    expect((await loadPlanned({ paths, settings: settings('docs/plan.yaml') }))?.file).toBe('docs/plan.yaml');
+    expect(await refusal(() => loadPlanned({ paths, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
   });
 
   test('a required plan that is missing is PHASES_NOT_FOUND', async () => {
     make('.forge/');
-    expect(await refusal(() => requirePlan({ paths: pathsOf(root), settings: settings(null) }))).toBe(
-      'PHASES_NOT_FOUND',
-    );
+    expect(
+      await refusal(() =>
+        requirePlan({ paths: pathsOf(root), settings: settings(null), store: openStores(pathsOf(root)).store }),
+      ),
+    ).toBe('PHASES_NOT_FOUND');
   });
 
   test('an invalid plan is refused with every place', async () => {
@@ -320,7 +323,7 @@ describe('plan file', () => {
 
   test('a plan that cannot be read is IO_ERROR', async () => {
     make('plans/phases.yaml/');
-    expect(await refusal(() => loadPlan({ paths: pathsOf(root), settings: settings(null) }))).toBe('IO_ERROR');
+    expect(await refusal(() => loadPlanned({ paths: pathsOf(root), settings: settings(null) }))).toBe('IO_ERROR');
   });
 
   test("the plan's stamp changes after an edit", () => {

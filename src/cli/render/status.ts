@@ -11,6 +11,7 @@ import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, fitting, hang, pad, plural, widest, widthOf } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
+import { foldChildren } from './children.ts';
 import { ago, countsText, inColourOf, leaseText, type ShownState, showsLastError, signFor, timeLeft } from './parts.ts';
 
 type Data = VerbData<'status'>;
@@ -30,7 +31,12 @@ interface Columns {
 export const STATUS = {
   status(data, context) {
     const { bold } = context.palette;
-    const columns = { id: columnOf(24, data.tasks, 'task_id'), state: widest(19, data.tasks.map(shownState)) };
+    const phases = [...new Set(data.tasks.map(({ phase_id }) => phase_id))].map((phase) => {
+      const rows = data.tasks.filter(({ phase_id }) => phase_id === phase);
+      return { phase, items: foldChildren(rows, shownState, context) };
+    });
+    const listed = phases.flatMap(({ items }) => items.flatMap((item) => ('row' in item ? item.row : [])));
+    const columns = { id: columnOf(24, listed, 'task_id'), state: widest(19, listed.map(shownState)) };
     const head = `${bold(oneLine(data.project))}  ${plural(data.tasks.length, 'task')}`;
     const counts = countsText(countBy(data.tasks.map(shownState)), context);
     const fits = widthOf(plainText(`${head}: ${counts}`)) <= context.width;
@@ -39,10 +45,10 @@ export const STATUS = {
     if (used !== '') lines.push(`  used ${used}`);
     for (const { message } of data.agents) lines.push(...hang('  ', oneLine(message, 500), context.width));
     const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
-    for (const phase of new Set(data.tasks.map(({ phase_id }) => phase_id))) {
+    for (const { phase, items } of phases) {
       lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));
-      for (const row of data.tasks.filter(({ phase_id }) => phase_id === phase))
-        lines.push(...taskLines(row, columns, dead.has(row.run_id), context));
+      for (const item of items)
+        lines.push(...('row' in item ? taskLines(item.row, columns, dead.has(item.row.run_id), context) : [item.text]));
     }
     return [...lines, ...openRuns(data, context)].join('\n');
   },

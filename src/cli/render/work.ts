@@ -3,7 +3,7 @@
 import { findingText } from '../../domain/review/findings.ts';
 import { oneLine, plainJson, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { hang } from '../layout.ts';
+import { hang, plural } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { inColourOf, nextCommands, timeLeft } from './parts.ts';
@@ -61,7 +61,11 @@ export const WORK = {
   release: ({ task_id, state }, context) =>
     `${context.palette.bold(task_id)} is given back: ${inColourOf(state, context)}.`,
 
-  cancel: ({ task_id, state }, context) => `${isNow(task_id, state, context)}.`,
+  cancel({ task_id, state, children }, context) {
+    const more =
+      children === 0 ? '' : ` So ${children === 1 ? 'is' : 'are'} ${plural(children, 'child', 'children')} of it.`;
+    return `${isNow(task_id, state, context)}.${more}`;
+  },
 
   retry({ tasks }, context) {
     const lines = tasks.map(({ task_id, state }) => `${isNow(task_id, state, context)} and may be claimed.`);

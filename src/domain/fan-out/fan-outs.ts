@@ -33,6 +33,12 @@ export const FanOutSchema = once(() =>
 );
 export type FanOut = z.infer<ReturnType<typeof FanOutSchema>>;
 
+/** `attempts/<attempt>/result.json`: what a child has left for its parent. */
+export const ChildResultSchema = once(() =>
+  z.looseObject({ version: z.literal(1), attempt_id: text, value: z.unknown() }),
+);
+export type ChildResult = z.infer<ReturnType<typeof ChildResultSchema>>;
+
 const SealedSchema = once(() =>
   z.array(
     z.looseObject({

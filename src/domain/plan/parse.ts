@@ -118,6 +118,8 @@ function buildTask({ timeout, ...task }: TaskYaml, phase_id: string, path: YamlP
   const env = Object.entries(task.env).map(([name, value]) => [name, spell(value, [...path, 'env', name])]);
   return {
     ...task,
+    parent: null,
+    input: null,
     phase_id,
     human: task.owner_type === 'human',
     depends_on: [...new Set(task.depends_on)],

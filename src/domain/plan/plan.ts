@@ -22,7 +22,7 @@ export interface Plan {
   source: PlanSource | null;
   /** In file order, which is the order of work. */
   phases: readonly PlanPhase[];
-  /** All tasks, in file order. */
+  /** All tasks, in file order; the children of a task, where they were read, right behind it. */
   tasks: readonly PlanTask[];
   byId: ReadonlyMap<string, PlanTask>;
   phaseById: ReadonlyMap<string, PlanPhase>;
@@ -43,6 +43,7 @@ export interface PlanPhase {
   blocked_by: string | null;
   goal: string | null;
   gate_criteria: readonly string[];
+  /** Without children. */
   task_ids: readonly string[];
 }
 
@@ -52,6 +53,10 @@ export const PlanTaskSchema = () => {
   const textOrNull = z.nullable(z.string());
   return z.strictObject({
     id: z.string(),
+    /** The task that has made it; null for a task of the plan. */
+    parent: textOrNull,
+    /** What a child is given, JSON; null where it is given nothing. */
+    input: z.unknown(),
     phase_id: z.string(),
     title: z.string(),
     description: textOrNull,

@@ -33,7 +33,9 @@ export function lostTasks({ plan, recordOf }: Standing): ReadonlyMap<string, str
   const roots = new Map(queue.map(({ id }) => [id, id]));
   for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
     const root = roots.get(task.id) as string;
-    const phase = task.status === 'dropped' ? [] : (waiting.get(`phase ${task.phase_id}`) ?? []);
+    // A phase is finished by its own tasks.
+    const phase =
+      task.status === 'dropped' || task.parent !== null ? [] : (waiting.get(`phase ${task.phase_id}`) ?? []);
     for (const next of [...(waiting.get(`task ${task.id}`) ?? []), ...phase]) {
       if (roots.has(next.id) || isOver(next)) continue;
       roots.set(next.id, root);

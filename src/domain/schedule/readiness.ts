@@ -1,5 +1,6 @@
 /** Whether a task may be given out now, and if not, why. `phases`, `why`, `claim` and `run` all decide here. */
 
+import { ancestorsOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
@@ -156,6 +157,8 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
   // Whatever the plan says since: a shipped task is over.
   if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
   if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
+  const over = task.parent === null ? undefined : ancestorsOf(task.id).find((id) => isCancelled(id, scheduling));
+  if (over !== undefined) return [reason('TASK_CANCELLED', `${over}, which made it, was cancelled`, over)];
   const reasons: Reason[] = [];
   if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
   const record = scheduling.recordOf(task.id);
@@ -297,6 +300,10 @@ function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { finished,
 
 function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
   return readableRecord(taskId, scheduling)?.state.state === 'shipped';
+}
+
+function isCancelled(taskId: string, scheduling: SchedulingContext): boolean {
+  return readableRecord(taskId, scheduling)?.state.state === 'cancelled';
 }
 
 function dependencyReason(id: string, scheduling: SchedulingContext, { lost }: Survey): Reason | null {

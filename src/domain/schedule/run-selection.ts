@@ -15,7 +15,10 @@ import {
 } from './readiness.ts';
 import { orderedBefore } from './selection.ts';
 
-/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs; null: the whole plan. */
+/**
+ * `taskIds` with everything they depend on, directly, through others, and through the phases before theirs, and with the children of all of
+ * these; null: the whole plan.
+ */
 export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
   if (taskIds === null) return new Set(plan.byId.keys());
   const selected = new Set<string>();
@@ -26,6 +29,8 @@ export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): Re
     selected.add(id);
     queue.push(...orderedBefore(task, plan));
   }
+  // A child stands behind its parent.
+  for (const { id, parent } of plan.tasks) if (parent !== null && selected.has(parent)) selected.add(id);
   return selected;
 }
 

@@ -31,6 +31,8 @@ export interface CompleteRequest extends Holder {
   unreadable?: boolean;
   /** What the attempt fails with instead of its own failure. Default: null. */
   fault?: ClassifiedError | null;
+  /** Why a good verdict does not count. Default: null, it does. */
+  unfit?: ClassifiedError | null;
   /** As in `Charge`. */
   commit?: string | undefined;
   policy: RetryPolicy | CompositeRetryPolicy;
@@ -121,7 +123,7 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
     const message = summary === '' ? `the worker's verdict is ${verdict.verdict}` : summary;
     return failing(record, request, request.fault ?? { class: `verdict.${verdict.verdict}`, message });
   }
-  const failure = request.verified?.failure ?? null;
+  const failure = request.verified?.failure ?? request.unfit ?? null;
   if (failure !== null) return failing(record, request, failure);
   const moves: Move[] = ['verify'];
   if (request.route.reviewed) moves.push('pass_review');

@@ -321,7 +321,8 @@ export type DocumentKind =
   | 'ship'
   | 'session'
   | 'steps'
-  | 'fan-out';
+  | 'fan-out'
+  | 'result';
 
 /** A document that a decision creates, once, with the commit that refers to it. */
 export interface NewDocument {

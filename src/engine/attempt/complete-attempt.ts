@@ -4,14 +4,16 @@ import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
+import type { Decision } from '../../domain/task/transition.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import { evidenceOf, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
 import { isUnchanged, NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
-import type { NewDocument } from '../../store/port.ts';
+import type { NewDocument, StandingDocument } from '../../store/port.ts';
 import { doesItself, type Env, instantOf, secretsOf } from '../env.ts';
+import { leftResult } from './child-result.ts';
 import { type Completion, taskPolicy } from './completion.ts';
 import { refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import type { Settled } from './verification.ts';
@@ -62,6 +64,7 @@ async function commit(
   { verified, unreadable, isHandedIn, fault }: Omit<Settled, 'outcome'>,
 ): Promise<Changed<CompleteResult>> {
   const { taskId, attemptId, claimId, outcome, workerGone, commit } = completion;
+  const left = leftResult(env, { taskId, attemptId }, completion.task);
   const request = {
     attemptId,
     claimId,
@@ -69,6 +72,7 @@ async function commit(
     verified,
     unreadable,
     fault,
+    unfit: left !== null && 'fault' in left ? left.fault : null,
     commit,
     policy: taskPolicy(env.settings, completion.task),
     route: routeOf(env.settings),
@@ -76,16 +80,30 @@ async function commit(
     random: env.ctx.random,
   };
   return changeTask(env, taskId, (record, _, standing) => {
-    const decision = completeTask(record, { ...request, instant: instantOf(env) });
+    const completed = completeTask(record, { ...request, instant: instantOf(env) });
+    const decision = withResult(completed, attemptId, left, standing);
     if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
     refuseOtherVerdict(standing, taskId);
-    const documents: NewDocument[] = isHandedIn ? [] : [{ kind: 'verdict', attemptId, value: outcome.verdict }];
+    const verdict = { kind: 'verdict' as const, attemptId, value: outcome.verdict };
+    const documents: NewDocument[] = [...(decision.documents ?? []), ...(isHandedIn ? [] : [verdict])];
     if (outcome.verdict.verdict !== 'ready_for_review' || verified !== null) return { ...decision, documents };
     const twin = unchecked(env, completion, outcome.verdict);
     const work = evidenceOf(record, attemptId) ?? NO_WORKTREE;
     Object.assign(decision.record.memo, verifiedEvidence(attemptId, work, findingOf(twin, twinDigest(twin))));
     return { ...decision, documents: [...documents, { kind: 'verified', attemptId, value: twin }] };
   });
+}
+
+/** A child's result is kept with the work that counts, once: one of a commit that was cut off stands. */
+function withResult<R>(
+  decision: Decision<R>,
+  attemptId: string,
+  left: ReturnType<typeof leftResult>,
+  standing: StandingDocument | null,
+): Decision<R> {
+  if (left === null || 'fault' in left || decision.record === null) return decision;
+  const value = standing?.kind === 'result' ? standing.value : { version: 1, attempt_id: attemptId, value: left.value };
+  return { ...decision, documents: [...(decision.documents ?? []), { kind: 'result', attemptId, value }] };
 }
 
 /** A verdict that nothing was to be checked of has a twin as well: so one without has not been verified. */

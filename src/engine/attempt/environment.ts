@@ -18,6 +18,8 @@ export interface CommandFacts {
   /** Left out for checks: they have no say in the attempt. */
   attempt?: { runId: string; attemptId: string; generation: number; number: number; promptFile: string };
   worker?: { lastError: TaskStateRecord['last_error']; verdictFile: string; retryAfterFile: string };
+  /** Of a child. */
+  child?: { parent: string; inputFile: string; resultFile: string };
   review?: { base: string | null; head: string | null; file: string };
 }
 
@@ -25,7 +27,7 @@ export interface CommandFacts {
 export function commandEnvironment(
   env: Env,
   task: PlanTask | null,
-  { taskId, claimId, phase, attempt, worker, review }: CommandFacts,
+  { taskId, claimId, phase, attempt, worker, child, review }: CommandFacts,
 ): WorkerOptions['env'] {
   const { ctx, paths } = env;
   const outer = commandsAround(ctx.env).join(' ');
@@ -51,6 +53,11 @@ export function commandEnvironment(
       FORGE_LAST_ERROR: worker.lastError ? JSON.stringify(worker.lastError) : '',
       FORGE_VERDICT_FILE: worker.verdictFile,
       FORGE_RETRY_AFTER_FILE: worker.retryAfterFile,
+    }),
+    ...(child && {
+      FORGE_PARENT_TASK_ID: child.parent,
+      FORGE_INPUT_FILE: child.inputFile,
+      FORGE_RESULT_FILE: child.resultFile,
     }),
     ...(review && {
       FORGE_REVIEW_BASE: review.base ?? '',

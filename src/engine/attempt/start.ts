@@ -6,6 +6,7 @@
 import { agentFor } from '../../domain/agents/known.ts';
 import { newId } from '../../domain/context.ts';
 import { definitionOf } from '../../domain/plan/definition.ts';
+import type { PlanTask } from '../../domain/plan/plan.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { budgetReasons } from '../../domain/schedule/budgets.ts';
@@ -35,7 +36,7 @@ import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { checkoutWatch } from './checkout-watch.ts';
-import { commandEnvironment, identityOf } from './environment.ts';
+import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
 import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt } from './prompt.ts';
@@ -302,12 +303,23 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
         verdictFile: env.artifacts.placeForDraft(draft, 'verdict'),
         retryAfterFile: env.artifacts.draftPath(draft, 'retry-after'),
       },
+      ...childFacts(env, request.task, draft),
     }),
     inTerminal: request.output === 'terminal',
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
   });
   logs?.close();
   return worker;
+}
+
+function childFacts(
+  { artifacts }: Env,
+  { parent, input }: PlanTask,
+  draft: Draft,
+): Partial<Pick<CommandFacts, 'child'>> {
+  if (parent === null) return {};
+  const inputFile = artifacts.writeInput(draft, `${JSON.stringify(input)}\n`);
+  return { child: { parent, inputFile, resultFile: artifacts.placeForDraft(draft, 'result') } };
 }
 
 /** The worker already has its attempt number and generation, so the record that they came from must not have changed. */

@@ -139,7 +139,7 @@ export class RunLoop {
 
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
-    if (await this.#plans.refresh()) {
+    if (await this.#plans.refresh(this.#seen.reads.values())) {
       this.#selected = selectedTasks(this.#options.tasks, this.#plan());
       this.#refused.clear();
       this.#integrations.forget();
@@ -155,7 +155,7 @@ export class RunLoop {
     if (!open || this.#broken !== null) return false;
     const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), this.#surrounding);
     if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
-    return hopeful.length > 0;
+    return hopeful.length > 0 || this.#plans.lacks(this.#seen.reads.values());
   }
 
   #mayStart(): boolean {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { AgentSessionSchema } from '../../domain/agents/session.ts';
-import { FanOutSchema } from '../../domain/fan-out/fan-outs.ts';
+import { ChildResultSchema, FanOutSchema } from '../../domain/fan-out/fan-outs.ts';
 import { AnswerSchema, type Question, QuestionSchema } from '../../domain/question/questions.ts';
 import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
 import { ChunkSchema } from '../../domain/steps/journal.ts';
@@ -62,10 +62,11 @@ const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]>
   session: { file: 'session.json', schema: AgentSessionSchema },
   steps: { file: 'steps', schema: ChunkSchema },
   'fan-out': { file: 'fan-outs', schema: FanOutSchema },
+  result: { file: 'result.json', schema: ChildResultSchema },
 };
 
 /** Kinds that may be large, and the largest that is read, bytes. */
-const LARGE: readonly DocumentKind[] = ['steps', 'fan-out'];
+const LARGE: readonly DocumentKind[] = ['steps', 'fan-out', 'result'];
 const LARGE_MAX_BYTES = 256 * 1024 * 1024;
 
 /** Kinds of which an attempt may have several, each with an id of its own. */

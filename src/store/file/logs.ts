@@ -161,7 +161,15 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   writePrompt(attempt: AttemptRef, text: string): string {
-    const file = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/prompt.md`;
+    return this.#writeOnce(attempt, 'prompt.md', text);
+  }
+
+  writeInput(attempt: AttemptRef, text: string): string {
+    return this.#writeOnce(attempt, 'input.json', text);
+  }
+
+  #writeOnce(attempt: AttemptRef, name: string, text: string): string {
+    const file = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/${name}`;
     whileDoing(`writing ${file}`, () => createFile(file, text));
     return file;
   }

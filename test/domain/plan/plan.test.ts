@@ -105,6 +105,8 @@ describe('valid plan', () => {
     expect(plan.tasks).toEqual([
       {
         id: 'a',
+        parent: null,
+        input: null,
         phase_id: 'phase-1',
         title: 'A',
         description: null,
@@ -194,6 +196,8 @@ phases:
     });
     expect(plan.tasks[0]).toEqual({
       id: 'B.1_x-y',
+      parent: null,
+      input: null,
       phase_id: 'phase-2.1',
       title: 'B',
       description: 'Long.\n',

@@ -1,0 +1,49 @@
+/** Children in lists for people: counted behind their parent, and listed where there is something to look at. */
+
+import type { VerbData } from '../../commands/registry.ts';
+import { countBy } from '../../commands/shared/data.ts';
+import { isInFlight } from '../../domain/task/states.ts';
+import type { RenderContext } from '../render-context.ts';
+import { countsText, type ShownState } from './parts.ts';
+
+type Row = VerbData<'status'>['tasks'][number];
+
+/** A task, or a line about children of the task before it. */
+export type Item = { row: Row } | { text: string };
+
+/** Children of one fan-out that are listed. */
+const LISTED = 20;
+
+/** The rows of a list, in their order; `stateOf`: as it is shown. */
+export function foldChildren(rows: readonly Row[], stateOf: (row: Row) => ShownState, context: RenderContext): Item[] {
+  const known = new Set(rows.map(({ task_id }) => task_id));
+  const sets = new Map<string, Map<string, Row[]>>();
+  for (const row of rows) {
+    if (row.parent === null || !known.has(row.parent)) continue;
+    const ofParent = sets.get(row.parent) ?? new Map<string, Row[]>();
+    sets.set(row.parent, ofParent);
+    const [name = ''] = row.task_id.slice(row.parent.length + 1).split('/');
+    const children = ofParent.get(name) ?? [];
+    ofParent.set(name, children);
+    children.push(row);
+  }
+  const behind = (row: Row): Item[] =>
+    [...(sets.get(row.task_id) ?? [])].flatMap(([name, children]): Item[] => {
+      const counts = countsText(countBy(children.map(stateOf)), context);
+      // A child that is not listed may have children that are.
+      const listed = children.flatMap((child) => {
+        const items = behind(child);
+        return isToSee(child) || items.some((item) => 'row' in item) ? [[{ row: child }, ...items]] : [];
+      });
+      const more = listed.length - LISTED;
+      const rest = more > 0 ? [{ text: `    and ${more} more of ${name}: \`forge orchestrate status --json\`` }] : [];
+      return [{ text: `    ${name} ${children.length}: ${counts}` }, ...listed.slice(0, LISTED).flat(), ...rest];
+    });
+  return rows.filter(({ parent }) => parent === null || !known.has(parent)).flatMap((row) => [{ row }, ...behind(row)]);
+}
+
+/** It failed, runs or asks. */
+function isToSee({ state, held }: Row): boolean {
+  if (held !== null || state === 'failed' || state === 'unreadable' || state === 'blocked_on_question') return true;
+  return isInFlight(state);
+}

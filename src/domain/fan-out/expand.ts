@@ -1,0 +1,48 @@
+/** The plan with the children that its tasks have made. Pure. */
+
+import { indexed, type Plan, type PlanTask } from '../plan/plan.ts';
+import type { RetryYaml } from '../retry/schema.ts';
+import { type Child, childId, type FanOut } from './fan-outs.ts';
+
+/**
+ * Each child stands right behind its parent, with its own children behind it. A phase has none of them among its `task_ids`: whether it is
+ * finished is for the parent, which may go on without a child that has failed. `setsOf`: those of a task, in their order.
+ */
+export function withChildren(plan: Plan, setsOf: (taskId: string) => readonly FanOut[]): Plan {
+  const tasks: PlanTask[] = [];
+  const add = (task: PlanTask) => {
+    tasks.push(task);
+    for (const { name, children } of setsOf(task.id)) for (const child of children) add(childTask(task, name, child));
+  };
+  for (const task of plan.tasks) add(task);
+  return tasks.length === plan.tasks.length ? plan : indexed({ ...plan, tasks });
+}
+
+/** What a child does is its own; when and where it is done is as for its parent. */
+function childTask(
+  parent: PlanTask,
+  fanOut: string,
+  { name, run, title, env, retry, timeout_ms, input }: Child,
+): PlanTask {
+  return {
+    ...parent,
+    id: childId(parent.id, fanOut, name),
+    parent: parent.id,
+    input,
+    title: title ?? name,
+    description: null,
+    estimate: null,
+    owner_type: null,
+    human: false,
+    depends_on: [],
+    acceptance: [],
+    write_globs: [],
+    tracker_issue_id: null,
+    run,
+    verify: [],
+    budget: null,
+    timeout_ms,
+    env,
+    retry: retry as RetryYaml | null,
+  };
+}
