@@ -5,19 +5,17 @@
 
 import { openSession, plannedOrNull } from './commands/shared/session.ts';
 import { signalEntries } from './domain/steps/waits.ts';
+import { type ChildEnd, type MemoryJournal, type MemoryOptions, memoryJournal } from './engine/steps/memory-journal.ts';
 import { StepWorker } from './engine/steps/worker.ts';
-import {
-  attemptJournal,
-  type MemoryJournal,
-  type MemoryOptions,
-  memoryJournal,
-  type WorkerJournal,
-} from './engine/steps/worker-journal.ts';
+import { attemptJournal, type WorkerJournal } from './engine/steps/worker-journal.ts';
 import { requireUuid } from './lib/ids.ts';
 import { isoTime } from './lib/time.ts';
 import { systemContext } from './process/system-context.ts';
 
+export type { JoinedChild } from './domain/fan-out/join.ts';
 export { type PolicyDeclaration, type RetryDeclaration, RetryPolicy } from './domain/retry/retry.ts';
+export type { FanOutChild } from './engine/steps/joining.ts';
+export type { ChildEnd, MemoryOptions } from './engine/steps/memory-journal.ts';
 export { Parked } from './engine/steps/pass.ts';
 export {
   type RepeatOptions,
@@ -29,7 +27,6 @@ export {
   type WaitLength,
   type WaitUntilOptions,
 } from './engine/steps/worker.ts';
-export type { MemoryOptions } from './engine/steps/worker-journal.ts';
 export { ForgeError } from './lib/errors.ts';
 
 /** The worker that this process is. */
@@ -50,6 +47,11 @@ export class MemoryWorker extends StepWorker {
   /** The worker of the next attempt: it passes by what is done. */
   next(): MemoryWorker {
     return new MemoryWorker(this.#journal);
+  }
+
+  /** Says what has become of a child: nobody does it. Throws UNKNOWN_FANOUT, INVALID_ARGS for a child that there is not. */
+  settle(fanOut: string, child: string, end: ChildEnd = {}): void {
+    this.#journal.settle(fanOut, child, end);
   }
 
   /** Sends a signal, as `forge orchestrate signal` does. */

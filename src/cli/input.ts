@@ -23,7 +23,9 @@ export interface Given {
 export function readInput(verb: string, schema: Command['input'], fields: readonly FieldInfo[], given: Given): Input {
   const operands = fields.filter(({ form }) => form === 'operand');
   const written = fields.map((field) => {
-    const value = field.form === 'operand' ? given.operands[operands.indexOf(field)] : given.options[nameOf(field)];
+    const at = operands.indexOf(field);
+    const operand = field.many ? given.operands.slice(at) : given.operands[at];
+    const value = field.form === 'operand' ? operand : given.options[nameOf(field)];
     return [field.key, field.form === 'rest' ? given.rest : writtenValue(field, value)] as const;
   });
   const values = withEnvironment(

@@ -93,8 +93,9 @@ function refuseWrongFlags(verb: VerbName | null, { unknown, unfinished }: Words,
 
 /** Throws INVALID_ARGS for more operands than the verb takes. */
 function refuseMoreOperands(verb: VerbName, operands: readonly string[], fields: readonly FieldInfo[]): void {
-  const most = fields.filter(({ form }) => form === 'operand').length;
-  if (operands.length <= most) return;
+  const taken = fields.filter(({ form }) => form === 'operand');
+  const most = taken.length;
+  if (operands.length <= most || taken.at(-1)?.many === true) return;
   if (fields.some(({ form }) => form === 'rest')) {
     const guess = `Such as \`${verb} ${operands[0]} -- ${operands[1]}\`.`;
     throw usageError(verb, `the command of ${verb} stands behind \`--\``, guess);

@@ -1,5 +1,6 @@
 /** Steps and waits in a shell: what their commands write as it comes, or what was kept when they were done. */
 
+import { join } from '../commands/join.ts';
 import type { VerbData, VerbInput } from '../commands/registry.ts';
 import { repeat } from '../commands/repeat.ts';
 import type { StepBytes } from '../commands/shared/steps.ts';
@@ -40,6 +41,15 @@ export async function showRepeat(cli: Cli, input: VerbInput<'repeat'>): Promise<
   const data = await repeat.run(emitting(cli), input);
   if (cli.screen.json) cli.screen.output.json({ ok: true, data });
   else if (data.why !== null && data.exit_code !== EXIT.ok) cli.screen.note(failedText(data));
+  return data.exit_code;
+}
+
+export async function showJoin({ context, screen }: Cli, input: VerbInput<'join'>): Promise<number> {
+  const data = await join.run(context, input);
+  if (screen.json) screen.output.json({ ok: true, data });
+  else if (data.why !== null) screen.note(`join has failed: ${data.why}`);
+  // A child may be one of many.
+  else for (const { fan_out: _, ...child } of data.children) screen.output.line('stdout', JSON.stringify(child));
   return data.exit_code;
 }
 

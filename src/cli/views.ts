@@ -58,6 +58,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   signal: { text: steps },
   context: { text: steps, asIs: true, exitCode: ({ found }) => (found ? EXIT.ok : EXIT.failed) },
   'fan-out': { text: steps },
+  join: { follow: (cli, input) => import('./step.ts').then(({ showJoin }) => showJoin(cli, input)) },
   complete: { text: work },
   release: { text: work },
   mcp: { follow: (cli) => import('./serve.ts').then(({ serveMcp }) => serveMcp(cli)) },

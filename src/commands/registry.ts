@@ -53,6 +53,7 @@ export const COMMANDS = {
   repeat: entry(WORK, 'Run a command again and again, at times', () => import('./repeat.ts')),
   context: entry(WORK, 'Keep a value for later attempts', () => import('./context.ts')),
   'fan-out': entry(WORK, 'Make children of a task, once', () => import('./fan-out.ts')),
+  join: entry(WORK, 'Wait until the children of a task are over', () => import('./join.ts')),
   complete: entry(WORK, 'End an attempt, by a verdict or as a failure', () => import('./complete.ts')),
   release: entry(WORK, 'Give a claim back; nothing is charged', () => import('./release.ts')),
   mcp: entry(WORK, 'Serve these verbs to an agent, over MCP', () => import('./mcp.ts')),

@@ -1,9 +1,11 @@
 /** `retry`: try a task again from the start, or all that have failed. */
 
 import * as z from 'zod/mini';
+import { JOIN_FAILED } from '../domain/fan-out/join.ts';
 import { classCovers } from '../domain/retry/classify.ts';
 import { retryTask } from '../domain/task/operations.ts';
 import { kindOf } from '../lib/errors.ts';
+import { ancestorsOf } from '../lib/ids.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
@@ -45,25 +47,39 @@ export const retry = command({
     if (task === undefined) {
       const tasks = [];
       for (const id of await failedTasks(session, only)) tasks.push(...(await retriedUnlessMoved(session, id)));
+      for (const { task_id } of [...tasks]) tasks.push(...(await retriedParents(session, task_id)));
       return { task_id: null, state: null, tasks };
     }
     await requireKnown(session, task);
     const result = await retried(session, task);
-    return { ...result, tasks: [result] };
+    return { ...result, tasks: [result, ...(await retriedParents(session, task))] };
   },
 });
 
 async function failedTasks(session: Session, only: string | undefined): Promise<string[]> {
   const { reads } = await readAll(session);
-  return [...reads.values()].flatMap(({ task_id, record }) => {
+  const failed = [...reads.values()].flatMap(({ task_id, record }) => {
     const { state, last_error: error } = record?.state ?? {};
     const isMeant = only === undefined || classCovers(only, error?.class ?? '');
     return state === 'failed' && isMeant ? [task_id] : [];
   });
+  // A parent that goes on before its children would find them failed.
+  return failed.sort((a, b) => ancestorsOf(b).length - ancestorsOf(a).length);
 }
 
 async function retried(session: Session, taskId: string) {
   return (await changeTask(session, taskId, (record) => retryTask(record, session.now()))).result;
+}
+
+/** The tasks above a child that have failed because it had: they go on with it. */
+async function retriedParents(session: Session, taskId: string) {
+  const tasks = [];
+  for (const id of ancestorsOf(taskId)) {
+    const { state, last_error } = (await session.store.read(id)).record?.state ?? {};
+    if (state !== 'failed' || last_error?.class !== JOIN_FAILED) break;
+    tasks.push(...(await retriedUnlessMoved(session, id)));
+  }
+  return tasks;
 }
 
 /** Of many tasks one may have been retried by another meanwhile, and be at work. */

@@ -66,6 +66,7 @@ export const ERROR_CODES = {
     'usage',
     'A name means one step. In a loop give each round a name of its own, such as upload.3.',
   ),
+  UNKNOWN_FANOUT: entry('usage', 'Fan out first, and join by the same name.'),
   UNKNOWN_VERB: entry('usage', 'See `forge orchestrate --help` for the verbs.'),
   TASK_NOT_FOUND: entry('usage', 'List the tasks with `forge orchestrate status`.'),
   RUN_NOT_FOUND: entry('usage', 'List the runs with `forge orchestrate run list`.'),

@@ -71,6 +71,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   signal: [{ effects: safe }],
   context: [{ effects: safe }],
   'fan-out': [{ effects: safe }],
+  join: [{ effects: safe }],
   complete: [{ effects: safe }],
   release: [{ effects: safe }],
   mcp: 'it is this server',

@@ -20,7 +20,7 @@ function fanned(
   return project(
     [`id: a, title: A, run: sh -e body.sh, retry: {max_attempts: 1}${more.task ?? ''}`, ...(more.tasks ?? [])],
     {
-      'body.sh': `${F} fan-out files --from children.jsonl\n`,
+      'body.sh': `${F} fan-out files --from children.jsonl\n${F} join files --allow-failed\n`,
       'children.jsonl': children.join('\n'),
       '.forge/settings.yaml': more.settings ?? '',
     },
@@ -66,7 +66,7 @@ describe('a run', () => {
   });
 
   it('lets children fan out themselves', async () => {
-    const inner = `echo '${child('in', { run: 'echo $FORGE_TASK_ID >> ledger' })}' | ${F} fan-out more --from -`;
+    const inner = `echo '${child('in', { run: 'echo $FORGE_TASK_ID >> ledger' })}' | ${F} fan-out more --from - && ${F} join more`;
     const cwd = fanned([child('x', { run: inner })]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['a/files/x/more/in']);

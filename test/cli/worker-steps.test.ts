@@ -40,6 +40,20 @@ describe('a step of a program', () => {
     expect((await data(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
+  it('may make children and join them, in the records of the shell', async () => {
+    const cwd = scripted(`
+      note(JSON.stringify(await worker.fanOut('files', ['x', 'y'].map((name) => ({ name, run: 'cp "$FORGE_INPUT_FILE" "$FORGE_RESULT_FILE"', input: { name } })))));
+      note(JSON.stringify(await worker.join('files')));
+    `);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    const told = ['x', 'y'].map((name) => ({ fan_out: 'files', name, state: 'shipped', result: { name } }));
+    expect(lines(cwd)).toEqual(['{"children":2}', '{"children":2}', JSON.stringify(told)]);
+    expect((await data(cwd, 'steps', 'a')).steps.map(({ kind }: { kind: string }) => kind)).toEqual([
+      'fan-out',
+      'join',
+    ]);
+  });
+
   it('shares its records with the shell', async () => {
     const cwd = scripted(`
       import { execFileSync } from 'node:child_process';

@@ -134,3 +134,72 @@ describe('a signal to a program', () => {
     await expect(worker.next().waitFor('other', { timeout: '1ms' })).rejects.toMatchObject({ class: 'wait.timeout' });
   });
 });
+
+describe('children in memory', () => {
+  const child = (name: string) => ({ name, run: 'true' });
+
+  it('a join is parked until a test has settled all children, and tells what each left', async () => {
+    const worker = memoryWorker();
+    expect(await worker.fanOut('files', [child('x'), child('y')])).toEqual({ children: 2 });
+    await expect(worker.join('files')).rejects.toBeInstanceOf(Parked);
+    worker.settle('files', 'y', { result: { size: 3 } });
+    const second = worker.next();
+    expect(await second.fanOut('files', [])).toEqual({ children: 2 });
+    await expect(second.join('files')).rejects.toBeInstanceOf(Parked);
+    second.settle('files', 'x');
+    const told = [
+      { fan_out: 'files', name: 'x', state: 'shipped', result: null },
+      { fan_out: 'files', name: 'y', state: 'shipped', result: { size: 3 } },
+    ];
+    const third = second.next();
+    expect(await third.join(['files'])).toEqual(told);
+    expect(await third.next().join('files')).toEqual(told);
+  });
+
+  it('a child that has failed fails the join, unless that is allowed', async () => {
+    const worker = memoryWorker();
+    await worker.fanOut('files', [child('x'), child('y')]);
+    worker.settle('files', 'x');
+    worker.settle('files', 'y', { state: 'failed', result: 1 });
+    await expect(worker.join('files')).rejects.toMatchObject({
+      class: 'join.failed',
+      message: '1 of 2 children did not ship: files/y (failed)',
+    });
+    expect(await worker.next().join('files', { allowFailed: true })).toMatchObject([
+      { name: 'x', state: 'shipped' },
+      { name: 'y', state: 'failed', result: null },
+    ]);
+  });
+
+  it('a join beside a step goes on as soon as the children are over', async () => {
+    const worker = memoryWorker();
+    await worker.fanOut('files', [child('x')]);
+    let finish = () => {};
+    const work = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const step = worker.step('busy', () => work);
+    const joined = worker.join('files');
+    worker.settle('files', 'x');
+    expect(await joined).toMatchObject([{ name: 'x' }]);
+    finish();
+    await step;
+  });
+
+  it.each([
+    ['an unknown fan-out', (worker: ReturnType<typeof memoryWorker>) => worker.join('nothing'), 'UNKNOWN_FANOUT'],
+    ['a name that is none', (worker: ReturnType<typeof memoryWorker>) => worker.join('a b'), 'INVALID_ID'],
+    [
+      'a child without a command',
+      (worker: ReturnType<typeof memoryWorker>) => worker.fanOut('f', [{ name: 'x' } as never]),
+      'INVALID_ARGS',
+    ],
+    [
+      'a child with a name that is none',
+      (worker: ReturnType<typeof memoryWorker>) => worker.fanOut('f', [child('a b')]),
+      'INVALID_ID',
+    ],
+  ])('%s is refused', async (_what, call, code) => {
+    await expect(call(memoryWorker())).rejects.toMatchObject({ code });
+  });
+});

@@ -62,7 +62,7 @@ test('every command that changes something is in a loop over failing system call
   for (const verb of VERBS) if ((await loadCommand(verb)).changes) changing.push(verb);
   expect(changing.toSorted()).toEqual(
     [
-      ...new Set([...agents, ...others, 'gc', 'step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out']),
+      ...new Set([...agents, ...others, 'gc', 'step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out', 'join']),
     ].toSorted(),
   );
 });

@@ -45,6 +45,7 @@ describe('the tools', () => {
       ...[
         'context',
         'fan_out',
+        'join',
         'complete',
         'release',
         'review',

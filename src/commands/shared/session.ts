@@ -3,6 +3,7 @@
 import * as z from 'zod/mini';
 import { agentFor } from '../../domain/agents/known.ts';
 import { type Context, newId } from '../../domain/context.ts';
+import { awaitedChildren } from '../../domain/fan-out/join.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
@@ -171,6 +172,9 @@ export async function readFor(session: Session, { plan }: LoadedPlan, task: Plan
     // Of many most may be still to come, and a list tells that of all of them.
     if (needed.size > 10) there ??= new Set(await session.store.list());
     if (there?.has(id) ?? true) reads.set(id, await session.store.read(id));
+    const record = id === task.id ? reads.get(id)?.record : null;
+    // One that is parked goes on when its children are over.
+    for (const child of record ? awaitedChildren(id, record, plan).flat() : []) needed.add(child.id);
     const planned = plan.byId.get(id);
     const state = reads.get(id)?.record?.state.state ?? 'unclaimed';
     if (planned === undefined || planned.status === 'done' || isTerminal(state) || !before.has(id)) continue;

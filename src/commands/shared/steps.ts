@@ -81,7 +81,9 @@ export async function atStep(
   kind: StepKind,
   work: (at: AtStep) => Promise<Step>,
 ): Promise<{ step: Step; recorded: boolean }> {
-  const name = requireName(options.name);
+  const { name } = options;
+  // That of a join is made of its fan-outs' names.
+  if (kind !== 'join') requireName(name);
   const session = await openSession(context);
   const attempt = { taskId: options.task, attemptId: requireUuid(options.attempt, '--attempt') };
   return interruptible(context, async (interrupts) => {

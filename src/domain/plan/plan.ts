@@ -26,6 +26,8 @@ export interface Plan {
   tasks: readonly PlanTask[];
   byId: ReadonlyMap<string, PlanTask>;
   phaseById: ReadonlyMap<string, PlanPhase>;
+  /** Children by their fan-out, `<parent>/<fan-out>`, in its order. */
+  childrenOf: ReadonlyMap<string, readonly PlanTask[]>;
 }
 
 export interface PlanSource {
@@ -111,9 +113,17 @@ export interface PlanTask extends z.infer<ReturnType<typeof PlanTaskSchema>> {
 export type PlannedTask = Pick<PlanTask, 'id' | 'tracker_issue_id'>;
 
 /** A plan without its look-ups by id: plain data that JSON can hold. */
-export type PlanData = Omit<Plan, 'byId' | 'phaseById'>;
+export type PlanData = Omit<Plan, 'byId' | 'phaseById' | 'childrenOf'>;
 
 export function indexed(plan: PlanData): Plan {
   const byId = <T extends { id: string }>(all: readonly T[]) => new Map(all.map((each) => [each.id, each]));
-  return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases) };
+  const childrenOf = new Map<string, PlanTask[]>();
+  for (const task of plan.tasks) {
+    if (task.parent === null) continue;
+    const set = task.id.slice(0, task.id.lastIndexOf('/'));
+    const others = childrenOf.get(set);
+    if (others === undefined) childrenOf.set(set, [task]);
+    else others.push(task);
+  }
+  return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases), childrenOf };
 }

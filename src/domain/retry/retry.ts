@@ -241,8 +241,11 @@ export function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal'
   return classCovers('fatal', name) || classCovers('budget', name) ? 'fatal' : null;
 }
 
-/** Failures that waiting does not mend: a command that is not found or may not be executed, a command line that is too long. */
-const HOPELESS = ['exit.126', 'exit.127', 'spawn.E2BIG'];
+/**
+ * Failures that waiting does not mend: a command that is not found or may not be executed, a command line that is too long, children that have
+ * failed or were not waited for.
+ */
+const HOPELESS = ['exit.126', 'exit.127', 'spawn.E2BIG', 'join.failed', 'fanout.unjoined'];
 
 /** Whether only a policy that names its class retries the error. */
 function isHopeless(error: RetryError): boolean {

@@ -3,6 +3,7 @@
 import { ancestorsOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
+import { awaitedChildren, overAmong } from '../fan-out/join.ts';
 import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
@@ -164,11 +165,12 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
   const record = scheduling.recordOf(task.id);
   if (record === 'unreadable')
     return [reason('TASK_UNREADABLE', 'its record cannot be read; see `forge orchestrate doctor`')];
-  if (record !== null) reasons.push(...recordReasons(record, scheduling.observer));
+  if (record !== null) reasons.push(...recordReasons(record, scheduling));
   return reasons;
 }
 
-function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
+function recordReasons(record: TaskSummary, scheduling: SchedulingContext): Reason[] {
+  const { observer } = scheduling;
   const { state, next_eligible_at, failure_reason } = record.state;
   if (state === 'failed')
     return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})${lastFailure(record, ': ')}`)];
@@ -176,7 +178,7 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record, observer))];
   const due = phaseDue(state);
   if (due !== null) return [finishReason(due, record, observer)];
-  if (state === 'waiting') return parkedReasons(record, observer);
+  if (state === 'waiting') return parkedReasons(record, scheduling);
   const held = heldReason(record, observer);
   if (held !== null) return [held];
   const { backoff } = record.memo;
@@ -188,12 +190,19 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   return [];
 }
 
-function parkedReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
+function parkedReasons(record: TaskSummary, scheduling: SchedulingContext): Reason[] {
+  const { observer, plan } = scheduling;
   const { wake_at: at = null } = record.state;
   const { backoff } = record.memo;
   const instant = instantFor(observer);
   if (at !== null && msUntil(at, backoff, instant) <= 0) return [];
-  const text = parkedText(record.state, at && dueAt(at, backoff, instant));
+  const joins = awaitedChildren(record.state.task_id, record, plan).map((children) => [
+    overAmong(children, scheduling),
+    children.length,
+  ]);
+  if (joins.some(([over, all]) => over === all)) return [];
+  const counts = joins.map(([over, all]) => ` (${over} of ${all} are over)`);
+  const text = parkedText(record.state, at && dueAt(at, backoff, instant)) + counts.join('');
   const signal = record.state.waits_for?.find(({ kind }) => kind === 'wait-for');
   const how = signal ? `; \`forge orchestrate signal ${record.state.task_id} ${signal.name}\` sends it` : '';
   return [reason('TASK_PARKED', text + how)];

@@ -1,8 +1,10 @@
 /** What a run works on, and what of it may still start by itself. Pure. */
 
+import { awaitedChildren } from '../fan-out/join.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
-import { phaseDue } from '../task/states.ts';
+import type { TaskSummary } from '../task/records.ts';
+import { isTerminal, phaseDue } from '../task/states.ts';
 import {
   hasWork,
   heldReason,
@@ -72,7 +74,8 @@ export function mayStillRun(
       // Its deadline settles a question that the record names.
       if (code === 'TASK_WAITS_FOR_ANSWER') return record !== null && openQuestion(record) !== null;
       // A signal that nobody has to send in time may never come.
-      if (code === 'TASK_PARKED') return Boolean(record?.state.wake_at);
+      if (code === 'TASK_PARKED')
+        return Boolean(record?.state.wake_at) || (record !== null && mayJoin(task.id, record));
       if (code === WAIT_CODES.review) return scheduling.does.review;
       if (code === WAIT_CODES.ship) return scheduling.does.ship;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
@@ -81,6 +84,11 @@ export function mayStillRun(
       return false;
     });
   };
+  const isOver = (id: string) => isTerminal(readableRecord(id, scheduling)?.state.state ?? 'unclaimed');
+  const mayJoin = (id: string, record: TaskSummary) =>
+    awaitedChildren(id, record, scheduling.plan).some((all) =>
+      all.every((child) => isOver(child.id) || progresses(child.id)),
+    );
   return scheduling.plan.tasks.filter((task) => {
     if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
     return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';

@@ -42,6 +42,7 @@ export function parkedText(
     if (kind === 'wait-for') return `it waits for signal ${name}${at === null ? '' : `, until ${at}`}`;
     if (kind === 'wait-until') return `it looks at ${name} again at ${at}`;
     if (kind === 'repeat') return `${name} runs again at ${at}`;
+    if (kind === 'join') return `it waits for the children of ${name.replaceAll(' ', ', ')}`;
     if (kind === 'step') return `step ${name} is tried again at ${at}`;
     return `it waits until ${at} (${name})`;
   });

@@ -136,7 +136,7 @@ function countedBefore(before: Step | undefined, journal: Journal): Counted {
   return { tries, ...(retry_counts && { retry_counts }) };
 }
 
-function stands(
+export function stands(
   { journal }: Journaled,
   { name, attemptId, generation, instant }: Looker,
   kind: StepKind,

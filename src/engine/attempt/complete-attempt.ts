@@ -1,9 +1,12 @@
 /** Ending an attempt: shared by `complete`, `run` and `exec`. */
 
+import { fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
+import { unjoinedFault } from '../../domain/fan-out/join.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
-import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
+import { RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import { evidenceOf, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
@@ -72,15 +75,15 @@ async function commit(
     verified,
     unreadable,
     fault,
-    unfit: left !== null && 'fault' in left ? left.fault : null,
     commit,
     policy: taskPolicy(env.settings, completion.task),
     route: routeOf(env.settings),
     workerGone,
     random: env.ctx.random,
   };
-  return changeTask(env, taskId, (record, _, standing) => {
-    const completed = completeTask(record, { ...request, instant: instantOf(env) });
+  return changeTask(env, taskId, async (record, _, standing) => {
+    const unfit = (left !== null && 'fault' in left ? left.fault : null) ?? (await unjoined(env, record));
+    const completed = completeTask(record, { ...request, unfit, instant: instantOf(env) });
     const decision = withResult(completed, attemptId, left, standing);
     if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
     refuseOtherVerdict(standing, taskId);
@@ -92,6 +95,14 @@ async function commit(
     Object.assign(decision.record.memo, verifiedEvidence(attemptId, work, findingOf(twin, twinDigest(twin))));
     return { ...decision, documents: [...documents, { kind: 'verified', attemptId, value: twin }] };
   });
+}
+
+/** Why a task that has left children to themselves is not done; null for any other. */
+async function unjoined(env: Env, record: TaskRecord): Promise<ClassifiedError | null> {
+  const sealed = fanOutsOf(record);
+  if (sealed.length === 0) return null;
+  const { readJournal } = await import('../steps/task-journal.ts');
+  return unjoinedFault(sealed, (await readJournal(env, record))?.steps.values() ?? []);
 }
 
 /** A child's result is kept with the work that counts, once: one of a commit that was cut off stands. */

@@ -41,6 +41,8 @@ export interface Sleep {
   wake: Deadline | null;
   /** Whether what it waits for is there before. Default: it is not. */
   isThere?(read: ReadJournal): boolean;
+  /** The same for what stands in no journal. Default: it is not. */
+  arrives?(): Promise<boolean>;
   lost: AbortSignal;
 }
 
@@ -63,7 +65,7 @@ export class Pass {
    * Sleeps within `during`: here for as long as `steps.park_after`, or while other steps are at work; otherwise the task is parked. Throws
    * `Parked`, and why the task was lost.
    */
-  async sleep(journal: WorkerJournal, { wake, waitsFor, lost, isThere }: Sleep): Promise<void> {
+  async sleep(journal: WorkerJournal, { wake, waitsFor, lost, isThere, arrives }: Sleep): Promise<void> {
     const left = () => msLeft(wake, journal.instant());
     const isShort = () => left() <= journal.settings.steps.park_after_ms;
     if (isShort()) {
@@ -81,8 +83,8 @@ export class Pass {
           });
           await this.#parking;
         }
-        const isOver = sleeper.parked === null && isThere?.(await journal.readAgain()) === true;
-        if (isOver) return;
+        const isOver = async () => isThere?.(await journal.readAgain()) === true || (await arrives?.()) === true;
+        if (sleeper.parked === null && (await isOver())) return;
         if (sleeper.parked === null) await pause(LOOK_MS, lost);
         if (sleeper.parked !== null) throw sleeper.parked;
       }

@@ -5,6 +5,7 @@ import { budgetOf, type Step, type StepKind, stepKey } from '../../domain/steps/
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
+import type { WaitsFor } from '../../domain/task/records.ts';
 import { isoTime } from '../../lib/time.ts';
 import { Pass } from './pass.ts';
 import type { ReadJournal } from './task-journal.ts';
@@ -72,8 +73,12 @@ function tryText(name: string, number: number, { maxAttempts }: StepPolicy): str
 export interface Wait {
   name: string;
   kind: StepKind;
+  /** What the task waits for where it is parked. Default: its kind and name. */
+  waitsFor?: WaitsFor;
   /** Whether what it waits for is there, before its time. Default: only a look shows it. */
   isThere?(read: ReadJournal): boolean;
+  /** The same for what stands in no journal: asked while the task is not parked over it. Default: only a look shows it. */
+  arrives?(): Promise<boolean>;
   /** A look costs something, so an early wake waits for the rest first. Default: false. */
   costly?: boolean;
   /** Looks; what it returns says how the wait stands in the journal of the commit. */
@@ -82,9 +87,9 @@ export interface Wait {
 
 /** Waits until a look says that it is over. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
 export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): Promise<Step> {
-  const { name, kind, isThere, costly = false, look } = wait;
+  const { name, kind, waitsFor = { kind, name }, isThere, arrives, costly = false, look } = wait;
   const sleep = (wake: Deadline | null) =>
-    pass.sleep(journal, { waitsFor: { kind, name }, wake, lost, ...(isThere && { isThere }) });
+    pass.sleep(journal, { waitsFor, wake, lost, ...(isThere && { isThere }), ...(arrives && { arrives }) });
   let before = (await journal.read()).steps.get(name);
   const rest = costly && before?.status === 'running' ? (before.wake ?? null) : null;
   if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);

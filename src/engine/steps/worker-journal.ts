@@ -1,8 +1,10 @@
-/** The journal that a worker writes: that of its task's attempt, or one in memory for a program's own tests. */
+/** The journal that a worker writes: that of its task's attempt; `memory-journal.ts` has one for a program's own tests. */
 
+import type { Child } from '../../domain/fan-out/fan-outs.ts';
+import type { JoinedChild, JoinResult, SeenChild } from '../../domain/fan-out/join.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
-import { type Entry, type Journal, type JournalView, viewOf } from '../../domain/steps/journal.ts';
+import type { Entry, JournalView, Step } from '../../domain/steps/journal.ts';
 import type { Park } from '../../domain/steps/parking.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -12,6 +14,8 @@ import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
+import { joinedChildren, seenChildren } from './children.ts';
+import { sealFanOut } from './fan-out.ts';
 import { addToJournal, openJournal, parkAttempt, type ReadJournal, readJournal } from './task-journal.ts';
 
 /** Where a worker's journal is kept. */
@@ -26,6 +30,12 @@ export interface WorkerJournal {
   /** As it is kept, with what others have added. */
   readAgain(): Promise<ReadJournal>;
   write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
+  /** Seals a fan-out of the task, whose id `childrenFor` gets. */
+  fanOut(name: string, childrenFor: (taskId: string) => readonly Child[]): Promise<Step>;
+  /** The children of fan-outs; null while one is not over. Throws UNKNOWN_FANOUT. */
+  seenChildren(names: readonly string[]): Promise<readonly SeenChild[] | null>;
+  /** What a join that is done tells of them. */
+  joinedChildren(names: readonly string[], result: JoinResult): Promise<JoinedChild[]>;
   /** Gives the task back until what it waits for is there; null: not now. Whether it did. */
   park(parkFor: (read: ReadJournal) => Park | null): Promise<boolean>;
   /** Says what the worker does now, for people; '' for nothing. */
@@ -71,6 +81,13 @@ export async function attemptJournal(
       read = { ...read, ...view };
       return view;
     },
+    async fanOut(name, childrenFor) {
+      const step = await sealFanOut(env, attempt, name, () => childrenFor(taskId));
+      read = { ...read, steps: new Map(read.steps).set(name, step) };
+      return step;
+    },
+    seenChildren: (names) => seenChildren(env.store, taskId, names),
+    joinedChildren: (names, result) => joinedChildren(env.store, taskId, names, result),
     park: (parkFor) => parkAttempt(env, attempt, parkFor),
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     async holding(work) {
@@ -110,48 +127,4 @@ export async function told<T>(journal: WorkerJournal, text: string, work: Promis
     clearTimeout(timer);
     if (isTold) journal.tell('');
   }
-}
-
-export interface MemoryOptions {
-  /** Milliseconds since the epoch. Default: the clock. */
-  now?: () => number;
-  /** From 0 up to 1. Default: Math.random. */
-  random?: () => number;
-  /** A longer wait parks, milliseconds. Default: 30 s. */
-  parkAfterMs?: number;
-}
-
-/** A journal in memory. `signal` sends to it. */
-export interface MemoryJournal extends WorkerJournal {
-  /** What it waits for; null while it is not parked. */
-  parked: Park | null;
-  add(entriesFor: (read: ReadJournal) => readonly Entry[]): void;
-}
-
-export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
-  const { now = Date.now, random = Math.random, parkAfterMs = 30_000 } = options;
-  const journal: Journal = { key: 'memory', epoch: 0, chunks: [], tail: [] };
-  const entries: Entry[] = [];
-  const view = (): ReadJournal => ({ journal, ...viewOf(entries) });
-  return {
-    parked: null,
-    attemptId: 'memory',
-    task: null,
-    settings: { retry: null, steps: { park_after_ms: parkAfterMs } },
-    instant: () => ({ nowMs: now(), monoMs: now(), bootId: 'memory' }),
-    random,
-    read: async () => view(),
-    readAgain: async () => view(),
-    write: async (entriesFor) => {
-      entries.push(...entriesFor(view(), 1));
-      return viewOf(entries);
-    },
-    async park(parkFor) {
-      this.parked = parkFor(view());
-      return this.parked !== null;
-    },
-    add: (entriesFor) => void entries.push(...entriesFor(view())),
-    tell: () => {},
-    holding: (work) => work(new AbortController().signal),
-  };
 }

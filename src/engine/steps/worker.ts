@@ -1,5 +1,6 @@
 /** Steps of a program: the same records as those of `forge orchestrate step`, written by the process itself. */
 
+import { type JoinedChild, type JoinResult, joinName } from '../../domain/fan-out/join.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
@@ -23,6 +24,7 @@ import {
 import type { LastError } from '../../domain/task/records.ts';
 import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
 import { Pass } from './pass.ts';
 import { type Place, throughLooks, throughTries } from './through.ts';
 import type { WorkerJournal } from './worker-journal.ts';
@@ -233,9 +235,36 @@ export class StepWorker {
     });
   }
 
+  /**
+   * Makes children of the task, once: a later attempt gets the set that is there. Returns how many there are. Throws INVALID_ARGS or INVALID_ID
+   * with everything that is wrong, STEP_REPEATED, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
+   */
+  async fanOut(name: string, children: readonly FanOutChild[]): Promise<{ children: number }> {
+    requireName(name, 'a fan-out');
+    return this.#once(name, 'fan-out', ({ journal }) => madeBy(journal, name, children));
+  }
+
+  /**
+   * Waits until all children of these fan-outs are over, and tells of each, in the order of the sets. Throws an error of class `join.failed` when
+   * one has not shipped, unless `allowFailed`; UNKNOWN_FANOUT, and what `wait` throws.
+   */
+  async join(
+    names: string | readonly string[],
+    { allowFailed = false }: { allowFailed?: boolean } = {},
+  ): Promise<JoinedChild[]> {
+    const fanOuts = typeof names === 'string' ? [names] : names;
+    const result = await this.#once<JoinResult>(joinName(fanOuts), 'join', async (place) => {
+      const step = await throughJoin(place, fanOuts, allowFailed);
+      if (step.status !== 'completed') throw asThrown(step.last_error);
+      return step.result as JoinResult;
+    });
+    return (await this.#opened()).joinedChildren(fanOuts, result);
+  }
+
   /** Does what has this name, unless it was done before: then it returns what that came to. */
   async #once<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
-    requireName(name);
+    // That of a join is made of its fan-outs' names.
+    if (kind !== 'join') requireName(name);
     if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
     this.#running.add(name);
     try {

@@ -28,7 +28,7 @@ import type {
 import { replaceIn, type StateTree } from './tree.ts';
 
 /** What of an attempt's folder decides nothing and is read by people alone. */
-const LEFTOVERS = ['drafts', 'events.jsonl', 'prompt.md', 'logs', 'doing'] as const;
+const LEFTOVERS = ['drafts', 'events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'] as const;
 
 /** What its worker does now. A worker may write there what it likes. */
 const DOING = 'doing';

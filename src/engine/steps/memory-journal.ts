@@ -1,0 +1,108 @@
+/** A journal in memory, for a program's own tests: children are done by nobody. */
+
+import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
+import { unknownFanOut } from '../../domain/fan-out/join.ts';
+import { type Entry, type Journal, type Step, viewOf } from '../../domain/steps/journal.ts';
+import type { Park } from '../../domain/steps/parking.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { ReadJournal } from './task-journal.ts';
+import type { WorkerJournal } from './worker-journal.ts';
+
+export interface MemoryOptions {
+  /** Milliseconds since the epoch. Default: the clock. */
+  now?: () => number;
+  /** From 0 up to 1. Default: Math.random. */
+  random?: () => number;
+  /** A longer wait parks, milliseconds. Default: 30 s. */
+  parkAfterMs?: number;
+}
+
+/** A journal in memory. `signal` sends to it. */
+export interface MemoryJournal extends WorkerJournal {
+  /** Says what has become of a child, which nobody does. Throws UNKNOWN_FANOUT, INVALID_ARGS for a child that there is not. */
+  settle(fanOut: string, child: string, end: ChildEnd): void;
+  /** What it waits for; null while it is not parked. */
+  parked: Park | null;
+  add(entriesFor: (read: ReadJournal) => readonly Entry[]): void;
+}
+
+/** How a child ends. */
+export interface ChildEnd {
+  /** Default: shipped. */
+  state?: 'shipped' | 'failed' | 'cancelled';
+  /** What it left. Default: null. */
+  result?: unknown;
+}
+
+/** The only task of a journal in memory. */
+const TASK = 'memory';
+
+export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
+  const { now = Date.now, random = Math.random, parkAfterMs = 30_000 } = options;
+  const journal: Journal = { key: 'memory', epoch: 0, chunks: [], tail: [] };
+  const entries: Entry[] = [];
+  const sets = new Map<string, readonly Child[]>();
+  const ends = new Map<string, ChildEnd>();
+  const membersOf = (names: readonly string[]) =>
+    names.flatMap((fan_out) => {
+      const children = sets.get(fan_out);
+      if (children === undefined) throw unknownFanOut(TASK, fan_out, [...sets.keys()]);
+      return children.map(({ name }) => ({ fan_out, name, end: ends.get(`${fan_out}/${name}`) }));
+    });
+  const view = (): ReadJournal => ({ journal, ...viewOf(entries) });
+  return {
+    parked: null,
+    attemptId: TASK,
+    task: null,
+    settings: { retry: null, steps: { park_after_ms: parkAfterMs } },
+    instant: () => ({ nowMs: now(), monoMs: now(), bootId: 'memory' }),
+    random,
+    read: async () => view(),
+    readAgain: async () => view(),
+    write: async (entriesFor) => {
+      entries.push(...entriesFor(view(), 1));
+      return viewOf(entries);
+    },
+    async fanOut(name, childrenFor) {
+      const known = sets.get(name);
+      const fault = known === undefined ? whyNoFanOut([...sets].map(sealedOf), name) : null;
+      if (fault !== null) throw fault;
+      const children = known ?? childrenFor(TASK);
+      sets.set(name, children);
+      const at = isoTime(now());
+      const step: Step = {
+        ...{ name, kind: 'fan-out', status: 'completed', tries: 1, started_at: at, ended_at: at },
+        ...{ result: { children: children.length }, last_error: null, attempt_id: TASK, generation: 1, epoch: 0 },
+      };
+      entries.push({ step });
+      return step;
+    },
+    async seenChildren(names) {
+      const members = membersOf(names);
+      if (members.some(({ end }) => end === undefined)) return null;
+      return members.map(({ fan_out, name, end }) => ({ fan_out, name, state: end?.state ?? 'shipped', error: null }));
+    },
+    joinedChildren: async (names, { not_shipped }) =>
+      membersOf(names).map(({ fan_out, name, end }) => {
+        const state = not_shipped[`${fan_out}/${name}`] ?? 'shipped';
+        return { fan_out, name, state, result: state === 'shipped' ? (structuredClone(end?.result) ?? null) : null };
+      }),
+    settle(fanOut, child, end) {
+      if (!membersOf([fanOut]).some(({ name }) => name === child))
+        throw new ForgeError('INVALID_ARGS', `the fan-out ${fanOut} has no child ${child}`);
+      ends.set(`${fanOut}/${child}`, end);
+    },
+    async park(parkFor) {
+      this.parked = parkFor(view());
+      return this.parked !== null;
+    },
+    add: (entriesFor) => void entries.push(...entriesFor(view())),
+    tell: () => {},
+    holding: (work) => work(new AbortController().signal),
+  };
+}
+
+function sealedOf([name, children]: readonly [string, readonly Child[]]): Sealed {
+  return { name, attempt_id: TASK, fan_out_id: name, children: children.length };
+}

@@ -1,0 +1,128 @@
+/** Joins: a task waits for its children without a slot, and is told what has become of them. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { orchestrate, project, within } from '../support/cli.ts';
+
+const F = '"$FORGE_CLI" orchestrate';
+const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
+const lines = (cwd: string, file: string) => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
+const child = (name: string, run = 'true', more: object = {}) => JSON.stringify({ name, run, ...more });
+
+/** A project whose task `a` does this. */
+function scripted(body: string, children: readonly string[] = [], retry = '{max_attempts: 2, base: 1ms}'): string {
+  return project([`id: a, title: A, run: sh -e body.sh, retry: ${retry}`], {
+    'body.sh': body,
+    'children.jsonl': children.join('\n'),
+  });
+}
+
+const FAN = `echo pass >> passes\n${F} fan-out files --from children.jsonl > counted\n`;
+
+describe('join', () => {
+  it('parks the task without a slot until its children are over, and prints each with what it left', async () => {
+    const cwd = scripted(
+      `${FAN}${F} join files > joined\ncat joined >> all; test -e again || { touch again; exit 9; }\n`,
+      [child('x', `echo '{"size": 3}' > "$FORGE_RESULT_FILE"`), child('y')],
+    );
+    const run = await orchestrate(['run', '--max-parallel', '1'], { cwd });
+    expect(run).toMatchObject({ code: 0 });
+    // Parked, then failed after the join, then through.
+    expect(lines(cwd, 'passes')).toHaveLength(3);
+    const told = ['{"name":"x","state":"shipped","result":{"size":3}}', '{"name":"y","state":"shipped","result":null}'];
+    expect(lines(cwd, 'all')).toEqual([...told, ...told]);
+    const { steps } = await data(cwd, 'steps', 'a');
+    expect(steps).toMatchObject([
+      { name: 'files', kind: 'fan-out' },
+      { name: 'forge.join.files', kind: 'join', status: 'completed', result: { children: 2, not_shipped: {} } },
+    ]);
+    expect((await data(cwd, 'show', 'a')).state.failure_count).toBe(1);
+  });
+
+  it('of an empty fan-out, and of several at once, goes on as soon as all are over', async () => {
+    const more = child('one');
+    const cwd = scripted(
+      `: > none; ${F} fan-out none --from none; ${F} join none > first\n${FAN}echo '${more}' | ${F} fan-out more --from -\n${F} join more files --json > joined\n`,
+      [child('x'), child('y')],
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(readFileSync(join(cwd, 'first'), 'utf8')).toBe('');
+    const { children } = JSON.parse(lines(cwd, 'joined').at(-1) ?? '').data;
+    expect(children.map((each: { fan_out: string; name: string }) => `${each.fan_out}/${each.name}`)).toEqual([
+      'more/one',
+      'files/x',
+      'files/y',
+    ]);
+  });
+
+  it('says while it waits how many are over, and the task is ready when all are', async () => {
+    const cwd = scripted(`${FAN}${F} join files\n`, [child('x', 'true', { env: { A: 'b' } }), child('y', 'exit 1')]);
+    const { claim_id, run_id } = await within(['claim', 'a'], { cwd });
+    const { attempt_id } = await within(['dispatch', 'a', '--claim', claim_id, '--run', run_id], { cwd });
+    const env = { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
+    await orchestrate(['fan-out', 'files', '--from', 'children.jsonl'], { cwd, env });
+    const parked = await orchestrate(['join', 'files', '--json'], { cwd, env });
+    expect(parked).toMatchObject({ code: 4 });
+    expect(parked.json().error).toMatchObject({
+      code: 'PARKED',
+      message: 'the task is parked: it waits for the children of files',
+    });
+    expect(await orchestrate(['run', '--task', 'a/files/x'], { cwd })).toMatchObject({ code: 0 });
+    const why = () => within(['why', 'a'], { cwd });
+    expect((await why()).reasons).toMatchObject([
+      { code: 'TASK_PARKED', message: 'it waits for the children of files (1 of 2 are over)' },
+    ]);
+    await within(['cancel', 'a/files/y'], { cwd });
+    expect(await why()).toMatchObject({ ready: true, reasons: [] });
+    expect(await within(['claim', '--next'], { cwd })).toMatchObject({ task_id: 'a' });
+  });
+
+  it('fails with the children that have, which no policy tries again; retry of such a child lets the task go on', async () => {
+    const bad = child('bad', 'test -e mended', { retry: { max_attempts: 1 } });
+    const cwd = scripted(`${FAN}${F} join files > joined\n`, [child('good', 'echo good >> ledger'), bad]);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    const { state } = await data(cwd, 'show', 'a');
+    expect(state).toMatchObject({ state: 'failed', failure_reason: 'fatal', last_error: { class: 'join.failed' } });
+    expect(state.last_error.message).toContain('1 of 2 children did not ship: files/bad (exit.1: exited with code 1)');
+    expect(lines(cwd, 'passes')).toHaveLength(2);
+    const { tasks } = await within(['retry', 'a/files/bad'], { cwd });
+    expect(tasks).toEqual([
+      { task_id: 'a/files/bad', state: 'unclaimed' },
+      { task_id: 'a', state: 'unclaimed' },
+    ]);
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(join(cwd, 'mended'), '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd, 'ledger')).toEqual(['good']);
+    expect(lines(cwd, 'joined')).toHaveLength(2);
+  });
+
+  it('that allows failures goes on, and tells of them in later attempts as in the first', async () => {
+    const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
+    const cwd = scripted(`${FAN}${F} join files --allow-failed >> all\ntest -e again || { touch again; exit 9; }\n`, [
+      child('x'),
+      bad,
+    ]);
+    await orchestrate(['run'], { cwd });
+    const told = ['{"name":"x","state":"shipped","result":null}', '{"name":"bad","state":"failed","result":null}'];
+    expect(lines(cwd, 'all')).toEqual([...told, ...told]);
+    expect((await data(cwd, 'show', 'a')).state.state).toBe('shipped');
+  });
+
+  it('of a name that was never fanned out is UNKNOWN_FANOUT', async () => {
+    const cwd = scripted(`${F} join nothing --json > answer || true\n`);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(JSON.parse(lines(cwd, 'answer').at(-1) ?? '').error).toMatchObject({ code: 'UNKNOWN_FANOUT' });
+  });
+});
+
+describe('a task that ends', () => {
+  it('without a join of a fan-out has failed', async () => {
+    const cwd = scripted(FAN, [child('x')]);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    const { state } = await data(cwd, 'show', 'a');
+    expect(state).toMatchObject({ state: 'failed', attempt_count: 1, last_error: { class: 'fanout.unjoined' } });
+    expect(state.last_error.message).toMatch(/^it ended without a join of files/);
+  });
+});
