@@ -220,26 +220,23 @@ export interface Written {
   chunks: readonly Chunk[];
 }
 
-/** Adds entries. `newId`: names a chunk, which is of attempt `attemptId`; `read`: the entries of one. */
-export async function withEntries(
-  journal: Journal,
-  entries: readonly Entry[],
-  { attemptId, newId, read }: Chunks,
-): Promise<Written> {
+/** Work on a journal that needs some of its chunks: it yields the name of one, and is sent its entries. */
+export type Reading<T> = Generator<ChunkName, T, readonly Entry[]>;
+
+/** Adds entries. `newId`: names a chunk, which is of attempt `attemptId`. */
+export function* withEntries(journal: Journal, entries: readonly Entry[], make: NewChunks): Reading<Written> {
   const ticks = entries.filter(({ tick }) => tick !== undefined);
   const others = entries.filter(({ tick }) => tick === undefined);
-  const make = { attemptId, newId, read };
-  const steps = await grown(journal, others, make);
+  const steps = yield* grown(journal, others, make);
   const next = { ...journal, ...steps.list };
   if (ticks.length === 0) return { journal: next, chunks: steps.chunks };
-  const more = await grown(journal.ticks ?? { chunks: [], tail: [] }, ticks, make);
+  const more = yield* grown(journal.ticks ?? { chunks: [], tail: [] }, ticks, make);
   return { journal: { ...next, ticks: more.list }, chunks: [...steps.chunks, ...more.chunks] };
 }
 
-interface Chunks {
+interface NewChunks {
   attemptId: string;
   newId(): string;
-  read(chunk: ChunkName): Promise<readonly Entry[]>;
 }
 
 type List = Pick<Journal, 'chunks' | 'tail'>;
@@ -248,11 +245,11 @@ type List = Pick<Journal, 'chunks' | 'tail'>;
  * What does not fit into the record goes into a new chunk, together with those before it that are not much larger: so there are few chunks,
  * and each entry is written a few times at most.
  */
-async function grown(
+function* grown(
   { chunks: before, tail: kept }: List,
   entries: readonly Entry[],
-  { attemptId, newId, read }: Chunks,
-): Promise<{ list: List; chunks: Chunk[] }> {
+  { attemptId, newId }: NewChunks,
+): Reading<{ list: List; chunks: Chunk[] }> {
   const tail = [...kept, ...entries];
   if (bytesOf(tail) <= TAIL_MAX_BYTES) return { list: { chunks: before, tail }, chunks: [] };
   const chunks = [...before];
@@ -260,7 +257,7 @@ async function grown(
   let bytes = bytesOf(merged);
   const joins = (last: { bytes: number }) => last.bytes <= 2 * bytes && last.bytes + bytes <= MERGED_MAX_BYTES;
   for (let last = chunks.at(-1); last !== undefined && joins(last); last = chunks.at(-1)) {
-    merged = [...(await read(last)), ...merged];
+    merged = [...(yield last), ...merged];
     bytes += last.bytes;
     chunks.pop();
   }

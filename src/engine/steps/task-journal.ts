@@ -2,33 +2,37 @@
 
 import { newId } from '../../domain/context.ts';
 import {
+  addingEntries,
+  attemptWriter,
+  beginJournal,
+  type JournalWriter,
+  parking,
+  personWriter,
+  type ReadJournal,
+  readingJournal,
+  readingOrNew,
+  signalling,
+  type Writing,
+} from '../../domain/steps/changes.ts';
+import {
   type ChunkName,
   type Entry,
-  entriesOf,
-  type Journal,
   type JournalView,
   journalOf,
+  type Reading,
   type Signal,
   type Tick,
   viewOf,
-  type Written,
-  withEntries,
-  writeJournal,
 } from '../../domain/steps/journal.ts';
-import { type Park, parkTask, refuseSignal, wakeFor } from '../../domain/steps/parking.ts';
-import { signalEntries } from '../../domain/steps/waits.ts';
-import type { Lease, TaskRecord, TaskState } from '../../domain/task/records.ts';
-import { andThen, repeated, workedBy } from '../../domain/task/transition.ts';
+import type { Park } from '../../domain/steps/parking.ts';
+import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { firstOf } from '../../lib/text.ts';
 import { changeTask } from '../../store/change.ts';
-import type { AttemptRef, NewDocument } from '../../store/port.ts';
+import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
-/** The journal and what it says. */
-export interface ReadJournal extends JournalView {
-  journal: Journal;
-}
+export type { ReadJournal } from '../../domain/steps/changes.ts';
 
 /** The ticks of its repeats, oldest first; steps and context are read without them. Throws SCHEMA_INVALID, IO_ERROR. */
 export async function readTicks(env: Env, record: TaskRecord): Promise<readonly Tick[]> {
@@ -39,11 +43,8 @@ export async function readTicks(env: Env, record: TaskRecord): Promise<readonly 
 }
 
 /** Null where the task has none. Throws SCHEMA_INVALID, IO_ERROR. */
-export async function readJournal(env: Pick<Env, 'store'>, record: TaskRecord): Promise<ReadJournal | null> {
-  const journal = journalOf(record);
-  if (journal === null) return null;
-  const entries = await Promise.all(journal.chunks.map((chunk) => chunkEntries(env, record.state.task_id, chunk)));
-  return { journal, ...viewOf([...entries.flat(), ...journal.tail]) };
+export function readJournal(env: Pick<Env, 'store'>, record: TaskRecord): Promise<ReadJournal | null> {
+  return answered(env, record, readingJournal(record));
 }
 
 /**
@@ -54,13 +55,9 @@ export async function openJournal(
   env: Env,
   { taskId, attemptId }: AttemptRef,
 ): Promise<{ read: ReadJournal; record: TaskRecord }> {
-  const { record } = await changeTask(env, taskId, (current) => {
-    const by = workedBy(current, attemptId);
-    if (journalOf(current) !== null) return repeated(null);
-    const journal: Journal = { key: newId(env.ctx), epoch: 0, chunks: [], tail: [] };
-    return writeJournal(current, { attemptId, by, written: { journal, chunks: [] }, nowMs: env.now() });
-  });
-  return { read: await requireJournal(env, record), record };
+  const { record } = await changeTask(env, taskId, (current) => beginJournal(current, attemptId, writing(env)));
+  const read = await answered(env, record, readingOrNew(record, writing(env).newId));
+  return { read, record };
 }
 
 /**
@@ -71,12 +68,9 @@ export function addToJournal(
   env: Env,
   { taskId, attemptId }: AttemptRef,
   entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
-  also: (record: TaskRecord) => Also = () => ({}),
+  also: (record: TaskRecord) => Pick<JournalWriter, 'memo' | 'documents'> = () => ({}),
 ): Promise<JournalView> {
-  return write(env, taskId, (record) => {
-    const by = workedBy(record, attemptId);
-    return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation), ...also(record) };
-  });
+  return write(env, taskId, (record) => ({ ...attemptWriter(record, attemptId, entriesFor), ...also(record) }));
 }
 
 /**
@@ -88,12 +82,9 @@ export async function parkAttempt(
   { taskId, attemptId }: AttemptRef,
   parkFor: (read: ReadJournal) => Park | null,
 ): Promise<boolean> {
-  const { result } = await changeTask<boolean>(env, taskId, async (record) => {
-    const lease = workedBy(record, attemptId);
-    const park = parkFor(await requireJournal(env, record));
-    if (park === null) return repeated(false);
-    return { ...parkTask(record, park, { lease, nowMs: env.now() }), result: true };
-  });
+  const { result } = await changeTask(env, taskId, (record) =>
+    answered(env, record, parking(record, attemptId, parkFor, writing(env))),
+  );
   return result;
 }
 
@@ -106,24 +97,16 @@ export async function sendSignal(
   taskId: string,
   signal: Signal,
 ): Promise<{ isNew: boolean; state: TaskState }> {
-  const { result, record } = await changeTask<boolean>(env, taskId, async (record) => {
-    refuseSignal(record);
-    const read = await requireJournal(env, record);
-    const entries = signalEntries(read, signal);
-    if (entries.length === 0) return repeated(false);
-    const attemptId = record.state.current_attempt_id ?? newId(env.ctx);
-    const written = await entered(env, record, attemptId, read, entries);
-    const decision = writeJournal(record, { attemptId, by: null, written, nowMs: env.now() });
-    return { ...andThen(record, decision, (next) => wakeFor(next, signal.name, env.now())), result: true };
-  });
+  const { result, record } = await changeTask(env, taskId, (current) =>
+    answered(env, current, signalling(current, signal, writing(env))),
+  );
   return { isNew: result, state: record.state.state };
 }
 
 /** Makes a step run again, whoever is at the task. Throws INVALID_ARGS for a step that there is not. */
 export function resetStep(env: Env, taskId: string, name: string): Promise<JournalView> {
   return write(env, taskId, (record) => ({
-    by: null,
-    attemptId: record.state.current_attempt_id ?? newId(env.ctx),
+    ...personWriter(record, writing(env)),
     entriesFor: ({ steps, resets }) => {
       if (steps.has(name)) return [{ reset: [name] }];
       // It runs again already.
@@ -136,50 +119,22 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
   }));
 }
 
-/** What a commit has beside entries of the journal. */
-interface Also {
-  memo?: Partial<TaskRecord['memo']>;
-  documents?: readonly NewDocument[];
-}
-
-interface Writer extends Also {
-  by: Lease | null;
-  attemptId: string;
-  entriesFor(read: ReadJournal): readonly Entry[];
-}
-
-async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => Writer): Promise<JournalView> {
-  const { result } = await changeTask<JournalView>(env, taskId, async (record) => {
-    const { by, attemptId, entriesFor, memo, documents = [] } = writerOf(record);
-    const read = await requireJournal(env, record);
-    const entries = entriesFor(read);
-    if (entries.length === 0) return repeated(read);
-    const written = await entered(env, record, attemptId, read, entries);
-    const decision = writeJournal(record, { attemptId, by, written, memo, nowMs: env.now() });
-    return {
-      ...decision,
-      documents: [...(decision.documents ?? []), ...documents],
-      result: viewOf([...entriesOf(read), ...entries]),
-    };
-  });
+async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => JournalWriter): Promise<JournalView> {
+  const { result } = await changeTask(env, taskId, (record) =>
+    answered(env, record, addingEntries(record, writerOf(record), writing(env))),
+  );
   return result;
 }
 
-function entered(
-  env: Env,
-  { state: { task_id } }: TaskRecord,
-  attemptId: string,
-  { journal }: ReadJournal,
-  entries: readonly Entry[],
-): Promise<Written> {
-  const read = (chunk: ChunkName) => chunkEntries(env, task_id, chunk);
-  return withEntries(journal, entries, { attemptId, newId: () => newId(env.ctx), read });
+function writing(env: Env): Writing {
+  return { nowMs: env.now(), newId: () => newId(env.ctx) };
 }
 
-async function requireJournal(env: Env, record: TaskRecord): Promise<ReadJournal> {
-  const read = await readJournal(env, record);
-  // A signal may come before the first attempt.
-  return read ?? { journal: { key: newId(env.ctx), epoch: 0, chunks: [], tail: [] }, ...viewOf([]) };
+/** What a reading of the task's journal comes to. */
+async function answered<T>(env: Pick<Env, 'store'>, { state }: TaskRecord, reading: Reading<T>): Promise<T> {
+  let next = reading.next();
+  while (next.done !== true) next = reading.next(await chunkEntries(env, state.task_id, next.value));
+  return next.value;
 }
 
 /** Parts never change: a process that writes many steps reads each once. */

@@ -1,0 +1,128 @@
+/**
+ * What a commit makes of a task's journal, decided on the record and on the chunks that it names. Pure: a decision yields the chunks that it
+ * needs, and is sent their entries.
+ */
+
+import type { Lease, NewDocument, TaskRecord } from '../task/records.ts';
+import { andThen, type Decision, repeated, workedBy } from '../task/transition.ts';
+import {
+  type Entry,
+  entriesOf,
+  type Journal,
+  type JournalView,
+  journalOf,
+  type Reading,
+  type Signal,
+  viewOf,
+  withEntries,
+  writeJournal,
+} from './journal.ts';
+import { type Park, parkTask, refuseSignal, wakeFor } from './parking.ts';
+import { signalEntries } from './waits.ts';
+
+/** The journal and what it says. */
+export interface ReadJournal extends JournalView {
+  journal: Journal;
+}
+
+/** When a commit is made. `newId`: names what it creates. */
+export interface Writing {
+  nowMs: number;
+  newId(): string;
+}
+
+/** Null where the task has no journal. Throws SCHEMA_INVALID. */
+export function* readingJournal(record: TaskRecord): Reading<ReadJournal | null> {
+  const journal = journalOf(record);
+  if (journal === null) return null;
+  const entries: Entry[] = [];
+  for (const chunk of journal.chunks) entries.push(...(yield chunk));
+  return { journal, ...viewOf([...entries, ...journal.tail]) };
+}
+
+/** The journal that a commit adds to: a signal may come before the first attempt. */
+export function* readingOrNew(record: TaskRecord, newId: () => string): Reading<ReadJournal> {
+  return (yield* readingJournal(record)) ?? { journal: newJournal(newId), ...viewOf([]) };
+}
+
+const newJournal = (newId: () => string): Journal => ({ key: newId(), epoch: 0, chunks: [], tail: [] });
+
+/** Begins the journal where there is none. Throws STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID. */
+export function beginJournal(record: TaskRecord, attemptId: string, { nowMs, newId }: Writing): Decision<null> {
+  const by = workedBy(record, attemptId);
+  if (journalOf(record) !== null) return repeated(null);
+  return writeJournal(record, { attemptId, by, written: { journal: newJournal(newId), chunks: [] }, nowMs });
+}
+
+export interface JournalWriter {
+  /** Its lease; null for a person, who needs none. */
+  by: Lease | null;
+  /** Whose folder has the chunk that it may make. */
+  attemptId: string;
+  /** What it adds to the journal as it stands; nothing: there is no commit. */
+  entriesFor(read: ReadJournal): readonly Entry[];
+  /** What the commit has beside them. Default: nothing. */
+  memo?: Partial<TaskRecord['memo']>;
+  documents?: readonly NewDocument[];
+}
+
+/** The writer that an attempt at work is. Throws STALE_ATTEMPT, LEASE_STOLEN. */
+export function attemptWriter(
+  record: TaskRecord,
+  attemptId: string,
+  entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
+): JournalWriter {
+  const by = workedBy(record, attemptId);
+  return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation) };
+}
+
+/** Adds to the journal; the result is what it says then. Throws what `entriesFor` throws, SCHEMA_INVALID. */
+export function* addingEntries(
+  record: TaskRecord,
+  { by, attemptId, entriesFor, memo, documents = [] }: JournalWriter,
+  { nowMs, newId }: Writing,
+): Reading<Decision<JournalView>> {
+  const read = yield* readingOrNew(record, newId);
+  const entries = entriesFor(read);
+  if (entries.length === 0) return repeated(read);
+  const written = yield* withEntries(read.journal, entries, { attemptId, newId });
+  const decision = writeJournal(record, { attemptId, by, written, memo, nowMs });
+  const all = [...(decision.documents ?? []), ...documents];
+  return { ...decision, documents: all, result: viewOf([...entriesOf(read), ...entries]) };
+}
+
+/**
+ * Parks the task of an attempt as `parkFor` says of the journal as it stands; null: it does not. Whether it is parked. Throws STALE_ATTEMPT,
+ * LEASE_STOLEN, ILLEGAL_TRANSITION where the task is under review, SCHEMA_INVALID.
+ */
+export function* parking(
+  record: TaskRecord,
+  attemptId: string,
+  parkFor: (read: ReadJournal) => Park | null,
+  { nowMs, newId }: Writing,
+): Reading<Decision<boolean>> {
+  const lease = workedBy(record, attemptId);
+  const park = parkFor(yield* readingOrNew(record, newId));
+  if (park === null) return repeated(false);
+  return { ...parkTask(record, park, { lease, nowMs }), result: true };
+}
+
+/**
+ * Keeps a signal, and wakes the task where it waits for it. False: the signal has come before. Throws INVALID_ARGS for what is too large,
+ * ILLEGAL_TRANSITION for a task that is over, SCHEMA_INVALID.
+ */
+export function* signalling(record: TaskRecord, signal: Signal, writing: Writing): Reading<Decision<boolean>> {
+  refuseSignal(record);
+  const kept = yield* addingEntries(
+    record,
+    { ...personWriter(record, writing), entriesFor: (read) => signalEntries(read, signal) },
+    writing,
+  );
+  if (kept.record === null) return repeated(false);
+  return { ...andThen(record, kept, (next) => wakeFor(next, signal.name, writing.nowMs)), result: true };
+}
+
+/** The writer that a person is; nobody needs a lease for what it adds. */
+export function personWriter(record: TaskRecord, { newId }: Writing): Omit<JournalWriter, 'entriesFor'> {
+  return { by: null, attemptId: record.state.current_attempt_id ?? newId() };
+}
