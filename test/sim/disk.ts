@@ -10,7 +10,7 @@ import type { FsCall } from '../../src/lib/fs/operations.ts';
 import type { Random } from './random.ts';
 
 /** The calls of the protocol, and those that only a lock file needs. */
-export type SimCall = FsCall | { call: 'rmdir'; path: string } | { call: 'touch'; path: string };
+export type SimCall = FsCall | { call: 'touch'; path: string };
 
 /** Something that a process does, call by call. */
 export type Doing<T = unknown> = Generator<SimCall, T, unknown>;
@@ -233,6 +233,7 @@ export class Disk {
         const entry = folder.entries.get(name);
         if (entry === undefined) throw fault('ENOENT');
         if (entry instanceof Folder !== (call.call === 'rmdir')) throw fault('EPERM');
+        if (entry instanceof Folder && entry.entries.size > 0) throw fault('ENOTEMPTY');
         return this.#set(folder, name, null);
       }
       case 'touch': {

@@ -4,10 +4,11 @@ import { describe, expect, test } from 'vitest';
 import { freshRecord } from '../../src/domain/task/records.ts';
 import { type FsCall, type Step, syncDir } from '../../src/lib/fs/operations.ts';
 import { isoTime } from '../../src/lib/time.ts';
+import { createdFor } from '../../src/store/file/documents.ts';
 import { commit, compact, readHead } from '../../src/store/file/protocol.ts';
 import { COMPACTED } from '../../src/store/file/record-file.ts';
 import { commitTask, settleTask } from '../../src/store/file/task-files.ts';
-import { Disk, File, Folder, ROOT } from './disk.ts';
+import { Disk, File, Folder, fault, ROOT } from './disk.ts';
 import { Random } from './random.ts';
 
 const DIR = `${ROOT}/a`;
@@ -150,5 +151,75 @@ describe('edit moved aside by two publishers', () => {
     const { folder, edit } = published([14, 14]);
     const names = [...folder.entries].flatMap(([name, entry]) => (entry === edit ? name : []));
     expect(names).toEqual(['aside-p1-0-state.json']);
+  });
+});
+
+describe('document of a commit that is reported as not made', () => {
+  const PART = `${ROOT}/q/part.json`;
+  const isLink = (call: FsCall) => call.call === 'link' && call.to === `${DIR}/v000000002.json`;
+  const isLook = (call: FsCall) => call.call === 'read' && call.path === `${DIR}/v000000002.json`;
+
+  /** Whether the document is there after its commit on version 1, whose calls `perform` makes. */
+  function isKept(perform: (disk: Disk, call: FsCall) => unknown): boolean {
+    const { disk } = diskWithFolder();
+    disk.place(disk.root, 'q', new Folder());
+    run(disk, commit(DIR, { expected: 0, op: 'first', record: RECORD }));
+    const request = { expected: 1, op: 'mine', record: RECORD };
+    const file = { path: PART, text: '{}', doing: 'writing', above: [ROOT], standing: () => null };
+    const process = new Process(createdFor([file], 'mine', { dir: DIR, request, step: commit(DIR, request) }));
+    try {
+      process.run((call) => perform(disk, call));
+    } catch (error) {
+      expect(error).toBe(fault('EIO'));
+    }
+    expect(process.result ?? { kind: 'conflict' }).toEqual({ kind: 'conflict' });
+    return disk.file(PART) !== null;
+  }
+
+  const others = (disk: Disk, from: number) => {
+    for (const n of [from, from + 1, from + 2])
+      run(disk, commit(DIR, { expected: n, op: `other-${n}`, record: RECORD }));
+  };
+
+  test('stays when the link was made, its error did not say so, and the look at it fails', () => {
+    const kept = isKept((disk, call) => {
+      if (isLook(call)) throw fault('EIO');
+      const result = disk.perform(call);
+      if (isLink(call)) throw fault('EIO');
+      return result;
+    });
+    expect(kept).toBe(true);
+  });
+
+  test.each(['EIO', 'EEXIST'])(
+    'stays when the link was made and reported as %s, and others have built on it and removed it since',
+    (code) => {
+      const kept = isKept((disk, call) => {
+        const result = disk.perform(call);
+        if (!isLink(call)) return result;
+        others(disk, 2);
+        run(disk, compact(DIR, 5, { kept: 1, compactAt: 1 }));
+        throw fault(code);
+      });
+      expect(kept).toBe(true);
+    },
+  );
+
+  test('is removed when another commit was first', () => {
+    const kept = isKept((disk, call) => {
+      if (isLink(call)) others(disk, 1);
+      return disk.perform(call);
+    });
+    expect(kept).toBe(false);
+  });
+
+  test.each(['create', 'write', 'link'])('is removed when the commit fails at its %s', (name) => {
+    const kept = isKept((disk, call) => {
+      const path = call.call === 'link' ? call.to : call.call === 'create' ? call.path : '';
+      const isWrite = call.call === 'write' && call.text !== '{}';
+      if (call.call === name && (path.startsWith(DIR) || isWrite)) throw fault('EIO');
+      return disk.perform(call);
+    });
+    expect(kept).toBe(false);
   });
 });

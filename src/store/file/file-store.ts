@@ -43,10 +43,11 @@ import type {
   TaskStore,
 } from '../port.ts';
 import { treeChecks } from './checks.ts';
+import { createdFor, type DocumentFile } from './documents.ts';
 import { GcFileStore } from './gc-files.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
-import { commitTask, createFirst, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
+import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
 
 type Schema<T> = Parameters<typeof parseRecord<T>>[0];
@@ -147,10 +148,7 @@ export class FileStore implements TaskStore {
   async commit(taskId: string, request: CommitRequest): Promise<TaskCommit> {
     const { documents = [], op } = request;
     if (request.expected === 0) this.ensureTree();
-    const dir = this.#tree.taskFolder(taskId);
-    const result = await this.#createFor(taskId, documents, op, () =>
-      this.#run(`changing task ${taskId}`, commitTask(dir, request)),
-    );
+    const result = (await this.#createFor(taskId, documents, op, request)) as TaskCommit;
     if (result.kind !== 'committed') return result;
     for (const { kind, attemptId: attempt_id, value } of documents) {
       if (kind === 'question')
@@ -179,53 +177,59 @@ export class FileStore implements TaskStore {
     documents: readonly NewDocument[],
     op: string,
   ): Promise<StandingDocument | null> {
-    const result = await this.#createFor(taskId, documents, op, async () => ({ kind: 'committed' as const }));
-    return result.kind === 'standing' ? result.document : null;
+    const result = await this.#createFor(taskId, documents, op, null);
+    return result?.kind === 'standing' ? result.document : null;
   }
 
   /**
-   * Creates all of `documents` for what `then` commits; what was created is taken back unless that succeeds. Returns a
-   * document that is there already with other content; then `then` is not called. Throws IO_ERROR, and what `then` throws.
+   * Creates all of `documents` for the commit of `request`; null: for none. Returns null then, and a document that is there already with
+   * other content in place of a commit. Throws IO_ERROR, SCHEMA_INVALID.
    */
-  async #createFor<T extends { kind: 'committed' | 'conflict'; warnings?: string[] }>(
+  async #createFor(
     taskId: string,
     documents: readonly NewDocument[],
     op: string,
-    then: () => Promise<T>,
-  ): Promise<T | { kind: 'standing'; document: StandingDocument }> {
-    const created: string[] = [];
+    request: CommitRequest | null,
+  ): Promise<TaskCommit | null> {
     let unwritten: string | null = null;
-    let done = false;
-    try {
-      for (const { kind, attemptId, value } of documents) {
-        this.#tree.ensureAttempt(taskId, attemptId);
-        const id = idOf(value);
-        const file = this.#documentPath(kind, taskId, attemptId, id);
-        if (MANY.includes(kind)) this.#tree.make([path.dirname(file)]);
-        const text = LARGE.includes(kind) ? `${JSON.stringify(value)}\n` : asText(value);
-        if (kind === 'fan-out') this.#markParent(taskId);
-        if (kind === 'verified') {
-          // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
-          unwritten = failureOf(() => replaceIn(file, text, op));
-          continue;
-        }
-        const create = kind === 'manifest' ? createFirst(file, text) : createOnce(file, text, op);
-        if (await this.#run(`writing the ${kind} of attempt ${attemptId}`, create)) {
-          if (!SHARED.includes(kind)) created.push(file);
-          continue;
-        }
-        const there = await this.readDocument(kind, taskId, attemptId, id);
-        const document = { kind, attemptId, value: there } as StandingDocument;
+    const files = documents.map((document) => {
+      const file = this.#fileOf(taskId, document);
+      if (document.kind !== 'verified') return file;
+      // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
+      const replace = () => {
+        unwritten = failureOf(() => replaceIn(file.path, file.text, op));
+      };
+      return { ...file, replace };
+    });
+    const dir = this.#tree.taskFolder(taskId);
+    const commit = request && { dir, request, step: commitTask(dir, request) };
+    const result = await this.#run(`changing task ${taskId}`, createdFor(files, op, commit));
+    if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);
+    return result;
+  }
+
+  /** Makes the folders of a document, which is still to be created. */
+  #fileOf(taskId: string, { kind, attemptId, value }: NewDocument): DocumentFile<StandingDocument> {
+    const attempt = this.#tree.ensureAttempt(taskId, attemptId);
+    const id = idOf(value);
+    const file = this.#documentPath(kind, taskId, attemptId, id);
+    const isOneOfMany = MANY.includes(kind);
+    if (isOneOfMany) this.#tree.make([path.dirname(file)]);
+    if (kind === 'fan-out') this.#markParent(taskId);
+    return {
+      path: file,
+      text: LARGE.includes(kind) ? `${JSON.stringify(value)}\n` : asText(value),
+      doing: `writing the ${kind} of attempt ${attemptId}`,
+      isFirst: kind === 'manifest',
+      isShared: SHARED.includes(kind),
+      above: isOneOfMany ? [path.dirname(attempt), attempt] : [],
+      standing: () => {
+        const there = this.#readDocument(kind, taskId, attemptId, id);
         // What was read has its keys in the order of the schema.
-        if (!isDeepStrictEqual(there, JSON.parse(JSON.stringify(value)))) return { kind: 'standing', document };
-      }
-      const result = await then();
-      done = result.kind === 'committed';
-      if (done && unwritten !== null) result.warnings?.push(unwritten);
-      return result;
-    } finally {
-      if (!done) for (const file of created) takeBack(file);
-    }
+        if (isDeepStrictEqual(there, JSON.parse(JSON.stringify(value)))) return null;
+        return { kind, attemptId, value: there } as StandingDocument;
+      },
+    };
   }
 
   #documentPath(kind: DocumentKind, taskId: string, attemptId: string, id = ''): string {
@@ -243,6 +247,10 @@ export class FileStore implements TaskStore {
     attemptId: string,
     id?: string,
   ): Promise<Documents[K] | null> {
+    return this.#readDocument(kind, taskId, attemptId, id);
+  }
+
+  #readDocument<K extends DocumentKind>(kind: K, taskId: string, attemptId: string, id?: string): Documents[K] | null {
     const max = LARGE.includes(kind) ? LARGE_MAX_BYTES : RECORD_MAX_BYTES;
     return readValid(this.#documentPath(kind, taskId, attemptId, id), FORMS[kind].schema, max);
   }
@@ -372,16 +380,5 @@ function failureOf(work: () => void): string | null {
     return null;
   } catch (error) {
     return errorMessage(error);
-  }
-}
-
-/** A document that stays did not happen all the same: no commit refers to it. */
-function takeBack(file: string): void {
-  try {
-    fs.rmSync(file, { force: true });
-    // Only of an attempt that nothing else has been written for.
-    fs.rmdirSync(path.dirname(file));
-  } catch {
-    // It is not empty.
   }
 }

@@ -201,6 +201,21 @@ function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
 }
 
 /**
+ * Whether a commit that was reported as a conflict or as failed is known not to have happened. A link whose error says nothing may have been
+ * made, and others may have built on it since.
+ */
+export function* isUndone(dir: string, { expected, op }: Pick<CommitRequest, 'expected' | 'op'>): Step<boolean> {
+  try {
+    const { text, foreign } = yield* readText(`${dir}/${versionName(expected + 1)}`);
+    if (text === null && !foreign) return (yield* readHead(dir)).n <= expected;
+    const decoded = text === null ? null : decodeVersion(text);
+    return decoded?.kind === 'valid' && decoded.version.op !== op;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Removes versions well behind `newest`, which the caller must have committed durably: what is removed must not be missed
  * after a power cut. Anyone may do it at any time; see the top of this file for why it is safe.
  */
