@@ -169,7 +169,10 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
   return reasons;
 }
 
-function recordReasons(record: TaskSummary, scheduling: SchedulingContext): Reason[] {
+type RecordContext = Pick<SchedulingContext, 'observer' | 'recordOf'> & { plan: Pick<Plan, 'childrenOf'> };
+
+/** Those that stand in the task's record, and in those of its children. */
+export function recordReasons(record: TaskSummary, scheduling: RecordContext): Reason[] {
   const { observer } = scheduling;
   const { state, next_eligible_at, failure_reason } = record.state;
   if (state === 'failed')
@@ -190,7 +193,7 @@ function recordReasons(record: TaskSummary, scheduling: SchedulingContext): Reas
   return [];
 }
 
-function parkedReasons(record: TaskSummary, scheduling: SchedulingContext): Reason[] {
+function parkedReasons(record: TaskSummary, scheduling: RecordContext): Reason[] {
   const { observer, plan } = scheduling;
   const { wake_at: at = null } = record.state;
   const { backoff } = record.memo;

@@ -143,6 +143,11 @@ export function requireKind(step: Step | undefined, kind: StepKind): void {
   throw new ForgeError('INVALID_ID', found, { hint: 'Choose another name.' });
 }
 
+/** What a step's try leaves. `values`: those of the context that it sets; both are kept, or neither. */
+export function stepEntry(step: Step, values: Readonly<Record<string, unknown>>): Entry {
+  return { step, ...(Object.keys(values).length === 0 ? {} : { context: values }) };
+}
+
 /** The journal that a record names; null for none. Throws SCHEMA_INVALID. */
 export function journalOf({ memo }: { memo: Pick<Memo, 'journal'> }): Journal | null {
   if (memo.journal === undefined) return null;

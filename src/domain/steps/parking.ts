@@ -4,15 +4,33 @@
  */
 
 import { isoTime } from '../../lib/time.ts';
-import type { Deadline } from '../task/deadlines.ts';
+import { type Deadline, type Instant, msLeft } from '../task/deadlines.ts';
 import type { Lease, TaskRecord, TaskSummary, WaitsFor } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
 import { changed, type Decision, refusal, repeated, starting } from '../task/transition.ts';
+import type { JournalView } from './journal.ts';
 
 export interface Park {
   waitsFor: readonly WaitsFor[];
   /** Null: it goes on as soon as what it waits for is there. */
   wake: Deadline | null;
+}
+
+/** A place at which a worker waits. */
+export interface Sleeper {
+  waitsFor: WaitsFor;
+  /** Null: until what it waits for is there. */
+  wake: Deadline | null;
+  /** Whether what it waits for is there, by the journal. */
+  isThere(read: JournalView): boolean;
+}
+
+/** What a task is parked for whose worker only waits; null where something that it waits for is there by now. */
+export function parkFor(sleepers: readonly Sleeper[], read: JournalView, instant: Instant): Park | null {
+  if (sleepers.some(({ isThere }) => isThere(read))) return null;
+  const wakes = sleepers.flatMap(({ wake }) => (wake === null ? [] : [wake]));
+  const wake = wakes.toSorted((one, other) => msLeft(one, instant) - msLeft(other, instant))[0] ?? null;
+  return { waitsFor: sleepers.map(({ waitsFor }) => waitsFor), wake };
 }
 
 /** Parks the task, which `lease` holds. */

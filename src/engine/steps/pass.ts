@@ -1,11 +1,11 @@
 /** One pass of a worker over its steps: what is at work in it, what sleeps, and when its task is parked. */
 
-import { parkedText } from '../../domain/steps/parking.ts';
+import type { JournalView } from '../../domain/steps/journal.ts';
+import { type Park, parkedText, parkFor, type Sleeper } from '../../domain/steps/parking.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { WaitsFor } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
-import type { ReadJournal } from './task-journal.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** How often a wait in place looks whether what it waits for is there, milliseconds. */
@@ -28,10 +28,7 @@ export class Parked extends ForgeError {
   }
 }
 
-interface Sleeper {
-  waitsFor: WaitsFor;
-  wake: Deadline | null;
-  isThere(read: ReadJournal): boolean;
+interface PassSleeper extends Sleeper {
   parked: Parked | null;
 }
 
@@ -40,14 +37,14 @@ export interface Sleep {
   /** Null: until what it waits for is there. */
   wake: Deadline | null;
   /** Whether what it waits for is there before. Default: it is not. */
-  isThere?(read: ReadJournal): boolean;
+  isThere?(read: JournalView): boolean;
   /** The same for what stands in no journal. Default: it is not. */
   arrives?(): Promise<boolean>;
   lost: AbortSignal;
 }
 
 export class Pass {
-  readonly #sleepers = new Set<Sleeper>();
+  readonly #sleepers = new Set<PassSleeper>();
   #busy = 0;
   #parking: Promise<void> | null = null;
 
@@ -72,7 +69,7 @@ export class Pass {
       const text = parkedText({ waits_for: [waitsFor], wake_at: wake?.at ?? null });
       return told(journal, text, rest(journal, left, isThere, lost));
     }
-    const sleeper: Sleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
+    const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
     this.#sleepers.add(sleeper);
     this.#busy--;
     try {
@@ -100,14 +97,14 @@ export class Pass {
 
   async #park(journal: WorkerJournal): Promise<void> {
     const sleepers = [...this.#sleepers];
-    const waitsFor = sleepers.map((sleeper) => sleeper.waitsFor);
-    const wakes = sleepers.flatMap(({ wake }) => (wake === null ? [] : [wake]));
-    const instant = journal.instant();
-    const wake = wakes.toSorted((one, other) => msLeft(one, instant) - msLeft(other, instant))[0] ?? null;
-    const isParked = await journal.park((read) =>
-      sleepers.some(({ isThere }) => isThere(read)) ? null : { waitsFor, wake },
-    );
-    if (isParked) for (const sleeper of sleepers) sleeper.parked = new Parked(waitsFor, wake?.at ?? null);
+    let park: Park | null = null;
+    const isParked = await journal.park((read) => {
+      park = parkFor(sleepers, read, journal.instant());
+      return park;
+    });
+    if (!isParked || park === null) return;
+    const { waitsFor, wake } = park as Park;
+    for (const sleeper of sleepers) sleeper.parked = new Parked(waitsFor, wake?.at ?? null);
   }
 }
 

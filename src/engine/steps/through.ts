@@ -1,7 +1,7 @@
 /** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
 
 import { requireContext } from '../../domain/steps/context.ts';
-import { budgetOf, type Step, type StepKind, stepKey } from '../../domain/steps/journal.ts';
+import { budgetOf, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
@@ -56,7 +56,7 @@ export async function throughTries(
       const after = afterTry(now, { name, attemptId, generation, startedAt, policy, end: made, ...at });
       requireContext(now.context, values);
       isAgain = after.delayMs !== null;
-      return [{ step: after.step, ...(Object.keys(values).length === 0 ? {} : { context: values }) }];
+      return [stepEntry(after.step, values)];
     });
     read = await journal.read();
     step = read.steps.get(name) as Step;
