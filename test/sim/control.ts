@@ -65,7 +65,14 @@ function* locked(world: World, self: Process, request: Request): Doing<Outcome> 
   if (!(yield* acquired(world))) return 'again';
   const record = (yield* readState()) ?? freshRecord(TASK, isoTime(world.nowMs));
   const op = `${self.name}-${++self.ops}`;
-  const decided = decide(record, request, { name: self.name, op, nowMs: world.nowMs, answer: null, settles: null });
+  const decided = decide(record, request, {
+    name: self.name,
+    op,
+    nowMs: world.nowMs,
+    answer: null,
+    settles: null,
+    onlyDue: false,
+  });
   yield* quiet({ call: 'touch', path: LOCK });
   if (decided.kind === 'commit') {
     self.trying = newTrying(op, world.oracle.latest, record, decided, request, world.nowMs);

@@ -3,6 +3,7 @@
  * `spec/COMMIT-PROTOCOL.md` says what is done with them.
  */
 
+import { STEP_MUTANTS } from './mutants-steps.ts';
 import type { Focus } from './world.ts';
 
 export interface Mutant {
@@ -342,4 +343,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...PUBLISHING,
   ...CREATING,
   ...ASKING,
+  ...STEP_MUTANTS,
 ];

@@ -22,7 +22,10 @@ export type Rule =
   | 'edit lost'
   | 'views differ'
   | 'created twice'
-  | 'wrong answer';
+  | 'wrong answer'
+  | 'stale generation'
+  | 'journal lost'
+  | 'goes on too early';
 
 export class Violation extends Error {
   readonly rule: Rule;
@@ -105,6 +108,12 @@ export interface Stats {
   /** Tasks that were parked on a question, and that went on from one. */
   asked: number;
   answered: number;
+  /** Commits to a journal, by what they did. */
+  stepsDone: number;
+  chunks: number;
+  parked: number;
+  goneOn: number;
+  signalsTaken: number;
 }
 
 export function noStats(): Stats {
@@ -129,6 +138,11 @@ export function noStats(): Stats {
     rotten: 0,
     asked: 0,
     answered: 0,
+    stepsDone: 0,
+    chunks: 0,
+    parked: 0,
+    goneOn: 0,
+    signalsTaken: 0,
   };
 }
 

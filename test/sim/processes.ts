@@ -8,7 +8,9 @@ import type { RecordCommit } from '../../src/store/port.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
 import { newTrying, OnceOracle, type Trying, Violation } from './oracle.ts';
-import { decide, type Request, type RequestKind, TASK } from './requests.ts';
+import { decide, type Request, type RequestKind, TASK, tallyOf } from './requests.ts';
+import { nextStepRequest } from './steps.ts';
+import { committed, decideOnJournal, goOn, lookAtJournal } from './steps-life.ts';
 import { ANSWERS, DIR, type Process, type World } from './world.ts';
 
 /** How often a request is tried again before the process gives it up. */
@@ -45,12 +47,34 @@ const HOLDING_TO_ASK: readonly RequestKind[] = ['ask', 'ask', 'ask', 'heartbeat'
 function nextRequest({ random, layer, focus }: World, self: Process): Request {
   self.left--;
   self.requests++;
+  const numbered = { number: self.requests, claimId: self.claim ?? `claim-${self.name}-${self.requests}`, asks: null };
+  if (focus === 'steps') {
+    const { sleeper } = self;
+    if (sleeper !== null)
+      return { ...numbered, kind: 'steps', asks: { kind: 'park', name: '', id: '', value: '', ms: null, sleeper } };
+    const kind = random.pick(self.claim === null ? FREE_OF_STEPS : HOLDING_STEPS);
+    if (kind !== 'steps') return { ...numbered, kind };
+    return { ...numbered, kind, asks: nextStepRequest(random, self.claim !== null, `${self.name}-${self.requests}`) };
+  }
   const questions = focus === 'questions';
   const holding = questions ? HOLDING_TO_ASK : HOLDING;
   const free = questions ? FREE_TO_ANSWER : layer.views ? FREE : FREE_OF_VIEWS;
   const kind = random.pick(self.claim !== null ? holding : free);
-  return { kind, number: self.requests, claimId: self.claim ?? `claim-${self.name}-${self.requests}` };
+  return { ...numbered, kind };
 }
+
+/** Where journals are what matters. */
+const FREE_OF_STEPS: readonly RequestKind[] = ['claim', 'claim', 'claim', 'steps', 'look', 'count'];
+const HOLDING_STEPS: readonly RequestKind[] = [
+  'steps',
+  'steps',
+  'steps',
+  'steps',
+  'steps',
+  'heartbeat',
+  'release',
+  'look',
+];
 
 /** Runs a step and tells a failed call from a broken promise or a bug, which no process may survive. */
 function* tried<T>(step: Doing<T>, self: Process): Life<{ value: T } | null> {
@@ -78,8 +102,15 @@ export const protocol: Attempt = function* (world, self, request) {
   if (read.problem !== null) return refusedByEdit(world, read.problem);
   const record = read.record ?? freshRecord(TASK, isoTime(world.nowMs));
   const op = `${self.name}-${++self.ops}`;
-  const decision = decide(record, request, { name: self.name, op, nowMs: world.nowMs, answer, settles });
+  const asker = { name: self.name, op, nowMs: world.nowMs, answer, settles, onlyDue: world.focus === 'steps' };
+  const decision =
+    request.asks === null
+      ? decide(record, request, asker)
+      : yield* decideOnJournal(record, request, request.asks, asker, (step) => tried(step, self));
+  if (decision === null) return 'again';
   if (decision.kind === 'refused') return 'refused';
+  self.sleeper = null;
+  if (decision.kind === 'passed') return 'done';
   if (decision.kind === 'repeat') {
     if ((yield* tried(world.layer.settle(op), self)) === null) return 'again';
     oracle.settled(self.name, request);
@@ -89,8 +120,11 @@ export const protocol: Attempt = function* (world, self, request) {
   self.trying = trying;
   checkAnswers(world, decision.record);
   const change = { expected: read.version, op, record: decision.record };
-  const result = yield* tried(world.layer.commit(change, world.retention), self);
-  return judge(world, self, trying, result?.value ?? null);
+  const result = yield* tried(committed(world, change, decision.documents), self);
+  const outcome = judge(world, self, trying, result?.value ?? null);
+  if (outcome === 'done' && request.kind === 'claim' && record.state.state === 'waiting') oracle.stats.goneOn++;
+  if (outcome === 'done' && request.asks !== null) goOn(self, oracle.stats, request.asks, decision.result);
+  return outcome;
 };
 
 function judge(world: World, self: Process, trying: Trying, result: RecordCommit | null): Outcome {
@@ -130,6 +164,9 @@ function* look(world: World, self: Process): Life<Outcome> {
   const read = yield* readChecked(world, self, world.random.chance(0.3));
   if (read === null) return 'done';
   if (read.problem !== null) return refusedByEdit(world, read.problem);
+  const op = tallyOf(read.record)?.self;
+  if (world.journal !== null && read.record !== null && op !== undefined)
+    if (!(yield* lookAtJournal(world, read.record, op, (step) => tried(step, self)))) return 'done';
   const after = oracle.waiting(inPlace).filter((edit) => before.includes(edit));
   if (after.length > 0 && read.version > 0 && read.warnings.length === 0) {
     throw new Violation('stale read', `${after[0]?.mark} was there and was not noticed`);

@@ -9,11 +9,13 @@ import { explain, simulate } from './pool.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** The long version is `npm run simulate`. */
-const SCHEDULES = sized(40_000, 170_000, 170_000);
-const QUESTION_SCHEDULES = sized(4_000, 10_000, 10_000);
+const SCHEDULES = sized(32_000, 140_000, 140_000);
+const QUESTION_SCHEDULES = sized(3_000, 8_000, 8_000);
+const STEP_SCHEDULES = sized(2_000, 10_000, 10_000);
 /** In how many schedules each thing happens once at least; more often in those of questions. */
 const EVERY = 170;
 const QUESTION_EVERY = 10;
+const STEP_EVERY = 20;
 /** Seeds of schedules that once broke a promise. */
 const FOUND = [7_374_811, 11_028_804, 104_232_074, 104_801_809];
 /** A mutant must be noticed within so many schedules, unless it says otherwise. */
@@ -62,6 +64,16 @@ test(`the commit protocol keeps its promises in ${QUESTION_SCHEDULES} random sch
   expect(failures.map(explain)).toEqual([]);
   expect(stats.asked).toBeGreaterThan(QUESTION_SCHEDULES / QUESTION_EVERY);
   expect(stats.answered).toBeGreaterThan(QUESTION_SCHEDULES / QUESTION_EVERY);
+});
+
+test(`a journal and a parked task keep their promises in ${STEP_SCHEDULES} random schedules of steps, waits and signals`, {
+  timeout: 300_000,
+}, async () => {
+  const setting = { subject: 'protocol', depth: 'mixed', focus: 'steps' } as const;
+  const { failures, stats } = await simulate({ file: worker, setting, seed: 1, schedules: STEP_SCHEDULES, threads });
+  expect(failures.map(explain)).toEqual([]);
+  for (const count of [stats.stepsDone, stats.chunks, stats.parked, stats.goneOn, stats.signalsTaken])
+    expect(count).toBeGreaterThan(STEP_SCHEDULES / STEP_EVERY);
 });
 
 test.each(FOUND)('the commit protocol keeps its promises in schedule %i, which once broke one', async (seed) => {

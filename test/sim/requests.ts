@@ -1,26 +1,30 @@
 /** What the simulated processes ask for, decided by the product's own functions, with a tally that shows what was lost. */
 
 import { askQuestion, settleQuestion } from '../../src/domain/question/questions.ts';
+import { recordReasons } from '../../src/domain/schedule/readiness.ts';
 import type { LeaseObserver } from '../../src/domain/task/leases.ts';
 import { claimTask, dispatchTask, heartbeatTask, releaseTask } from '../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
 import { andThen, type Decision } from '../../src/domain/task/transition.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { isoTime } from '../../src/lib/time.ts';
+import type { StepRequest } from './steps.ts';
 
 export const TASK = 'task-1';
 
 /** How long a lease holds without a heartbeat, milliseconds of simulated time. */
 const TTL_MS = 400;
-const BOOT = 'boot';
+export const BOOT = 'boot';
 
-export type RequestKind = 'count' | 'claim' | 'heartbeat' | 'release' | 'answer' | 'look' | 'ask' | 'settle';
+export type RequestKind = 'count' | 'claim' | 'heartbeat' | 'release' | 'answer' | 'look' | 'ask' | 'settle' | 'steps';
 
 export interface Request {
   kind: RequestKind;
   /** Counts the requests of one process; a repeat has the same number. */
   number: number;
   claimId: string;
+  /** Of a request of kind `steps`. */
+  asks: StepRequest | null;
 }
 
 /** Kept in the record, where every commit must carry it on. */
@@ -40,9 +44,11 @@ export function tallyOf(record: TaskRecord | null): Tally | null {
 }
 
 export type Decided =
-  | { kind: 'commit'; record: TaskRecord; base: string | null }
+  | { kind: 'commit'; record: TaskRecord; base: string | null; documents: Documents; result: unknown }
   /** Done before: only to be acknowledged. */
   | { kind: 'repeat' }
+  /** Done before, by whatever attempt. */
+  | { kind: 'passed' }
   | { kind: 'refused' };
 
 export interface Asker {
@@ -53,15 +59,24 @@ export interface Asker {
   answer: string | null;
   /** The question that a `settle` has found open, and its answer. */
   settles: { question: string; answer: string } | null;
+  /** Only a task that is due is claimed, as the product does it. */
+  onlyDue: boolean;
 }
+
+export type Documents = NonNullable<Decision<unknown>['documents']>;
 
 /** Decides `request` on `record`, purely. */
 export function decide(record: TaskRecord, request: Request, asker: Asker): Decided {
   const before = tallyOf(record);
   if ((before?.done[asker.name] ?? 0) >= request.number) return { kind: 'repeat' };
   const decision = decideByKind(record, request, asker);
-  if (decision === null) return { kind: 'refused' };
+  return decision === null ? { kind: 'refused' } : committing(record, decision, request, asker);
+}
+
+/** What is committed of a decision: the record carries the tally on. */
+export function committing(record: TaskRecord, decision: Decision<unknown>, request: Request, asker: Asker): Decided {
   if (decision.record === null) return { kind: 'repeat' };
+  const before = tallyOf(record);
   const tally: Tally = {
     ...before,
     self: asker.op,
@@ -74,13 +89,15 @@ export function decide(record: TaskRecord, request: Request, asker: Asker): Deci
     kind: 'commit',
     record: { ...next, state: { ...next.state, sim: tally } },
     base: before?.self ?? null,
+    documents: decision.documents ?? [],
+    result: decision.result,
   };
 }
 
 function decideByKind(
   record: TaskRecord,
   request: Request,
-  { nowMs, name, op, settles }: Asker,
+  { nowMs, name, op, settles, onlyDue }: Asker,
 ): Decision<unknown> | null {
   const { claimId } = request;
   const instant = { nowMs, monoMs: nowMs, bootId: BOOT };
@@ -94,6 +111,13 @@ function decideByKind(
           liveness: () => 'unknown',
           graceMs: 50,
         };
+        if (
+          onlyDue &&
+          record.lease?.claim_id !== claimId &&
+          recordReasons(record, { observer: observer, recordOf: () => null, plan: { childrenOf: new Map() } }).length >
+            0
+        )
+          return null;
         const claim = { claimId, runId: name, ttlMs: TTL_MS, owner: null, instant, observer, abandonLimit: 1000 };
         const dispatch = { claimId, runId: name, attemptId: claimId, worker: null, ttlMs: TTL_MS, instant };
         return andThen(record, claimTask(record, claim), (next) => dispatchTask(next, dispatch));

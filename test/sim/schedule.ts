@@ -9,6 +9,7 @@ import { type Attempt, protocol, requesting } from './processes.ts';
 import type { Random } from './random.ts';
 import type { Request } from './requests.ts';
 import { prepare } from './start.ts';
+import type { StepRequest } from './steps.ts';
 import { DIR, type Focus, newProcess, type Process, type Setting, type Weather, World } from './world.ts';
 
 export interface Failure {
@@ -33,6 +34,9 @@ const CALM: Weather = {
   powerCuts: 0,
   rot: 0,
 };
+
+/** Where a process has to make several requests before what matters happens. */
+const LONG_TASKS: readonly (Focus | null)[] = ['questions', 'steps'];
 
 /** Calls that a process may be likely to be paused at. */
 const PAUSES_AT = [
@@ -121,9 +125,9 @@ function play(seed: number, setting: Setting, stats: Stats, traced: boolean, tra
   for (let index = 0; index < count; index++) {
     const few = index === 0 ? [1, 1, 2, 3] : world.layer.views ? [1, 1, 2] : [1];
     // A question, its answer and the next question take a claim each.
-    add(world, `p${index + 1}`, attempt, random.pick(world.focus === 'questions' ? [3, 5, 8] : few));
+    add(world, `p${index + 1}`, attempt, random.pick(LONG_TASKS.includes(world.focus) ? [3, 5, 8] : few));
   }
-  if (subject === 'protocol' && world.layer.views && random.chance(world.focus === 'edits' ? 1 : 0.4)) {
+  if (subject === 'protocol' && world.layer.views && isEdited(world)) {
     const person = newProcess('person', (self) => editing(world, self), random.between(1, 2));
     person.person = true;
     world.processes.push(person);
@@ -132,6 +136,11 @@ function play(seed: number, setting: Setting, stats: Stats, traced: boolean, tra
   world.run(MAX_CALLS);
   if (world.turn >= MAX_CALLS) throw new Violation('blocked', `not done after ${MAX_CALLS} calls`);
   if (subject === 'protocol') conclude(world);
+}
+
+/** What a person edits is no journal. */
+function isEdited({ random, focus }: World): boolean {
+  return focus !== 'steps' && random.chance(focus === 'edits' ? 1 : 0.4);
 }
 
 function add(world: World, name: string, attempt: Attempt, requests: number): Process {
@@ -153,6 +162,7 @@ function conclude(world: World): void {
   if (!world.personWasHere && random.chance(world.disturbed && world.layer.views ? 0.4 : 0.8)) return;
   world.weather = CALM;
   const obeyable = world.personWasHere ? editsToObey(world) : [];
+  if (world.focus === 'steps') return concludeSteps(world);
   let outcome = visit(world, 'later');
   if (outcome === 'refused' && world.personWasHere) {
     removeInvalidViews(world);
@@ -170,11 +180,31 @@ function conclude(world: World): void {
   }
 }
 
+/** A parked task goes on when its signal or its time comes, and every signal that is left is taken. */
+function concludeSteps(world: World): void {
+  const record = () => world.oracle.recordAt(world.oracle.newestWhole());
+  const asks = { id: 'last', value: 'last', ms: null, sleeper: null };
+  let number = 0;
+  const make = (kind: StepRequest['kind'] | 'claim', name = ''): void => {
+    const own = kind === 'claim' ? { kind, asks: null } : { kind: 'steps' as const, asks: { ...asks, kind, name } };
+    const outcome = visit(world, `later${++number}`, { ...own, number, claimId: 'claim-later' });
+    if (outcome !== 'done') throw new Violation('blocked', `a fresh process could not ${kind} ${name}: ${outcome}`);
+  };
+  const { state } = record() ?? {};
+  // Without a time only a signal leads on.
+  const signal = (state?.wake_at ?? null) === null ? state?.waits_for?.find(({ kind }) => kind === 'wait-for') : null;
+  if (signal) make('signal', signal.name);
+  // Every wait and every lease is over.
+  world.disk.nowMs += 60_000;
+  make('claim');
+  for (const name of world.journal?.left(record()) ?? []) make('wait-for', name);
+  make('step', 'last');
+}
+
 /** A fresh process makes one request, alone and undisturbed, and within bounds. */
-function visit(world: World, name: string): string {
+function visit(world: World, name: string, request: Request = COUNT): string {
   const names = world.disk.root.entries.has('a') ? world.disk.folder(DIR).entries.size : 0;
   let outcome = 'nothing';
-  const request: Request = { kind: 'count', number: 1, claimId: '' };
   const once = function* (self: Process): Life {
     outcome = yield* protocol(world, self, request);
     if (outcome === 'done' && world.random.chance(0.3)) outcome = yield* protocol(world, self, request);
@@ -185,6 +215,8 @@ function visit(world: World, name: string): string {
   world.run(world.turn + 150 + 4 * names);
   return visitor.life === null ? outcome : 'not done in time';
 }
+
+const COUNT: Request = { kind: 'count', number: 1, claimId: '', asks: null };
 
 /** Edits that are valid and made on the newest version: the next change takes them over. */
 function editsToObey(world: World) {

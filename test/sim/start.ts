@@ -8,7 +8,7 @@ import { type Request, TASK, type Tally } from './requests.ts';
 import type { World } from './world.ts';
 
 const LONG_AGO = 1_600_000_000_000;
-const NO_REQUEST: Request = { kind: 'count', number: 0, claimId: '' };
+const NO_REQUEST: Request = { kind: 'count', number: 0, claimId: '', asks: null };
 
 interface StartVersion {
   record: TaskRecord;
@@ -39,9 +39,11 @@ function recordWith(sim: Tally): TaskRecord {
 /** Fills the disk. Everything that is there at the start is durable. */
 export function prepare(world: World): void {
   const { disk, random } = world;
-  disk.place(disk.root, 'q', new Folder());
+  const steps = world.focus === 'steps';
+  // The folder of a journal's parts is made by whoever writes the first one.
+  if (!steps) disk.place(disk.root, 'q', new Folder());
   const { views } = world.layer;
-  const kind = !views ? random.pick([1, 4]) : world.focus === 'adoption' ? 2 : random.below(10);
+  const kind = !views || steps ? random.pick([1, 4]) : world.focus === 'adoption' ? 2 : random.below(10);
   if (kind === 0) return;
   const folder = new Folder();
   disk.place(disk.root, 'a', folder);

@@ -1,5 +1,6 @@
 /** One simulated machine: its disk, its processes, and the faults that befall them, all drawn from one seed. */
 
+import type { Sleeper } from '../../src/domain/steps/parking.ts';
 import type { Retention } from '../../src/store/file/protocol.ts';
 import { TMP_PREFIX, versionName, versionNumber } from '../../src/store/file/record-file.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type Scan,
   type SimCall,
 } from './disk.ts';
+import { JournalOracle } from './journal-oracle.ts';
 import { CORE, type Layer, WHOLE } from './layers.ts';
 import { type OnceOracle, type Oracle, type Trying, Violation } from './oracle.ts';
 import { Random } from './random.ts';
@@ -24,6 +26,8 @@ import type { Request } from './requests.ts';
 export const DIR = `${ROOT}/a`;
 /** A folder for files that are created once. */
 export const ANSWERS = `${ROOT}/q`;
+/** Where the parts of a journal are; the same folder, which only one of them is ever in. */
+export const CHUNKS = ANSWERS;
 
 /** Simulated time that a call takes, milliseconds. */
 const CALL_MS = 5;
@@ -68,6 +72,8 @@ export interface Process {
   requests: number;
   ops: number;
   claim: string | null;
+  /** Its wait that is not over. */
+  sleeper: Sleeper | null;
   trying: Trying | null;
   /** When it last read each view, in turns. */
   looked: Record<string, number>;
@@ -96,6 +102,7 @@ export function newProcess(name: string, start: Process['start'], left: number):
     requests: 0,
     ops: 0,
     claim: null,
+    sleeper: null,
     trying: null,
     looked: {},
     failed: false,
@@ -113,7 +120,7 @@ export interface Setting {
   focus?: Focus | undefined;
 }
 
-export const FOCI = ['stillness', 'failures', 'edits', 'adoption', 'questions'] as const;
+export const FOCI = ['stillness', 'failures', 'edits', 'adoption', 'questions', 'steps'] as const;
 export type Focus = (typeof FOCI)[number];
 
 export class World {
@@ -122,6 +129,8 @@ export class World {
   readonly oracle: Oracle;
   /** The files that are created once, by their names. */
   readonly answers = new Map<string, OnceOracle>();
+  /** Null where no journal is written. */
+  readonly journal: JournalOracle | null;
   weather: Weather;
   readonly retention: Retention;
   processes: Process[] = [];
@@ -159,6 +168,7 @@ export class World {
     const kept = this.random.between(1, 3);
     this.retention = { kept, compactAt: kept + this.random.between(0, 5) };
     this.trace = trace;
+    this.journal = focus === 'steps' ? new JournalOracle(this.disk) : null;
     const mostly = this.random.chance(0.88) ? CORE : WHOLE;
     this.layer = depth === 'mixed' ? mostly : depth === 'whole' ? WHOLE : CORE;
     this.disk.watch = (folder, name, now, before) => {
@@ -228,6 +238,7 @@ export class World {
     if (process.life !== null) return;
     process.calls = 0;
     process.trying = null;
+    process.sleeper = null;
     process.looked = {};
     process.failed = false;
     process.life = process.start(process);
@@ -396,6 +407,7 @@ export class World {
     );
     this.disk.powerCut();
     this.oracle.powerCut(this.disk, DIR);
+    this.#checkJournal();
     for (const [name, answer] of this.answers) answer.survived(this.disk.file(`${ANSWERS}/${name}`)?.text ?? null);
     for (const [index, edit] of edits.entries()) {
       if (edit.version > 0 || (edit.file.text === edit.text && this.nameOf(edit.file) !== null)) continue;
@@ -450,6 +462,8 @@ export class World {
     const { current, oracle } = this;
     if (name.startsWith(TMP_PREFIX)) {
       if (now === null) this.#reservationGone(name);
+    } else if (now === null && folder !== this.disk.root && this.journal !== null && !name.startsWith('v0')) {
+      this.#checkJournal();
     } else if (name.startsWith('v0') && folder !== this.disk.root) {
       this.#versionChanged(versionNumber(name) ?? 0, now, before);
     }
@@ -476,6 +490,12 @@ export class World {
     if (current === null || current.trying === null)
       throw new Violation('lost update', `${who} made version ${n} unasked`);
     oracle.landed(n, now as File, who, current.trying);
+    this.journal?.landed(current.trying);
+  }
+
+  /** Nothing that a record refers to is gone. */
+  #checkJournal(): void {
+    this.journal?.checkWhole(this.oracle.recordAt(this.oracle.newestWhole()));
   }
 }
 

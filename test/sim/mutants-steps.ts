@@ -1,0 +1,107 @@
+/** Mutants of what a task's journal and its waits promise, each with one thing wrong. */
+
+import type { Mutant } from './mutants.ts';
+
+const DOCUMENTS = 'src/store/file/documents.ts';
+const CHANGES = 'src/domain/steps/changes.ts';
+const JOURNAL = 'src/domain/steps/journal.ts';
+const PARKING = 'src/domain/steps/parking.ts';
+const WAITS = 'src/domain/steps/waits.ts';
+const TRIES = 'src/domain/steps/tries.ts';
+const READINESS = 'src/domain/schedule/readiness.ts';
+
+function mutant(name: string, file: string, from: string, to: string): Mutant {
+  return { name, file, changes: [[from, to]], focus: 'steps' };
+}
+
+export const STEP_MUTANTS: readonly Mutant[] = [
+  mutant(
+    'a journal is written by whatever attempt the task had',
+    CHANGES,
+    'const by = workedBy(record, attemptId);\n  return { by, attemptId, entries',
+    'const by = record.lease ?? workedBy(record, attemptId);\n  return { by, attemptId, entries',
+  ),
+  mutant(
+    'any owner may park a task',
+    CHANGES,
+    'const lease = workedBy(record, attemptId);\n  const park',
+    'const lease = record.lease ?? workedBy(record, attemptId);\n  const park',
+  ),
+  {
+    name: 'a part of a journal is written after the commit',
+    file: DOCUMENTS,
+    focus: 'steps',
+    changes: [
+      ['const document = yield* standingAfter(file, op, created);', 'const document = null;'],
+      [
+        'const result = commit && (yield* commit.step);\n',
+        'const result = commit && (yield* commit.step);\n    for (const file of files) yield* quietly(standingAfter(file, op, []));\n',
+      ],
+    ],
+  },
+  mutant(
+    'the name of the folder of parts is not durable',
+    DOCUMENTS,
+    '  for (const folder of above) yield* io.syncDir(folder);\n',
+    '',
+  ),
+  {
+    ...mutant(
+      'a part is taken back although its commit may have happened',
+      DOCUMENTS,
+      '(yield* isUndone(commit.dir, commit.request))',
+      'true',
+    ),
+    seed: 8731,
+  },
+  mutant(
+    'a part begins without the parts that it replaces',
+    JOURNAL,
+    '[...(yield last), ...merged]',
+    '(yield last, [...merged])',
+  ),
+  mutant(
+    'a part leaves out what was in the record',
+    JOURNAL,
+    'const tail = [...kept, ...entries];',
+    'const tail = [...entries];',
+  ),
+  mutant(
+    'values of a step are left to a commit of their own',
+    JOURNAL,
+    'return { step, ...(Object.keys(values).length === 0 ? {} : { context: values }) };',
+    'return Object.keys(values).length === 0 ? { step } : { step };',
+  ),
+  mutant(
+    'a task that waits keeps its lease',
+    PARKING,
+    "moves: [...starting(record), 'park'],\n    lease: null,",
+    "moves: [...starting(record), 'park'],\n    lease,",
+  ),
+  mutant(
+    'a task is parked although its signal has come',
+    PARKING,
+    'if (sleepers.some(({ isThere }) => isThere(read))) return null;\n',
+    '',
+  ),
+  mutant('a signal wakes nothing', PARKING, "if (state !== 'waiting' ||", "if (state === 'waiting' ||"),
+  mutant(
+    'a signal that is sent again is another one',
+    WAITS,
+    'if (signals.some(({ name, id }) => name === signal.name && id === signal.id)) return [];',
+    'if (signals.length > 1000) return [];',
+  ),
+  mutant(
+    'a signal is not taken by who waits for it',
+    WAITS,
+    '{ signal: { ...signal, data: null, taken: true } }',
+    '{ signal }',
+  ),
+  mutant('a step is done again', TRIES, "if (before?.status === 'completed') throw stepRepeated(name);", ''),
+  mutant(
+    'a parked task goes on before its time',
+    READINESS,
+    'if (at !== null && msUntil(at, backoff, instant) <= 0) return [];',
+    'if (at === null || msUntil(at, backoff, instant) < 1e9) return [];',
+  ),
+];
