@@ -1,7 +1,7 @@
 /** How a simulated process reads a journal, decides on it, and commits what it decided with the parts that are made. */
 
 import { readingJournal } from '../../src/domain/steps/changes.ts';
-import type { Chunk, ChunkName, Entry, JournalView, Reading } from '../../src/domain/steps/journal.ts';
+import type { Chunk, ChunkName, Entry, Reading } from '../../src/domain/steps/journal.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import * as io from '../../src/lib/fs/operations.ts';
@@ -92,7 +92,7 @@ export function goOn(self: Process, stats: Stats, asks: StepRequest, result: unk
   }
   if (asks.kind === 'step') stats.stepsDone++;
   if (asks.kind !== 'wait' && asks.kind !== 'wait-for') return;
-  const step = (result as JournalView).steps.get(asks.name);
+  const step = (result as readonly Entry[]).find((entry) => entry.step?.name === asks.name)?.step;
   self.sleeper = sleeperOf(step);
   if (asks.kind === 'wait-for' && step?.status === 'completed' && step.result !== 'timeout') stats.signalsTaken++;
 }

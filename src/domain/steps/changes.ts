@@ -7,7 +7,7 @@ import type { Lease, NewDocument, TaskRecord } from '../task/records.ts';
 import { andThen, type Decision, repeated, workedBy } from '../task/transition.ts';
 import {
   type Entry,
-  entriesOf,
+  GrowingView,
   type Journal,
   type JournalView,
   journalOf,
@@ -26,23 +26,42 @@ export interface ReadJournal extends JournalView {
 }
 
 /** When a commit is made. `newId`: names what it creates. */
-export interface Writing {
+export interface Writing extends Recalling {
   nowMs: number;
   newId(): string;
 }
 
+/** What a process remembers of the journal that it read last. Absent: nothing. */
+export interface Recalling {
+  recalled?: Recalled;
+}
+
+/** One that writes many steps looks at what is new alone. */
+export interface Recalled {
+  last: { chunks: string; tail: readonly Entry[]; view: GrowingView } | null;
+}
+
 /** Null where the task has no journal. Throws SCHEMA_INVALID. */
-export function* readingJournal(record: TaskRecord): Reading<ReadJournal | null> {
+export function* readingJournal(record: TaskRecord, { recalled }: Recalling = {}): Reading<ReadJournal | null> {
   const journal = journalOf(record);
   if (journal === null) return null;
+  const chunks = [journal.key, ...journal.chunks.map(({ chunk_id }) => chunk_id)].join();
+  const { tail } = journal;
+  const last = recalled?.last;
+  if (recalled && last?.chunks === chunks && last.tail.every((entry, at) => entry === tail[at])) {
+    recalled.last = { ...last, tail };
+    return { journal, ...last.view.add(tail.slice(last.tail.length)).view() };
+  }
   const entries: Entry[] = [];
   for (const chunk of journal.chunks) entries.push(...(yield chunk));
-  return { journal, ...viewOf([...entries, ...journal.tail]) };
+  const view = new GrowingView().add([...entries, ...tail]);
+  if (recalled) recalled.last = { chunks, tail, view };
+  return { journal, ...view.view() };
 }
 
 /** The journal that a commit adds to: a signal may come before the first attempt. */
-export function* readingOrNew(record: TaskRecord, newId: () => string): Reading<ReadJournal> {
-  return (yield* readingJournal(record)) ?? { journal: newJournal(newId), ...viewOf([]) };
+export function* readingOrNew(record: TaskRecord, writing: Omit<Writing, 'nowMs'>): Reading<ReadJournal> {
+  return (yield* readingJournal(record, writing)) ?? { journal: newJournal(writing.newId), ...viewOf([]) };
 }
 
 const newJournal = (newId: () => string): Journal => ({ key: newId(), epoch: 0, chunks: [], tail: [] });
@@ -76,19 +95,20 @@ export function attemptWriter(
   return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation) };
 }
 
-/** Adds to the journal; the result is what it says then. Throws what `entriesFor` throws, SCHEMA_INVALID. */
+/** Adds to the journal; the result is what it adds. Throws what `entriesFor` throws, SCHEMA_INVALID. */
 export function* addingEntries(
   record: TaskRecord,
   { by, attemptId, entriesFor, memo, documents = [] }: JournalWriter,
-  { nowMs, newId }: Writing,
-): Reading<Decision<JournalView>> {
-  const read = yield* readingOrNew(record, newId);
+  writing: Writing,
+): Reading<Decision<readonly Entry[]>> {
+  const { nowMs, newId } = writing;
+  const read = yield* readingOrNew(record, writing);
   const entries = entriesFor(read);
-  if (entries.length === 0) return repeated(read);
+  if (entries.length === 0) return repeated(entries);
   const written = yield* withEntries(read.journal, entries, { attemptId, newId });
   const decision = writeJournal(record, { attemptId, by, written, memo, nowMs });
   const all = [...(decision.documents ?? []), ...documents];
-  return { ...decision, documents: all, result: viewOf([...entriesOf(read), ...entries]) };
+  return { ...decision, documents: all, result: entries };
 }
 
 /**
@@ -99,12 +119,12 @@ export function* parking(
   record: TaskRecord,
   attemptId: string,
   parkFor: (read: ReadJournal) => Park | null,
-  { nowMs, newId }: Writing,
+  writing: Writing,
 ): Reading<Decision<boolean>> {
   const lease = workedBy(record, attemptId);
-  const park = parkFor(yield* readingOrNew(record, newId));
+  const park = parkFor(yield* readingOrNew(record, writing));
   if (park === null) return repeated(false);
-  return { ...parkTask(record, park, { lease, nowMs }), result: true };
+  return { ...parkTask(record, park, { lease, nowMs: writing.nowMs }), result: true };
 }
 
 /**

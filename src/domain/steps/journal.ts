@@ -148,11 +148,19 @@ export function stepEntry(step: Step, values: Readonly<Record<string, unknown>>)
   return { step, ...(Object.keys(values).length === 0 ? {} : { context: values }) };
 }
 
+/** Journals by what a record says: each is checked once, and what this process has made not at all. */
+const CHECKED = new WeakMap<object, Journal>();
+
 /** The journal that a record names; null for none. Throws SCHEMA_INVALID. */
 export function journalOf({ memo }: { memo: Pick<Memo, 'journal'> }): Journal | null {
   if (memo.journal === undefined) return null;
+  const known = CHECKED.get(memo.journal as object);
+  if (known !== undefined) return known;
   const parsed = JournalSchema().safeParse(memo.journal, WITHOUT_WORDS);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    CHECKED.set(memo.journal as object, parsed.data);
+    return parsed.data;
+  }
   throw new ForgeError('SCHEMA_INVALID', `its journal: ${issueText(parsed.error.issues, memo.journal)}`);
 }
 
@@ -169,24 +177,39 @@ export interface JournalView {
   ticks: readonly Tick[];
 }
 
+/** A view that grows: an entry more costs the same however many there are. */
+export class GrowingView {
+  readonly #steps = new Map<string, Step>();
+  readonly #context: Record<string, unknown> = Object.create(null);
+  readonly #resets = new Map<string, number>();
+  readonly #signals = new Map<string, Signal>();
+  readonly #ticks = new Map<string, Tick>();
+
+  /** `entries`: oldest first. */
+  add(entries: readonly Entry[]): this {
+    for (const { step, context, signal, reset, tick } of entries) {
+      for (const name of reset ?? []) {
+        this.#steps.delete(name);
+        this.#resets.set(name, (this.#resets.get(name) ?? 0) + 1);
+      }
+      if (step !== undefined) this.#steps.set(step.name, step);
+      Object.assign(this.#context, context);
+      if (signal !== undefined) this.#signals.set(JSON.stringify([signal.name, signal.id]), signal);
+      if (tick !== undefined) this.#ticks.set(JSON.stringify([tick.name, tick.at]), tick);
+    }
+    return this;
+  }
+
+  /** As it is now. Its steps, context and resets show what is added later. */
+  view(): JournalView {
+    const [signals, ticks] = [[...this.#signals.values()], [...this.#ticks.values()]];
+    return { steps: this.#steps, context: this.#context, resets: this.#resets, signals, ticks };
+  }
+}
+
 /** `entries`: oldest first. */
 export function viewOf(entries: readonly Entry[]): JournalView {
-  const steps = new Map<string, Step>();
-  const context: Record<string, unknown> = Object.create(null);
-  const resets = new Map<string, number>();
-  const signals = new Map<string, Signal>();
-  const ticks = new Map<string, Tick>();
-  for (const { step, context: values, signal, reset, tick } of entries) {
-    for (const name of reset ?? []) {
-      steps.delete(name);
-      resets.set(name, (resets.get(name) ?? 0) + 1);
-    }
-    if (step !== undefined) steps.set(step.name, step);
-    Object.assign(context, values);
-    if (signal !== undefined) signals.set(JSON.stringify([signal.name, signal.id]), signal);
-    if (tick !== undefined) ticks.set(JSON.stringify([tick.name, tick.at]), tick);
-  }
-  return { steps, context, resets, signals: [...signals.values()], ticks: [...ticks.values()] };
+  return new GrowingView().add(entries).view();
 }
 
 /** A view in as few entries as it takes. */
@@ -290,6 +313,7 @@ export function writeJournal(
   record: TaskRecord,
   { attemptId, written, by, memo, nowMs }: JournalWrite,
 ): Decision<null> {
+  CHECKED.set(written.journal, written.journal);
   const kept = { ...memo, journal: written.journal };
   const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
   const documents = written.chunks.map((value) => ({ kind: 'steps' as const, attemptId, value }));

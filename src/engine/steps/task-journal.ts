@@ -9,12 +9,14 @@ import {
   parking,
   personWriter,
   type ReadJournal,
+  type Recalled,
   readingJournal,
   readingOrNew,
   signalling,
   type Writing,
 } from '../../domain/steps/changes.ts';
 import {
+  type Chunk,
   type ChunkName,
   type Entry,
   type JournalView,
@@ -44,7 +46,7 @@ export async function readTicks(env: Env, record: TaskRecord): Promise<readonly 
 
 /** Null where the task has none. Throws SCHEMA_INVALID, IO_ERROR. */
 export function readJournal(env: Pick<Env, 'store'>, record: TaskRecord): Promise<ReadJournal | null> {
-  return answered(env, record, readingJournal(record));
+  return answered(env, record, readingJournal(record, known(env)));
 }
 
 /**
@@ -56,7 +58,7 @@ export async function openJournal(
   { taskId, attemptId }: AttemptRef,
 ): Promise<{ read: ReadJournal; record: TaskRecord }> {
   const { record } = await changeTask(env, taskId, (current) => beginJournal(current, attemptId, writing(env)));
-  const read = await answered(env, record, readingOrNew(record, writing(env).newId));
+  const read = await answered(env, record, readingOrNew(record, writing(env)));
   return { read, record };
 }
 
@@ -120,14 +122,19 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
 }
 
 async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => JournalWriter): Promise<JournalView> {
-  const { result } = await changeTask(env, taskId, (record) =>
-    answered(env, record, addingEntries(record, writerOf(record), writing(env))),
-  );
-  return result;
+  const { record } = await changeTask(env, taskId, async (current) => {
+    const decision = await answered(env, current, addingEntries(current, writerOf(current), writing(env)));
+    for (const { kind, value } of decision.documents ?? []) {
+      const chunk = value as Chunk;
+      if (kind === 'steps') known(env).chunks.set(chunk.chunk_id, chunk.entries);
+    }
+    return decision;
+  });
+  return answered(env, record, readingOrNew(record, writing(env)));
 }
 
 function writing(env: Env): Writing {
-  return { nowMs: env.now(), newId: () => newId(env.ctx) };
+  return { nowMs: env.now(), newId: () => newId(env.ctx), recalled: known(env).recalled };
 }
 
 /** What a reading of the task's journal comes to. */
@@ -137,19 +144,25 @@ async function answered<T>(env: Pick<Env, 'store'>, { state }: TaskRecord, readi
   return next.value;
 }
 
-/** Parts never change: a process that writes many steps reads each once. */
-const KNOWN = new WeakMap<object, Map<string, readonly Entry[]>>();
+/** What this process knows of journals, by the store. Parts never change: each is read once at most, and those that it has written not at all. */
+const KNOWN = new WeakMap<object, { chunks: Map<string, readonly Entry[]>; recalled: Recalled }>();
+
+function known({ store }: Pick<Env, 'store'>) {
+  const found = KNOWN.get(store) ?? { chunks: new Map<string, readonly Entry[]>(), recalled: { last: null } };
+  KNOWN.set(store, found);
+  return found;
+}
 
 async function chunkEntries(
-  { store }: Pick<Env, 'store'>,
+  env: Pick<Env, 'store'>,
   taskId: string,
   { attempt_id, chunk_id }: ChunkName,
 ): Promise<readonly Entry[]> {
-  const known = KNOWN.get(store) ?? new Map<string, readonly Entry[]>();
-  KNOWN.set(store, known);
-  const entries = known.get(chunk_id) ?? (await store.readDocument('steps', taskId, attempt_id, chunk_id))?.entries;
+  const { chunks } = known(env);
+  const entries =
+    chunks.get(chunk_id) ?? (await env.store.readDocument('steps', taskId, attempt_id, chunk_id))?.entries;
   if (entries !== undefined) {
-    known.set(chunk_id, entries);
+    chunks.set(chunk_id, entries);
     return entries;
   }
   const file = `attempts/${attempt_id}/steps/${chunk_id}.json`;
