@@ -251,6 +251,26 @@ describe('a part of a journal that is gone', () => {
   });
 });
 
+describe('a part of a journal that a person has changed', () => {
+  it('counts as it is where it makes sense, and is refused where it does not', async () => {
+    const cwd = scripted(
+      `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
+    );
+    await orchestrate(['run'], { cwd });
+    const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
+    const [part = ''] = readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      /\/steps\/./.test(path),
+    );
+    const file = join(attempts, part);
+    const before = readFileSync(file, 'utf8');
+    writeFileSync(file, before.replace(/"tries": ?1/, '"tries":7'));
+    expect((await data(cwd, 'steps', 'a')).steps[0]).toMatchObject({ name: 'one', tries: 7 });
+    writeFileSync(file, before.replace(/"tries": ?1/, '"tries":"many"'));
+    const { code, stderr } = await orchestrate(['steps', 'a'], { cwd });
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/tries/) });
+  });
+});
+
 describe('two steps', () => {
   it('of which one is within the other are both done once, when the outer one is tried again', async () => {
     const inner = `${F} step inner -- sh -c 'echo inner >> ledger' && test $FORGE_STEP_TRY = 2`;

@@ -4,6 +4,7 @@
  */
 
 import * as z from 'zod/mini';
+import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
@@ -104,9 +105,24 @@ const EntrySchema = once(() =>
 );
 export type Entry = z.infer<ReturnType<typeof EntrySchema>>;
 
-/** `attempts/<attempt>/steps/<chunk>.json`. */
+/**
+ * `attempts/<attempt>/steps/<chunk>.json`. `sum`: CRC-32 of the entries, which are as they were written then, and not checked one by one: that
+ * takes most of the time in which an attempt passes a thousand steps.
+ */
 export const ChunkSchema = once(() =>
-  z.looseObject({ version: z.literal(1), chunk_id: text, entries: z.array(EntrySchema()) }),
+  z
+    .looseObject({
+      version: z.literal(1),
+      chunk_id: text,
+      sum: z.optional(text),
+      entries: z.custom<readonly Entry[]>(Array.isArray),
+    })
+    .check(({ value, issues }) => {
+      if (value.sum === crc32(JSON.stringify(value.entries))) return;
+      const parsed = z.array(EntrySchema()).safeParse(value.entries, WITHOUT_WORDS);
+      if (parsed.success) return;
+      issues.push({ code: 'custom', input: value, message: issueText(parsed.error.issues, value.entries), path: [] });
+    }),
 );
 export type Chunk = z.infer<ReturnType<typeof ChunkSchema>>;
 
@@ -292,7 +308,7 @@ function* grown(
   const chunk_id = newId();
   // What is gone has to stay gone over what older chunks say.
   const whole = chunks.length === 0 ? entriesOf(viewOf(merged)) : [...merged];
-  const made: Chunk = { version: 1, chunk_id, entries: whole };
+  const made: Chunk = { version: 1, chunk_id, sum: crc32(JSON.stringify(whole)), entries: whole };
   const name = { chunk_id, attempt_id: attemptId, bytes: bytesOf(whole) };
   return { list: { chunks: [...chunks, name], tail: [] }, chunks: [made] };
 }
