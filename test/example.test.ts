@@ -255,6 +255,18 @@ describe('npm start', () => {
     expect(listed.stdout.split('\n')).toEqual(expect.arrayContaining(['index.html', 'tide.svg', 'SHA256SUMS']));
   });
 
+  test('npm start posts the report at every board, each a task that its parent has waited for', () => {
+    for (const board of ['pier', 'breakwater', 'office']) {
+      expect(json(project, 'forge-boards', board, 'posted.json')).toEqual({
+        day: expect.stringMatching(/^\d{4}-\d\d-\d\d$/),
+      });
+      expect(stateOf(join(project, '.forge'), `post+boards+${board}`).state).toBe('shipped');
+    }
+    expect(stateOf(join(project, '.forge'), 'post')).toMatchObject({ state: 'shipped', failure_count: 0 });
+    const { steps } = JSON.parse(forge(project, 'steps', 'post', '--json').stdout).data;
+    expect(steps.map(({ kind }: { kind: string }) => kind)).toEqual(['step', 'wait', 'fan-out', 'join']);
+  });
+
   test('npm start prints a summary and commands to try, and each command works', () => {
     expect(result.stdout).toContain(text(project, 'forge-report/summary.txt'));
     const commands = [...result.stdout.matchAll(/^ {2}node (.*)$/gm)].map(([, line]) => line?.split(' ') ?? []);
