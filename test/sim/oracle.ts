@@ -363,9 +363,17 @@ export class Oracle {
   #forgetOwners(whole: number): void {
     this.#generationOf.clear();
     const held = new Set<string>();
-    for (const [n, { record }] of this.#chain) if (n <= whole && record.lease) held.add(record.lease.claim_id);
+    // A claim that is made again after its version was lost may get another generation, which may be lost as well.
+    const named = (generation: number, claim: string) => `${generation} ${claim}`;
+    for (const [
+      n,
+      {
+        record: { lease },
+      },
+    ] of this.#chain)
+      if (n <= whole && lease !== null) held.add(named(lease.generation, lease.claim_id));
     for (const [generation, claim] of this.#owners) {
-      if (generation > this.#generation && !held.has(claim)) this.#owners.delete(generation);
+      if (generation > this.#generation && !held.has(named(generation, claim))) this.#owners.delete(generation);
     }
   }
 

@@ -18,6 +18,8 @@ const QUESTION_EVERY = 10;
 const STEP_EVERY = 20;
 /** Seeds of schedules that once broke a promise. */
 const FOUND = [7_374_811, 11_028_804, 104_232_074, 104_801_809];
+/** Seed of a schedule of journals in which a claim is made twice, and both are lost: no promise that the oracle may see broken. */
+const LOST_TWICE = 50_058_771;
 /** A mutant must be noticed within so many schedules, unless it says otherwise. */
 const MUTANT_SCHEDULES = 12_000;
 
@@ -74,6 +76,12 @@ test(`a journal and a parked task keep their promises in ${STEP_SCHEDULES} rando
   expect(failures.map(explain)).toEqual([]);
   for (const count of [stats.stepsDone, stats.chunks, stats.parked, stats.goneOn, stats.signalsTaken])
     expect(count).toBeGreaterThan(STEP_SCHEDULES / STEP_EVERY);
+});
+
+test(`a claim that is lost twice leaves its generations to others, as in schedule ${LOST_TWICE} of journals`, async () => {
+  const setting = { subject: 'protocol', depth: 'mixed', focus: 'steps' } as const;
+  const { failures } = await simulate({ file: worker, setting, seed: LOST_TWICE, schedules: 1, threads: 1 });
+  expect(failures.map(explain)).toEqual([]);
 });
 
 test.each(FOUND)('the commit protocol keeps its promises in schedule %i, which once broke one', async (seed) => {
