@@ -21,7 +21,7 @@ export async function bundleWorker(root: string, file: string, mutant: Mutant | 
             applied++;
             result = replaced(result, mutant.changes, `mutant "${mutant.name}"`);
           }
-          if (id === join(root, SMALL.file)) return replaced(result, SMALL.changes, 'the small journal') + SMALL.added;
+          if (id === join(root, SMALL.file)) return replaced(result, SMALL.changes, 'the small journal');
           if (id !== join(root, REMEMBERED.file)) return result;
           return replaced(result, REMEMBERED.changes, 'the memory') + REMEMBERED.added;
         },
@@ -56,23 +56,10 @@ export function encodeVersion(version) {
 `,
 };
 
-/** A journal of few entries has parts as a large one does. One that was checked is not checked again. */
+/** A journal of few entries has parts as a large one does. */
 const SMALL = {
   file: 'src/domain/steps/journal.ts',
-  changes: [
-    ['TAIL_MAX_BYTES = 16 * 1024;', 'TAIL_MAX_BYTES = 1024;'],
-    ['export function journalOf(', 'function journalOfAnew('],
-  ] as [string, string][],
-  added: `
-const checked = new WeakMap();
-export function journalOf(record) {
-  const { journal } = record.memo;
-  if (journal === undefined) return null;
-  const known = checked.get(journal) ?? journalOfAnew(record);
-  checked.set(journal, known);
-  return known;
-}
-`,
+  changes: [['TAIL_MAX_BYTES = 16 * 1024;', 'TAIL_MAX_BYTES = 1024;']] as [string, string][],
 };
 
 /** The source with `changes` made. Each text must occur exactly once: a change that no longer fits must not pass unseen. */
