@@ -203,3 +203,17 @@ describe('children in memory', () => {
     await expect(call(memoryWorker())).rejects.toMatchObject({ code });
   });
 });
+
+describe('a repeat of a program', () => {
+  it('asks whether it is over when a later attempt comes to it, before it does another tick', async () => {
+    const { worker, clock } = worked();
+    const tick = vi.fn();
+    let isOver = false;
+    const options = { every: '1h', till: () => isOver };
+    await expect(worker.repeat('poll', tick, options)).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 3_600_000;
+    isOver = true;
+    expect(await worker.next().repeat('poll', tick, options)).toEqual({ ran: 1, failed: 0, skipped: 0 });
+    expect(tick).toHaveBeenCalledTimes(1);
+  });
+});

@@ -64,7 +64,9 @@ export function parkedText(
     if (kind === 'step') return `step ${name} is tried again at ${at}`;
     return `it waits until ${at} (${name})`;
   });
-  return texts.length === 0 ? `it waits until ${at}` : texts.join('; ');
+  if (texts.length > 0) return texts.join('; ');
+  // Written by hand.
+  return at === null ? 'it waits, and its record does not say what for' : `it waits until ${at}`;
 }
 
 /** Throws ILLEGAL_TRANSITION for a task that takes no signal any more. One that has failed may be tried again. */

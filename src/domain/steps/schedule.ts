@@ -53,6 +53,10 @@ export function cronSchedule(expression: string, zone: string): Schedule {
   const zoned = zoneOf(zone);
   const cron = parsed(expression, zone);
   const after = (ms: number) => cron.nextRun(new Date(ms))?.getTime() ?? null;
+  if (after(0) === null)
+    throw new ForgeError('INVALID_ARGS', `${JSON.stringify(expression)} is never due`, {
+      hint: 'No month has such a day.',
+    });
   /** Ticks from `fromMs` to before `endMs`, one by one. */
   const within = (fromMs: number, endMs: number) => {
     let count = 0;

@@ -71,7 +71,7 @@ export function addToJournal(
   { taskId, attemptId }: AttemptRef,
   entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
   also: (record: TaskRecord) => Pick<JournalWriter, 'memo' | 'documents'> = () => ({}),
-): Promise<JournalView> {
+): Promise<ReadJournal> {
   return write(env, taskId, (record) => ({ ...attemptWriter(record, attemptId, entriesFor), ...also(record) }));
 }
 
@@ -121,7 +121,7 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
   }));
 }
 
-async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => JournalWriter): Promise<JournalView> {
+async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => JournalWriter): Promise<ReadJournal> {
   const { record } = await changeTask(env, taskId, async (current) => {
     const decision = await answered(env, current, addingEntries(current, writerOf(current), writing(env)));
     for (const { kind, value } of decision.documents ?? []) {

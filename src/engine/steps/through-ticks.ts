@@ -13,7 +13,7 @@ import type { Looker } from '../../domain/steps/waits.ts';
 import { msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
-import { isAsKept, type Place } from './through.ts';
+import { type Place, recordStanding } from './through.ts';
 import { told } from './worker-journal.ts';
 
 export interface Ticking {
@@ -21,29 +21,17 @@ export interface Ticking {
   repeat: Repeat;
   /** Does the tick that was due at `at`, once. */
   tick(scope: { at: Date; key: string; try: number }): Promise<TickEnd>;
-  /** Whether the repeat is over; asked before the first tick and after each. Null: it never is by that. */
+  /** Whether the repeat is over; asked when an attempt comes to it, and after each tick. Null: it never is by that. */
   till: (() => Promise<boolean>) | null;
 }
 
 /** Does ticks until the repeat is over. Throws what `till` throws, what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
 export async function throughTicks(place: Place, { name, repeat, tick, till }: Ticking): Promise<Step> {
   const { journal, pass, lost } = place;
-  const record = async (decide: (now: ReadJournal, looker: Looker) => RepeatStanding): Promise<RepeatStanding> => {
-    lost.throwIfAborted();
-    let standing: RepeatStanding | undefined;
-    await journal.write((now, generation) => {
-      const looker = { name, attemptId: journal.attemptId, generation, instant: journal.instant() };
-      standing = decide(now, looker);
-      const { step, over, entries = [] } = standing;
-      const isKnown = !over && entries.length === 0 && isAsKept(now.steps.get(name), step, journal);
-      return isKnown ? [] : [{ step }, ...entries];
-    });
-    return standing as unknown as RepeatStanding;
-  };
+  const record = (decide: (now: ReadJournal, looker: Looker) => RepeatStanding) => recordStanding(place, name, decide);
   const isOver = async () => till !== null && (await till());
-  const before = (await journal.read()).steps.get(name)?.ticks;
-  const isFirst = before === undefined || before.ran + before.failed === 0;
-  if (isFirst && (await isOver())) return (await record((now, looker) => ended(now, looker, repeat))).step;
+  // Also of a repeat that is gone on with: its process may have been killed before it asked.
+  if (await isOver()) return (await record((now, looker) => ended(now, looker, repeat))).step;
   for (;;) {
     const { step, over, due } = await record((now, looker) => upcoming(now, looker, repeat));
     if (over) return step;

@@ -95,24 +95,32 @@ export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): 
   if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);
   for (;;) {
     const seen = await told(journal, `looks at ${name}`, look(before));
-    lost.throwIfAborted();
-    let standing: Standing | undefined;
-    await journal.write((now, generation) => {
-      const looker = { name, attemptId: journal.attemptId, generation, instant: journal.instant() };
-      standing = seen(now, looker);
-      const { step, over, entries = [] } = standing;
-      const isKnown = !over && isAsKept(now.steps.get(name), step, journal);
-      return isKnown ? [] : [{ step }, ...entries];
-    });
-    const { step, over } = standing as unknown as Standing;
+    const { step, over } = await recordStanding({ journal, pass, lost }, name, seen);
     if (over) return step;
     before = step;
     await sleep(step.wake ?? null);
   }
 }
 
+/** Keeps how a wait or a repeat stands in the journal of the commit, unless the journal says so. Throws what `lost` says, and what `decide` throws. */
+export async function recordStanding<S extends Standing>(
+  { journal, lost }: Place,
+  name: string,
+  decide: (now: ReadJournal, looker: Looker) => S,
+): Promise<S> {
+  lost.throwIfAborted();
+  let standing: S | undefined;
+  await journal.write((now, generation) => {
+    standing = decide(now, { name, attemptId: journal.attemptId, generation, instant: journal.instant() });
+    const { step, over, entries = [] } = standing;
+    const isKnown = !over && entries.length === 0 && isAsKept(now.steps.get(name), step, journal);
+    return isKnown ? [] : [{ step }, ...entries];
+  });
+  return standing as unknown as S;
+}
+
 /** Whether the journal says the same but for a wake that is waited for here: a look that changes nothing costs no commit. */
-export function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: WorkerJournal): boolean {
+function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: WorkerJournal): boolean {
   if (kept?.status !== 'running' || kept.epoch !== step.epoch || kept.tries !== step.tries) return false;
   if (JSON.stringify(kept.waited) !== JSON.stringify(step.waited)) return false;
   const isShort = msLeft(step.wake, instant()) <= settings.steps.park_after_ms;

@@ -74,12 +74,8 @@ export async function attemptJournal(
       return read;
     },
     write: async (entriesFor) => {
-      const view = await addToJournal(env, attempt, (now, generation) => {
-        read = now;
-        return entriesFor(now, generation);
-      });
-      read = { ...read, ...view };
-      return view;
+      read = await addToJournal(env, attempt, entriesFor);
+      return read;
     },
     async fanOut(name, childrenFor) {
       const step = await sealFanOut(env, attempt, name, () => childrenFor(taskId));

@@ -73,7 +73,7 @@ export interface WaitForOptions {
 export interface RepeatOptions extends Omit<RepeatWritten, 'start'> {
   /** When the first tick is due. Default: at once, or as `cron` says. */
   start?: Date | string;
-  /** Asked before the first tick and after each: the repeat is over when it returns what is true. */
+  /** Asked when an attempt comes to the repeat, and after each tick: it is over when this returns what is true. */
   till?: () => unknown;
   /** As of a step, for each tick. */
   retry?: RetryDeclaration;

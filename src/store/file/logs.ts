@@ -182,11 +182,9 @@ export class FileArtifacts implements AttemptArtifacts {
 
   tellDoing(attempt: AttemptRef, text: string): void {
     try {
-      replaceIn(
-        `${this.#tree.attemptFolder(attempt.taskId, attempt.attemptId)}/${DOING}`,
-        text,
-        `doing-${process.pid}`,
-      );
+      const file = `${this.#tree.attemptFolder(attempt.taskId, attempt.attemptId)}/${DOING}`;
+      if (text === '') fs.rmSync(file, { force: true });
+      else replaceIn(file, text, `doing-${process.pid}`);
     } catch {
       // It is for people who look just now.
     }
