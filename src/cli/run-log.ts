@@ -4,6 +4,7 @@ import { classCovers, errorText, shortErrorText } from '../domain/retry/classify
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import { usedText } from '../domain/task/spending.ts';
 import { EXIT } from '../lib/errors.ts';
+import { sizeText } from '../lib/size.ts';
 import { firstOf, oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
 import { columnOf, cut, fitting, hang, pad, plural, widthOf } from './layout.ts';
@@ -155,6 +156,11 @@ export class RunLog {
     waiting: ({ for: tasks }) => {
       const named = tasks.map(({ task_id, reason }) => `${task_id} (${reason})`);
       this.#dim(`… waiting for ${firstOf(named, 3)}`);
+    },
+
+    pruned: ({ tasks, runs, files, bytes }) => {
+      const what = files === 0 ? [] : [`${plural(files, 'file')} of ${plural(tasks, 'old task')}, ${sizeText(bytes)}`];
+      this.#dim(`removed ${[...what, ...(runs === 0 ? [] : [plural(runs, 'old run')])].join(', and ')}`);
     },
 
     warning: ({ message }) => this.#options.warn(message),

@@ -42,10 +42,13 @@ const input = z.object({
   shipped: flag('Also remove worktrees of shipped tasks'),
   older_than: optional.text(
     'duration',
-    'With --shipped: only of tasks that were shipped so long ago, such as 3d; with --prune: that ended so long ago (90d)',
+    'With --shipped: only of tasks that were shipped so long ago, such as 3d; with --prune: that ended so long ago (default: the settings, else 90d)',
   ),
   prune: flag('Instead: remove logs, prompts and drafts of tasks that ended long ago'),
-  failed_older_than: optional.text('duration', 'With --prune: also of tasks that failed so long ago'),
+  failed_older_than: optional.text(
+    'duration',
+    'With --prune: also of tasks that failed so long ago (default: the settings, else never)',
+  ),
   detailed_exitcode: flag('Exit with 10 when something is left to do', { terminal: true }),
 });
 export type GcInput = z.infer<typeof input>;
@@ -137,7 +140,7 @@ export const gc = command({
   /** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
   async run(context, options) {
     removeAfterOf(options);
-    const policy = retentionOf(options);
+    const given = retentionOf(options);
     const session = await openSession(context);
     const { gc: store } = session.store;
     const now = isoTime(session.now());
@@ -147,7 +150,8 @@ export const gc = command({
         (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
         work,
       );
-    if (policy !== null) {
+    if (given !== null) {
+      const policy = { ...(session.settings.retention ?? DEFAULT_RETENTION), ...given };
       const work = () => pruneBy(session, options, policy);
       return isPreview(options) || (await store.identity()) === null ? work() : inTurn(work);
     }
@@ -190,8 +194,8 @@ function durationOf(name: string, text: string): number {
 /** What `--prune` has no meaning for. */
 const NOT_PRUNED = ['out', 'plan', 'row', 'remove_orphan_worktrees', 'shipped'] as const;
 
-/** How long tasks keep what `--prune` removes; null without it. Throws INVALID_ARGS. */
-function retentionOf(options: GcInput): RetentionPolicy | null {
+/** What the flags say of how long tasks keep what `--prune` removes; null without it. Throws INVALID_ARGS. */
+function retentionOf(options: GcInput): Partial<RetentionPolicy> | null {
   const { prune, older_than, failed_older_than } = options;
   if (prune !== true) {
     if (failed_older_than === undefined) return null;
@@ -202,11 +206,11 @@ function retentionOf(options: GcInput): RetentionPolicy | null {
     const name = `--${other.replaceAll('_', '-')}`;
     throw invalidArgs(`--prune does not go with ${name}`, `Call gc twice: with --prune, and with ${name}.`);
   }
-  const { olderThanMs, failedOlderThanMs } = DEFAULT_RETENTION;
   return {
-    olderThanMs: older_than === undefined ? olderThanMs : durationOf('--older-than', older_than),
-    failedOlderThanMs:
-      failed_older_than === undefined ? failedOlderThanMs : durationOf('--failed-older-than', failed_older_than),
+    ...(older_than === undefined ? {} : { olderThanMs: durationOf('--older-than', older_than) }),
+    ...(failed_older_than === undefined
+      ? {}
+      : { failedOlderThanMs: durationOf('--failed-older-than', failed_older_than) }),
   };
 }
 

@@ -128,6 +128,10 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
     const finished = await loop.run();
     if (!finished.interrupted && session.settings.worktrees.keep_ms !== null)
       await (await import('./shared/shipped-worktrees.ts')).removeShippedWorktrees(session);
+    if (!finished.interrupted && session.settings.retention !== null) {
+      const removed = await (await import('./shared/prune.ts')).pruneByRetention(session, session.settings.retention);
+      if (removed !== null) emit({ type: 'pruned', ...removed });
+    }
     await trackerSettled();
     emit(finished);
     await endRun(session, manifest.run_id);

@@ -41,6 +41,17 @@ describe('gc --prune', () => {
     });
   });
 
+  it.each([
+    ['retention: {older_than: 0}', /^removed 3 files of 1 old task, [\d.]+ k?B$/m, 1],
+    ['retention:\n  failed_older_than: 1h', /^✗ failed/m, 2],
+  ])('a run removes at its end what the settings call old: %j', async (settings, said, left) => {
+    const cwd = project(TASKS, { '.forge/settings.yaml': settings });
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(said);
+    expect(logFolders(cwd)).toHaveLength(left);
+  });
+
   it('by default removes nothing of what has ended lately', async () => {
     const cwd = await ran();
     expect((await orchestrate(['gc', '--prune'], { cwd })).stdout).toBe('nothing is old enough to be removed\n');

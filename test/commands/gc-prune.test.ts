@@ -94,6 +94,20 @@ describe('what goes', () => {
     expect(world.footprint().length).toBeGreaterThan(before.length);
   });
 
+  test('retention in the settings says how old is old, unless a flag does', async () => {
+    world.write('.forge/settings.yaml', 'retention: {older_than: 30d, failed_older_than: 40d}\n');
+    await ended('build', 'failed');
+    await ended('other', 'shipped');
+    const due = async (options: GcInput = {}) =>
+      (await prune({ dry_run: true, ...options })).tasks.map(({ task_id }) => task_id);
+    world.wait(30 * DAY_MS);
+    expect(await due()).toEqual(['other']);
+    expect(await due({ older_than: '31d' })).toEqual([]);
+    expect(await due({ failed_older_than: '30d' })).toEqual(['build', 'other']);
+    world.wait(10 * DAY_MS);
+    expect(await due()).toEqual(['build', 'other']);
+  });
+
   test('--older-than and --failed-older-than say how old is old', async () => {
     await ended('build', 'failed');
     await ended('other', 'shipped');

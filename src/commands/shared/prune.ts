@@ -2,6 +2,7 @@
 
 import type { RetentionPolicy, RetentionView } from '../../domain/gc/retention.ts';
 import { applyPrune, type PrunePlan, type PruneResult, planPrune } from '../../engine/gc/prune.ts';
+import { errorMessage } from '../../lib/errors.ts';
 import { type Room, sumOf } from '../../lib/fs/folders.ts';
 import { checkoutAround } from '../../project/look.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
@@ -34,6 +35,29 @@ export async function prune(
   const plan = wanted.length === 0 ? whole : only(whole, new Set(wanted));
   const result = dryRun ? preview(plan) : await applyPrune(session, plan);
   return { ...result, kept: plan.kept, ...sumOf(result.tasks) };
+}
+
+/**
+ * Removes at the end of a run what the settings call old. Returns what it has removed; null: nothing. Never throws: what stays, and why,
+ * is a warning.
+ */
+export async function pruneByRetention(
+  session: Session,
+  policy: RetentionPolicy,
+): Promise<{ tasks: number; runs: number; files: number; bytes: number } | null> {
+  try {
+    const { tasks, runs, files, bytes, failed } = await prune(
+      session,
+      { policy, tasks: [], dryRun: false },
+      async () => {},
+    );
+    for (const { task_id, message } of failed)
+      session.warn(`what ${task_id === null ? 'old runs have' : `task ${task_id} has`} left stays: ${message}`);
+    return files + runs.length === 0 ? null : { tasks: tasks.length, runs: runs.length, files, bytes };
+  } catch (error) {
+    session.warn(`what is old stays: ${errorMessage(error)}`);
+    return null;
+  }
 }
 
 async function viewOf(session: Session): Promise<RetentionView<TaskSummaryRead>> {

@@ -106,6 +106,8 @@ export type RunEvent =
   | { type: 'task_blocked'; task_id: string; title: string; reasons: Reason[] }
   | { type: 'still_running'; tasks: { task_id: string; duration_ms: number }[]; waiting: number }
   | { type: 'waiting'; for: { task_id: string; reason: string }[] }
+  /** What tasks that ended long ago had no use for is removed, by `retention` of the settings. `bytes`: room on the disk. */
+  | { type: 'pruned'; tasks: number; runs: number; files: number; bytes: number }
   | { type: 'warning'; message: string }
   | RunFinished;
 

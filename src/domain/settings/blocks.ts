@@ -1,6 +1,7 @@
 /** The shapes of the small blocks of `.forge/settings.yaml`. */
 
 import * as z from 'zod/mini';
+import { DEFAULT_RETENTION } from '../gc/retention.ts';
 import { duration, key, size } from '../plan/declare.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
 
@@ -19,6 +20,20 @@ export const worktreesSchema = z.strictObject({
     duration,
     'How long the worktree and the merged branch of a shipped task are kept, such as 3d; then a run removes them at its end. Left out: for ever.',
     null,
+  ),
+});
+
+export const retentionSchema = z.strictObject({
+  older_than: key(
+    duration,
+    'How long shipped and cancelled tasks, and runs, keep what gc --prune removes after they have ended, such as 30d.',
+    DEFAULT_RETENTION.olderThanMs,
+    { default: '90d' },
+  ),
+  failed_older_than: key(
+    duration,
+    'The same of failed tasks. Left out: for ever.',
+    DEFAULT_RETENTION.failedOlderThanMs,
   ),
 });
 

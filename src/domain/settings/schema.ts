@@ -4,6 +4,7 @@
  */
 
 import * as z from 'zod/mini';
+import type { RetentionPolicy } from '../gc/retention.ts';
 import {
   budget,
   command,
@@ -22,7 +23,7 @@ import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
-import { logsSchema, stepsSchema, worktreesSchema } from './blocks.ts';
+import { logsSchema, retentionSchema, stepsSchema, worktreesSchema } from './blocks.ts';
 import { reviewSchema } from './review-schema.ts';
 import {
   CHANGES,
@@ -304,6 +305,20 @@ export const settingsSchema = z.strictObject({
     ),
     'What becomes of worktrees.',
     DEFAULT_SETTINGS.worktrees,
+    NO_DEFAULT,
+  ),
+  retention: key(
+    z.pipe(
+      retentionSchema,
+      z.transform(
+        ({ older_than: olderThanMs, failed_older_than: failedOlderThanMs }): RetentionPolicy => ({
+          olderThanMs,
+          failedOlderThanMs,
+        }),
+      ),
+    ),
+    'How long what gc --prune removes is kept; with this block a run removes it at its end. Left out: only gc --prune does.',
+    DEFAULT_SETTINGS.retention,
     NO_DEFAULT,
   ),
   changes: key(

@@ -1,5 +1,6 @@
 /** Settings with every default filled in. `parse.ts` reads them from `.forge/settings.yaml`; `spec/PLAN.md` describes the file. */
 
+import type { RetentionPolicy } from '../gc/retention.ts';
 import type { ErrorRule } from '../retry/classify.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 
@@ -40,6 +41,8 @@ export interface Settings {
   steps: { park_after_ms: number };
   /** How long the worktree of a task is kept after it was shipped; null: for ever. */
   worktrees: { keep_ms: number | null };
+  /** What `gc --prune` goes by, and a run at its end; null: no run removes anything, and `gc --prune` goes by its defaults. */
+  retention: RetentionPolicy | null;
   /** For tasks that do not say so themselves; null: required of agents. Looked at in worktrees alone. */
   changes: Changes | null;
   /** By a command, or a coding agent; both null: no review. `model`: null: what the agent itself is set to. `timeout_ms` limits a review. */
@@ -204,6 +207,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   workspace: 'none',
   steps: { park_after_ms: 30_000 },
   worktrees: { keep_ms: null },
+  retention: null,
   changes: null,
   review: { command: null, worker: null, model: null, args: [], timeout_ms: 1_800_000 },
   budget: { task: NO_BUDGET, run: NO_BUDGET, project: NO_BUDGET },

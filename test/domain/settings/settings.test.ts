@@ -103,6 +103,7 @@ budget: {task: {cost: 2}, run: {wall_clock: 8h}, project: {tokens: 2M, attempts:
 workspace: worktree
 steps: {park_after: 2m}
 worktrees: {keep: 3d}
+retention: {older_than: 30d, failed_older_than: 180d}
 changes: required
 review: {command: ./review.sh, timeout: 10m}
 logs: {max_bytes: 1GB}
@@ -156,6 +157,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       workspace: 'worktree',
       steps: { park_after_ms: 120_000 },
       worktrees: { keep_ms: 259_200_000 },
+      retention: { olderThanMs: 2_592_000_000, failedOlderThanMs: 15_552_000_000 },
       changes: 'required',
       review: { command: './review.sh', worker: null, model: null, args: [], timeout_ms: 600_000 },
       logs: { max_bytes: 1_000_000_000 },
