@@ -6,12 +6,13 @@ import { requireName } from '../domain/steps/names.ts';
 import { addToJournal, openJournal } from '../engine/steps/task-journal.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
-import { attemptField, command, invalidArgs, operand, option } from './shared/command.ts';
+import { attemptField, invalidArgs, operand, option } from './shared/command.ts';
 import { openSession } from './shared/session.ts';
+import { workerCommand } from './shared/steps.ts';
 
 const ACTIONS = ['get', 'set', 'set-once', 'merge', 'list'] as const;
 
-export const context = command({
+export const context = workerCommand({
   changes: true,
   notes:
     'get KEY prints a value; set KEY JSON keeps it; set-once keeps it unless there is one; merge JSON keeps several; list prints all.\n' +

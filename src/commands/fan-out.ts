@@ -4,15 +4,15 @@ import * as z from 'zod/mini';
 import { ChildLineSchema, parseChildren } from '../domain/fan-out/parse.ts';
 import { requireName } from '../domain/steps/names.ts';
 import { sealFanOut } from '../engine/steps/fan-out.ts';
-import { command, content, operand, option } from './shared/command.ts';
+import { content, operand, option } from './shared/command.ts';
 import { linesHandedOver } from './shared/contents.ts';
 import { countSchema } from './shared/data.ts';
-import { atStep, workerFields } from './shared/steps.ts';
+import { atStep, workerCommand, workerFields } from './shared/steps.ts';
 
 /** Most of the children, bytes. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
-export const fanOut = command({
+export const fanOut = workerCommand({
   changes: true,
   notes:
     'A line a child, as JSON: {"name": "a", "run": "./one.sh a"}, and title, env, retry, timeout and input where they are wanted. Each is a\n' +

@@ -4,12 +4,12 @@ import * as z from 'zod/mini';
 import { type JoinResult, joinName } from '../domain/fan-out/join.ts';
 import { joinedChildren } from '../engine/steps/children.ts';
 import { throughJoin } from '../engine/steps/joining.ts';
-import { command, flag, invalidArgs, operand } from './shared/command.ts';
+import { flag, invalidArgs, operand } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
 import { openSession } from './shared/session.ts';
-import { atStep, shownStep, stepFields, workerFields } from './shared/steps.ts';
+import { atStep, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
-export const join = command({
+export const join = workerCommand({
   changes: true,
   notes:
     'While a child is not over the task is parked: it ends with code 4, the worker has to end too, and the next attempt goes on when all are.\n' +

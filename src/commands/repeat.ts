@@ -7,12 +7,12 @@ import { stepPolicy } from '../domain/steps/tries.ts';
 import { runCommand } from '../engine/steps/step-command.ts';
 import { throughTicks } from '../engine/steps/through-ticks.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { command, invalidArgs, operand, optional, rest } from './shared/command.ts';
+import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { plannedOrNull } from './shared/session.ts';
-import { atStep, emitterOf, policyIn, shownStep, stepFields, workerFields } from './shared/steps.ts';
+import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
-export const repeat = command({
+export const repeat = workerCommand({
   changes: true,
   notes:
     'The next tick is the last one that was due plus --every, so nothing drifts. What was missed for longer than --timeout is skipped. Between\n' +

@@ -5,12 +5,12 @@ import { requireName } from '../domain/steps/names.ts';
 import { stepPolicy, stepTimeout } from '../domain/steps/tries.ts';
 import { runCommand, type StepOutput } from '../engine/steps/step-command.ts';
 import { throughTries } from '../engine/steps/through.ts';
-import { command, invalidArgs, operand, optional, rest } from './shared/command.ts';
+import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { plannedOrNull } from './shared/session.ts';
-import { atStep, emitterOf, policyIn, shownStep, stepFields, workerFields } from './shared/steps.ts';
+import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
-export const step = command({
+export const step = workerCommand({
   changes: true,
   notes:
     'A step that is done is not run again by any attempt: its stdout is printed as it was. One that has failed is tried again in place, by\n' +

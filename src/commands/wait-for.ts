@@ -3,10 +3,10 @@
 import * as z from 'zod/mini';
 import { afterSignalLook, limitOf, pendingSignal } from '../domain/steps/waits.ts';
 import { throughLooks } from '../engine/steps/through.ts';
-import { command, operand, optional } from './shared/command.ts';
-import { atStep, jsonOf, shownStep, stepFields, workerFields } from './shared/steps.ts';
+import { operand, optional } from './shared/command.ts';
+import { atStep, jsonOf, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
-export const waitFor = command({
+export const waitFor = workerCommand({
   changes: true,
   notes:
     'Prints what was sent with it, as JSON. A signal that came before is there at once; otherwise the task is parked: it ends with code 4,\n' +

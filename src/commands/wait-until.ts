@@ -13,10 +13,10 @@ import {
 } from '../domain/steps/waits.ts';
 import { runCommand } from '../engine/steps/step-command.ts';
 import { throughLooks } from '../engine/steps/through.ts';
-import { command, invalidArgs, operand, optional, rest } from './shared/command.ts';
-import { atStep, emitterOf, policyIn, shownStep, stepFields, workerFields } from './shared/steps.ts';
+import { invalidArgs, operand, optional, rest } from './shared/command.ts';
+import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
-export const waitUntil = command({
+export const waitUntil = workerCommand({
   changes: true,
   notes:
     'The command exits with 0 when it is so and with 1 when it is not yet; anything else is an error, which ends the wait unless --retry\n' +

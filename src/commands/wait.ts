@@ -3,10 +3,10 @@
 import * as z from 'zod/mini';
 import { afterWait, durationOf, timeOf } from '../domain/steps/waits.ts';
 import { throughLooks } from '../engine/steps/through.ts';
-import { command, invalidArgs, operand, optional } from './shared/command.ts';
-import { atStep, shownStep, stepFields, workerFields } from './shared/steps.ts';
+import { invalidArgs, operand, optional } from './shared/command.ts';
+import { atStep, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
-export const wait = command({
+export const wait = workerCommand({
   changes: true,
   notes:
     'The end is fixed when the wait is first reached. A wait longer than steps.park_after (30s) parks the task: it ends with code 4, the\n' +

@@ -144,6 +144,31 @@ describe('a step', () => {
     expect(codes).toEqual(['ok', 'STEP_REPEATED', 'INVALID_ID', 'INVALID_ID']);
   });
 
+  it.each([
+    ['a reserved name of a step', `step forge.x -- true`, 'INVALID_ID'],
+    ['a name of a wait that is none', `wait 'not a name' --for 1s`, 'INVALID_ID'],
+    ['a reserved key of the context', `context set forge.x 1`, 'INVALID_ID'],
+    ['a child of a reserved name', `fan-out set --from child.jsonl`, 'INVALID_ID'],
+    ['a fan-out that was never made', `join nothing`, 'UNKNOWN_FANOUT'],
+    ['a name that comes twice', `step one -- true`, 'STEP_REPEATED'],
+  ])('fails its attempt without another one over %s', async (_, call, code) => {
+    const cwd = scripted(`echo attempt >> ledger\n${F} step one -- true\n${F} ${call}\n`);
+    writeFileSync(join(cwd, 'child.jsonl'), '{"name": "x y", "run": "true"}\n');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toEqual(['attempt']);
+    const { state } = await data(cwd, 'show', 'a');
+    expect(state).toMatchObject({ state: 'failed', attempt_count: 1, last_error: { class: 'fatal.step' } });
+    expect(state.last_error.message).toContain(code);
+  });
+
+  it('that was refused, and whose script went on, does not keep a later failure from its retries', async () => {
+    const cwd = scripted(
+      `echo attempt >> ledger\n${F} step forge.x -- true || true\n${F} step one --retry '{max_attempts: 1}' -- sh -c 'exit 2'\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toHaveLength(3);
+  });
+
   it('of an attempt that has lost its task is refused, and its command is stopped', async () => {
     const cwd = project(['id: a, title: A']);
     const { claim_id, run_id } = await data(cwd, 'claim', 'a');

@@ -84,6 +84,15 @@ describe('a step of a program', () => {
     });
   });
 
+  it('of a reserved name fails its attempt, and no other follows', async () => {
+    const cwd = scripted(
+      `note('attempt');\nawait worker.step('one', () => 1);\nawait worker.step('forge.x', () => 1);`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toEqual(['attempt']);
+    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'fatal.step' });
+  });
+
   it('that waits ends its program, and the next attempt goes on behind it', async () => {
     const body = `await worker.step('one', () => note('one'));\nnote('pass');\nawait worker.wait('soak', 300);\nnote(await worker.waitFor('go'));`;
     const cwd = project([`id: a, title: A, run: node body.mjs, retry: {max_attempts: 1}`], {

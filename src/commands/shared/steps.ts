@@ -6,15 +6,16 @@ import { retryProblems } from '../../domain/retry/schema.ts';
 import { requireKind, STEP_STATUSES, type Step, type StepKind } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
 import { LastErrorSchema } from '../../domain/task/records.ts';
+import { isMistake, noteMistake } from '../../engine/steps/mistakes.ts';
 import { passesOf } from '../../engine/steps/passes.ts';
 import type { CommandOfStep } from '../../engine/steps/step-command.ts';
 import { alone, type Place } from '../../engine/steps/through.ts';
 import { attemptJournal } from '../../engine/steps/worker-journal.ts';
-import { EXIT } from '../../lib/errors.ts';
+import { EXIT, orNull } from '../../lib/errors.ts';
 import { requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import { codeOf } from '../../process/exit-code.ts';
-import { attemptField, invalidArgs, option } from './command.ts';
+import { attemptField, type Command, command, invalidArgs, option } from './command.ts';
 import { countSchema, textOrNull } from './data.ts';
 import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
 
@@ -29,6 +30,25 @@ export const workerFields = () => ({
   task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID' }),
   attempt: attemptField(),
 });
+
+/** A verb with `workerFields`. What it refuses however often it is called is noted for the attempt. */
+export function workerCommand<I extends z.ZodMiniObject, O extends z.ZodMiniType>(
+  made: Command<I, O, CommandContext>,
+): Command<I, O, CommandContext> {
+  const run: typeof made.run = async (context, input) => {
+    try {
+      return await made.run(context, input);
+    } catch (error) {
+      const { task, attempt } = input as { task: string; attempt: string };
+      if (isMistake(error))
+        await orNull(async () =>
+          noteMistake(await openSession(context), { taskId: task, attemptId: attempt }, error, EXIT.usage),
+        );
+      throw error;
+    }
+  };
+  return command({ ...made, run });
+}
 
 /** A step or a wait that is over. */
 export const stepFields = () => ({

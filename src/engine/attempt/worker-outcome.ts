@@ -55,7 +55,7 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   const said = agentFailure(env.artifacts, attempt, agent, { exitCode: exit.code, stopped: limit !== null });
   // An agent may say that it has failed, and exit with 0.
   if (exit.code !== 0 || limit !== null || said !== null) {
-    const step = limit === null && said === null ? await failedStep(env, attempt, exit) : null;
+    const step = limit === null && said === null ? await stepFault(env, attempt, exit) : null;
     const error = step?.error ?? failureOf(env, exit, limit, tail, { said, stalled });
     if (said !== null && limit !== null) error.message += `; it still tried again when it was stopped: ${limit}`;
     // It may have ended as if all were well.
@@ -84,12 +84,22 @@ function saidUntil(env: Env, said: AgentFailure | null): number | undefined {
   return counts ? until : undefined;
 }
 
-/** What the last step of the attempt has failed with, where its worker has ended as that did; null for any other end. */
-async function failedStep(
-  env: Env,
-  { taskId, attemptId }: AttemptRef,
-  exit: WorkerExit,
-): Promise<{ error: ClassifiedError; until: number | undefined } | null> {
+interface StepFault {
+  error: ClassifiedError;
+  /** When it was, milliseconds since the epoch. */
+  atMs: number;
+  until?: number | undefined;
+}
+
+/** What went wrong last with a step of the attempt, where its worker has ended as that says; null for any other end. */
+async function stepFault(env: Env, attempt: AttemptRef, exit: WorkerExit): Promise<StepFault | null> {
+  const failed = await failedStep(env, attempt, exit);
+  const { lastMistake } = await import('../steps/mistakes.ts');
+  const mistake = await lastMistake(env, attempt, exit.code);
+  return mistake !== null && mistake.atMs >= (failed?.atMs ?? 0) ? mistake : failed;
+}
+
+async function failedStep(env: Env, { taskId, attemptId }: AttemptRef, exit: WorkerExit): Promise<StepFault | null> {
   const { record } = await env.store.read(taskId);
   if (record?.memo.journal === undefined) return null;
   const { readJournal } = await import('../steps/task-journal.ts');
@@ -100,9 +110,9 @@ async function failedStep(
   const last = failed.toSorted((one, other) => ((one.ended_at ?? '') < (other.ended_at ?? '') ? -1 : 1)).at(-1);
   const { exit_code: code = null, signal = null, ...error } = last?.last_error ?? { class: '', message: '' };
   if (last === undefined || exit.code !== codeOf({ code, signal })) return null;
-  const message = `step ${last.name}: ${reasonText(error)}`;
   return {
-    error: { class: error.class, message, exit_code: exit.code },
+    error: { class: error.class, message: `step ${last.name}: ${reasonText(error)}`, exit_code: exit.code },
+    atMs: fromIso(last.ended_at ?? ''),
     until: last.retry_after === undefined ? undefined : fromIso(last.retry_after),
   };
 }

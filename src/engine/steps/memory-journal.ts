@@ -99,6 +99,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
     },
     add: (entriesFor) => void entries.push(...entriesFor(view())),
     tell: () => {},
+    refused: async () => {},
     holding: (work) => work(new AbortController().signal),
   };
 }

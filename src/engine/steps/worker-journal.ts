@@ -16,7 +16,11 @@ import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
 import { joinedChildren, seenChildren } from './children.ts';
 import { sealFanOut } from './fan-out.ts';
+import { noteMistake } from './mistakes.ts';
 import { addToJournal, openJournal, parkAttempt, type ReadJournal, readJournal } from './task-journal.ts';
+
+/** What Node exits with when a program lets an error pass. */
+const UNCAUGHT_EXIT = 1;
 
 /** Where a worker's journal is kept. */
 export interface WorkerJournal {
@@ -40,6 +44,8 @@ export interface WorkerJournal {
   park(parkFor: (read: ReadJournal) => Park | null): Promise<boolean>;
   /** Says what the worker does now, for people; '' for nothing. */
   tell(text: string): void;
+  /** Notes a mistake of the worker: an attempt that fails over it is not followed by another. */
+  refused(error: ForgeError): Promise<void>;
   /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. */
   holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
 }
@@ -86,6 +92,7 @@ export async function attemptJournal(
     joinedChildren: (names, result) => joinedChildren(env.store, taskId, names, result),
     park: (parkFor) => parkAttempt(env, attempt, parkFor),
     tell: (text) => env.artifacts.tellDoing(attempt, text),
+    refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
     async holding(work) {
       lost.signal.throwIfAborted();
       const renewed = record.lease?.owner ? null : record.lease;

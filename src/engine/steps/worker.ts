@@ -22,15 +22,13 @@ import {
   timeOf,
 } from '../../domain/steps/waits.ts';
 import type { LastError } from '../../domain/task/records.ts';
-import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { errorMessage } from '../../lib/errors.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
+import { isMistake } from './mistakes.ts';
+import { asJson, TimeUp, tryOnce } from './one-try.ts';
 import { Pass } from './pass.ts';
 import { type Place, throughLooks, throughTries } from './through.ts';
 import type { WorkerJournal } from './worker-journal.ts';
-
-/** Largest result of a step, bytes of JSON. */
-const RESULT_MAX_BYTES = 1024 * 1024;
 
 export interface StepOptions {
   /** As `retry:` in a plan, or a policy. Default: the task's, else the settings', else three tries. */
@@ -263,27 +261,42 @@ export class StepWorker {
 
   /** Does what has this name, unless it was done before: then it returns what that came to. */
   async #once<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
-    // That of a join is made of its fan-outs' names.
-    if (kind !== 'join') requireName(name);
-    if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
-    this.#running.add(name);
+    return this.#noting(async () => {
+      // That of a join is made of its fan-outs' names.
+      if (kind !== 'join') requireName(name);
+      if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
+      this.#running.add(name);
+      return this.#done(name, kind, work).finally(() => this.#running.delete(name));
+    });
+  }
+
+  /** A mistake of the program is noted: no attempt follows one that ends by it. */
+  async #noting<T>(work: () => Promise<T>): Promise<T> {
     try {
-      // At work from here on, so that no wait beside it parks the task.
-      const value = await this.#pass.during(async () => {
-        const journal = await this.#opened();
-        let read = await journal.read();
-        // A child of this process may have done it meanwhile.
-        if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
-        const before = read.steps.get(name);
-        requireKind(before, kind);
-        if (before?.status === 'completed') return structuredClone(before.result) as T;
-        return journal.holding((lost) => work({ journal, pass: this.#pass, lost }));
-      });
-      this.#passed.add(name);
-      return value;
-    } finally {
-      this.#running.delete(name);
+      return await work();
+    } catch (error) {
+      if (isMistake(error))
+        await this.#opened()
+          .then((journal) => journal.refused(error))
+          .catch(() => {});
+      throw error;
     }
+  }
+
+  async #done<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
+    // At work from here on, so that no wait beside it parks the task.
+    const value = await this.#pass.during(async () => {
+      const journal = await this.#opened();
+      let read = await journal.read();
+      // A child of this process may have done it meanwhile.
+      if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
+      const before = read.steps.get(name);
+      requireKind(before, kind);
+      if (before?.status === 'completed') return structuredClone(before.result) as T;
+      return journal.holding((lost) => work({ journal, pass: this.#pass, lost }));
+    });
+    this.#passed.add(name);
+    return value;
   }
 
   /** Values that later attempts have as well. */
@@ -309,17 +322,14 @@ export class StepWorker {
     values: Readonly<Record<string, unknown>>,
     wanted: (before: object) => boolean = () => true,
   ): Promise<void> {
-    const kept = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, asJson(value)]));
-    await (await this.#opened()).write(({ context }) => {
-      requireContext(context, kept);
-      return wanted(context) ? [{ context: kept }] : [];
+    await this.#noting(async () => {
+      const kept = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, asJson(value)]));
+      await (await this.#opened()).write(({ context }) => {
+        requireContext(context, kept);
+        return wanted(context) ? [{ context: kept }] : [];
+      });
     });
   }
-}
-
-/** What is wrong in the program itself, which trying again does not mend. */
-function isMistake(error: unknown): boolean {
-  return error instanceof ForgeError && kindOf(error) === 'usage';
 }
 
 /** A function may set values for as long as its step is not done. */
@@ -328,51 +338,6 @@ function setterOf(values: Record<string, unknown>): StepScope['set'] {
     requireName(key, 'a value of the context');
     values[key] = asJson(value);
   };
-}
-
-/** The time of a try is over. */
-class TimeUp extends Error {
-  readonly class = 'timeout';
-}
-
-async function tryOnce(
-  fn: (signal: AbortSignal) => unknown,
-  { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
-): Promise<{ value: unknown } | { error: unknown }> {
-  const limit = new AbortController();
-  const timer = timeoutMs === null ? undefined : setTimeout(() => limit.abort(), Math.min(timeoutMs, TIMER_MAX_MS));
-  const signal = AbortSignal.any([lost, limit.signal]);
-  const over = new Promise<never>((_, reject) => {
-    const tooLong = () => new TimeUp(`step ${name} took longer than ${timeoutMs} ms`);
-    signal.addEventListener('abort', () => reject(lost.aborted ? lost.reason : tooLong()), { once: true });
-  });
-  over.catch(() => {});
-  try {
-    const value = asJson(await Promise.race([Promise.resolve().then(() => fn(signal)), over]));
-    const bytes = Buffer.byteLength(JSON.stringify(value));
-    if (bytes <= RESULT_MAX_BYTES) return { value };
-    throw new ForgeError(
-      'INVALID_ARGS',
-      `the result of step ${name} has ${bytes} bytes; at most ${RESULT_MAX_BYTES} are kept`,
-      {
-        hint: 'Keep it in a file of your own, and return its path.',
-      },
-    );
-  } catch (error) {
-    return { error };
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The value as it is read again: `undefined` is null. Throws INVALID_ARGS for what JSON has no form for. */
-function asJson(value: unknown): unknown {
-  try {
-    const text = JSON.stringify(value);
-    return text === undefined ? null : JSON.parse(text);
-  } catch (cause) {
-    throw new ForgeError('INVALID_ARGS', `a step can keep JSON alone: ${errorMessage(cause)}`, { cause });
-  }
 }
 
 function failureEnd(error: unknown, { instant }: WorkerJournal) {

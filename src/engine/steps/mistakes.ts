@@ -1,0 +1,46 @@
+/** Calls of steps that are refused however often they are made: a name that none may have, one that comes twice. Noted for the attempt that fails over them. */
+
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { masked } from '../../domain/secrets.ts';
+import { errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
+import { fromIso, isoTime } from '../../lib/time.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import { type Env, secretsOf } from '../env.ts';
+
+const TYPE = 'forge.refused';
+
+/** The class of an attempt that fails over such a call: its policy is not asked. */
+const CLASS = 'fatal.step';
+
+/** What is wrong in the worker itself, which trying again does not mend. */
+export function isMistake(error: unknown): error is ForgeError {
+  return error instanceof ForgeError && kindOf(error) === 'usage';
+}
+
+/** Notes a mistake of the worker, which ends with `exitCode` unless it goes on all the same. Any other error is passed over. Never throws. */
+export async function noteMistake(env: Env, attempt: AttemptRef, error: unknown, exitCode: number): Promise<void> {
+  if (!isMistake(error)) return;
+  await orNull(async () => {
+    // An attempt that there is not gets no folder by that.
+    const { record } = await env.store.read(attempt.taskId);
+    if (record?.state.current_attempt_id !== attempt.attemptId) return;
+    const data = { code: error.code, message: masked(errorMessage(error), secretsOf(env, null)), exit_code: exitCode };
+    await env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data });
+  });
+}
+
+/** The last mistake of a worker that has ended with this code, and when it was, milliseconds since the epoch; null for none. */
+export async function lastMistake(
+  env: Env,
+  attempt: AttemptRef,
+  exitCode: number | null,
+): Promise<{ error: ClassifiedError; atMs: number } | null> {
+  const events = (await orNull(() => env.eventLog.read({ log: 'events', ...attempt }))) ?? [];
+  const last = events.findLast(({ type }) => type === TYPE);
+  const data = last?.['data'] as { code?: unknown; message?: unknown; exit_code?: unknown } | undefined;
+  if (last === undefined || data?.exit_code !== exitCode || exitCode === null) return null;
+  return {
+    error: { class: CLASS, message: `${data.code}: ${data.message}`, exit_code: exitCode },
+    atMs: fromIso(String(last['ts'])),
+  };
+}

@@ -1,0 +1,53 @@
+/** One call of a function of a program, within its time, and for as long as its attempt holds the task. */
+
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { TIMER_MAX_MS } from '../../lib/time.ts';
+
+/** Largest result of a step, bytes of JSON. */
+const RESULT_MAX_BYTES = 1024 * 1024;
+
+/** The time of a try is over. */
+export class TimeUp extends Error {
+  readonly class = 'timeout';
+}
+
+/** Calls `fn` once: what it returned, as JSON, or what it threw; `TimeUp` when its time was over first. */
+export async function tryOnce(
+  fn: (signal: AbortSignal) => unknown,
+  { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
+): Promise<{ value: unknown } | { error: unknown }> {
+  const limit = new AbortController();
+  const timer = timeoutMs === null ? undefined : setTimeout(() => limit.abort(), Math.min(timeoutMs, TIMER_MAX_MS));
+  const signal = AbortSignal.any([lost, limit.signal]);
+  const over = new Promise<never>((_, reject) => {
+    const tooLong = () => new TimeUp(`step ${name} took longer than ${timeoutMs} ms`);
+    signal.addEventListener('abort', () => reject(lost.aborted ? lost.reason : tooLong()), { once: true });
+  });
+  over.catch(() => {});
+  try {
+    const value = asJson(await Promise.race([Promise.resolve().then(() => fn(signal)), over]));
+    const bytes = Buffer.byteLength(JSON.stringify(value));
+    if (bytes <= RESULT_MAX_BYTES) return { value };
+    throw new ForgeError(
+      'INVALID_ARGS',
+      `the result of step ${name} has ${bytes} bytes; at most ${RESULT_MAX_BYTES} are kept`,
+      {
+        hint: 'Keep it in a file of your own, and return its path.',
+      },
+    );
+  } catch (error) {
+    return { error };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The value as it is read again: `undefined` is null. Throws INVALID_ARGS for what JSON has no form for. */
+export function asJson(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? null : JSON.parse(text);
+  } catch (cause) {
+    throw new ForgeError('INVALID_ARGS', `a step can keep JSON alone: ${errorMessage(cause)}`, { cause });
+  }
+}
