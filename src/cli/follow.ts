@@ -5,7 +5,8 @@ import { type LogEvent, logs } from '../commands/logs.ts';
 import type { VerbInput } from '../commands/registry.ts';
 import { invalidArgs } from '../commands/shared/command.ts';
 import { LOGS_PRUNED } from '../domain/gc/retention.ts';
-import { outputText, plainJson } from '../lib/text.ts';
+import { OutputLines } from '../lib/output-lines.ts';
+import { plainJson } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { SHOWN_LOGS, type ShownLog } from '../store/port.ts';
@@ -65,31 +66,6 @@ export async function watchStatus({ context, screen }: Cli, input: VerbInput<'st
     );
   } finally {
     close();
-  }
-}
-
-/** Longest line that is held back until its end, UTF-16 units. */
-const MAX_LINE = 64 * 1024;
-
-/** Text that comes in pieces as `outputText` of whole lines: what the rest of a line does to its beginning is not known before. */
-class OutputLines {
-  #open = '';
-
-  /** What can be shown now. */
-  add(piece: string): string {
-    const text = this.#open + piece;
-    const end = text.lastIndexOf('\n') + 1;
-    const rest = text.slice(end);
-    // Of what is drawn over and over the last is enough.
-    this.#open = rest.slice(rest.lastIndexOf('\r', rest.length - 2) + 1);
-    return outputText(text.slice(0, end)) + (this.#open.length > MAX_LINE ? this.end() : '');
-  }
-
-  /** What is left without the end of a line. */
-  end(): string {
-    const rest = outputText(this.#open);
-    this.#open = '';
-    return rest;
   }
 }
 

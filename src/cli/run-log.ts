@@ -2,6 +2,7 @@
 
 import { classCovers, errorText, shortErrorText } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
+import type { OutputMode } from '../domain/run/output.ts';
 import { usedText } from '../domain/task/spending.ts';
 import { EXIT } from '../lib/errors.ts';
 import { sizeText } from '../lib/size.ts';
@@ -21,6 +22,16 @@ const FAILURES_SHOWN = 5;
 const TAIL_LINES = 15;
 /** Tasks named in each list of the summary. */
 const LIST_LENGTH = 15;
+/** Tasks whose last line is shown while they work. */
+const LINES_SHOWN = 10;
+/** What is told of with any output. */
+const TOLD_ALWAYS: readonly RunEvent['type'][] = [
+  'question_opened',
+  'question_settled',
+  'task_held',
+  'warning',
+  'run_finished',
+];
 /** Columns of task ids; they grow with the longest id seen so far. */
 const ID_COLUMNS = { min: 8, max: 24 };
 
@@ -37,8 +48,11 @@ const WITHOUT_CANCELLED = ['· done but for what was cancelled', 'ready_for_revi
 
 export interface RunLogOptions {
   line(text: string): void;
+  /** A line of a worker, which no terminal breaks between words. */
+  asIs(text: string): void;
   warn(message: string): void;
   context: RenderContext;
+  output: OutputMode;
   /** Whether lines are written uncut, as to a file. */
   whole: boolean;
   /** Path of a log, as the person would write it. */
@@ -52,6 +66,7 @@ export class RunLog {
   #idColumn = ID_COLUMNS.min;
   /** A run that has nothing to say before its summary would leave two blank lines. */
   #afterBlank = false;
+  #isQuiet = false;
 
   constructor(options: RunLogOptions) {
     this.#options = options;
@@ -59,6 +74,7 @@ export class RunLog {
 
   /** Prints what there is to say about it. */
   event(event: RunEvent): void {
+    this.#isQuiet = this.#options.output === 'none' && !TOLD_ALWAYS.includes(event.type);
     (this.#say[event.type] as (event: RunEvent) => void)(event);
   }
 
@@ -75,8 +91,11 @@ export class RunLog {
       this.#task('▸', 'cyan', task_id, attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title);
     },
 
-    // The logs have it; the end of it is printed where a task has failed.
-    task_output: () => {},
+    task_output: (event) => {
+      const lines = event.text.replace(/\n$/, '').split('\n');
+      if (this.#options.output === 'grouped') this.#block(event, lines);
+      else for (const line of lines) this.#asIs(`${this.#padded(event.task_id)} | ${line}`);
+    },
 
     task_retry: ({ task_id, attempts, error, delay_ms, duration_ms }) => {
       const when = delay_ms > 0 ? `in ${formatDuration(delay_ms)}` : 'now';
@@ -149,8 +168,15 @@ export class RunLog {
     task_blocked: (event) => void this.#blocked.push(event),
 
     still_running: ({ tasks, waiting }) => {
-      const running = tasks.map(({ task_id, duration_ms }) => `${task_id} ${formatDuration(duration_ms)}`).join(', ');
-      this.#dim(`… running: ${running}${waiting > 0 ? `; ${plural(waiting, 'task waits', 'tasks wait')}` : ''}`);
+      const text = ({ task_id, duration_ms }: (typeof tasks)[number]) => `${task_id} ${formatDuration(duration_ms)}`;
+      const waits = waiting > 0 ? `; ${plural(waiting, 'task waits', 'tasks wait')}` : '';
+      this.#dim(`… running: ${tasks.map(text).join(', ')}${waits}`);
+      const { palette, width } = this.#options.context;
+      for (const { task_id, line } of tasks.filter(({ line }) => line !== null).slice(0, LINES_SHOWN)) {
+        const first = `  ${this.#padded(task_id)} | `;
+        const room = this.#options.whole ? Number.POSITIVE_INFINITY : Math.max(20, width - widthOf(first));
+        this.#print(palette.dim(first + cut(line ?? '', room)));
+      }
     },
 
     waiting: ({ for: tasks }) => {
@@ -205,8 +231,9 @@ export class RunLog {
   #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
     if (attempt_id === null) return;
     const { palette, width } = this.#options.context;
-    const stderr = lastLines(tail.stderr, TAIL_LINES);
-    const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
+    const most = this.#options.output === 'none' ? 0 : TAIL_LINES;
+    const stderr = lastLines(tail.stderr, most);
+    const stdout = lastLines(tail.stdout, most - stderr.length);
     for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
     const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
     const file = `log: ${this.#options.logOf(task_id, attempt_id, log)}`;
@@ -259,10 +286,30 @@ export class RunLog {
 
   /** `✓ build     shipped in 2.1s`. Of several texts that which there is room for: what went wrong stays, where the rest does not fit. */
   #line(sign: string, taskId: string, ...texts: [string, ...string[]]): void {
-    this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
+    const id = this.#padded(taskId);
     const room = Math.max(20, this.#options.context.width - this.#idColumn - 4);
     const shown = this.#options.whole ? oneLine(texts[0], 1000) : fitting(texts, room);
-    this.#print(`${sign} ${pad(taskId, this.#idColumn)}  ${shown}`);
+    this.#print(`${sign} ${id}  ${shown}`);
+  }
+
+  /** The id in the column of ids. */
+  #padded(taskId: string): string {
+    this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
+    return pad(taskId, this.#idColumn);
+  }
+
+  /** What a stream of an attempt has written, below a line that says whose it is. */
+  #block({ task_id, attempt_id, stream, cut: isCut }: EventOf<'task_output'>, lines: readonly string[]): void {
+    const { palette } = this.#options.context;
+    this.#asIs(palette.dim(`── ${task_id} ${stream} ──`));
+    if (isCut)
+      this.#asIs(palette.dim(`… what was before is in ${this.#options.logOf(task_id, attempt_id, `${stream}.log`)}`));
+    for (const line of lines) this.#asIs(line);
+  }
+
+  #asIs(text: string): void {
+    this.#afterBlank = false;
+    this.#options.asIs(text);
   }
 
   #dim(text: string): void {
@@ -270,7 +317,7 @@ export class RunLog {
   }
 
   #print(...lines: string[]): void {
-    for (const line of lines) {
+    for (const line of this.#isQuiet ? [] : lines) {
       if (line === '' && this.#afterBlank) continue;
       this.#afterBlank = line === '';
       this.#options.line(line);

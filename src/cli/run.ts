@@ -6,6 +6,7 @@ import { runPlan } from '../commands/run.ts';
 import type { CommandContext } from '../commands/shared/session.ts';
 import type { RunEvent } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
+import type { OutputMode } from '../domain/run/output.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { findProject } from '../project/find-project.ts';
@@ -23,7 +24,8 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
   screen.output.patient = true;
   // A reader that has gone (`| head`) has seen enough. It is the same as a terminal that was closed: stop in good order.
   screen.output.onClosed = () => process.kill(process.pid, 'SIGHUP');
-  const log = screen.json ? jsonLines(context, screen) : humanLog(context, screen);
+  const output = input.output ?? (screen.json ? 'prefixed' : 'failures');
+  const log = screen.json ? jsonLines(context, screen) : humanLog(context, screen, output);
   const live = screen.whyNotDrawn() === null ? await import('./live.ts') : null;
   let close: (() => void) | undefined;
   const watched = (look: () => LiveModel | null) => {
@@ -36,7 +38,7 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
     log(event);
   };
   try {
-    const more = { output: screen.json, watched: live === null ? undefined : watched };
+    const more = { output, watched: live === null ? undefined : watched };
     const { exit_code } = await runPlan({ ...context, interrupts: () => interrupts, emit, ...more }, input);
     return exit_code;
   } finally {
@@ -51,10 +53,12 @@ function jsonLines({ ctx }: CommandContext, { output }: Screen): (event: RunEven
   return ({ type, ...rest }) => output.json({ type, ts: isoTime(ctx.now()), ...rest });
 }
 
-function humanLog({ ctx, dir }: CommandContext, screen: Screen): (event: RunEvent) => void {
+function humanLog({ ctx, dir }: CommandContext, screen: Screen, output: OutputMode): (event: RunEvent) => void {
   const project = findProject(ctx.cwd, dir)?.project ?? ctx.cwd;
   const log = new RunLog({
     line: (text) => screen.print('stdout', text),
+    asIs: (text) => screen.output.line('stdout', text),
+    output,
     warn: (message) => screen.warn(message),
     context: screen.renderContext('stdout'),
     whole: !process.stdout.isTTY,

@@ -7,6 +7,7 @@ import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings }
 import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
+import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
 import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { claimsAround } from '../domain/task/workspaces.ts';
@@ -36,6 +37,10 @@ const input = z.object({
   max_parallel: optional.integer('n', [1, 1000], 'Workers at a time (default: the settings, else the cores)'),
   task: optional.texts('id', 'Only this task and what it depends on; may be repeated'),
   on_failure: optional.choice(['continue', 'stop'], 'stop: start nothing new after a failure (default: continue)'),
+  output: optional.choice(
+    OUTPUTS,
+    'What is shown of workers: failures (default), each line, all at the end, or nothing',
+  ),
   dry_run: flag('Show what would be started now; change nothing'),
 });
 type Input = z.infer<typeof input>;
@@ -64,8 +69,8 @@ export type DryRunData = z.infer<ReturnType<typeof dryRunSchema>>;
 
 /** What a run that is watched needs beyond its events. */
 export interface RunContext extends CommandContext<RunEvent> {
-  /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
-  output?: boolean | undefined;
+  /** Unless the input has it. Default: `failures`. */
+  output?: OutputMode | undefined;
   /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
   watched?: ((look: () => LiveModel | null) => void) | undefined;
 }
@@ -81,6 +86,7 @@ export const run = command({
     ['run', 'the whole plan'],
     ['run --max-parallel 4 --on-failure stop', 'four at a time, until the first failure'],
     ['run --task build --task docs', 'two tasks and what they depend on'],
+    ['run --output prefixed', 'with every line that a worker writes'],
     ['run --dry-run', 'only show what would be started'],
   ],
   input,
@@ -110,7 +116,7 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
         maxParallel: maxParallelOf(session, options),
         tasks: wantedOf(options),
         onFailure: options.on_failure ?? 'continue',
-        output: context.output ?? false,
+        output: options.output ?? context.output ?? 'failures',
       },
       new PlanSource(session, loaded),
       interrupts,

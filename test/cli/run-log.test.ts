@@ -5,6 +5,7 @@ import { widthOf } from '../../src/cli/layout.ts';
 import { PLAIN } from '../../src/cli/render-context.ts';
 import { RunLog } from '../../src/cli/run-log.ts';
 import type { RunEvent } from '../../src/domain/run/events.ts';
+import type { OutputMode } from '../../src/domain/run/output.ts';
 import fc from '../support/properties.ts';
 
 const TAIL = { stdout: '', stderr: '' };
@@ -20,14 +21,29 @@ const FINISHED = {
   failed: [],
 } as const;
 
+const OUTPUT: RunEvent = {
+  type: 'task_output',
+  task_id: 'a',
+  attempt_id: 'x',
+  stream: 'stdout',
+  text: 'hi\n\n  you\n',
+  cut: false,
+};
+
 const linesOf = (...events: RunEvent[]) => printed(80, events);
 
-function printed(width: number, events: readonly RunEvent[]): { lines: string[]; warnings: string[] } {
+function printed(
+  width: number,
+  events: readonly RunEvent[],
+  output: OutputMode = 'failures',
+): { lines: string[]; warnings: string[] } {
   const lines: string[] = [];
   const warnings: string[] = [];
   const log = new RunLog({
     whole: false,
+    output,
     line: (text) => void lines.push(text),
+    asIs: (text) => void lines.push(text),
     warn: (message) => void warnings.push(message),
     context: { palette: PLAIN, width, nowMs: 0 },
     logOf: (task, attempt, log) => `${task}/${attempt}/${log}`,
@@ -71,7 +87,7 @@ describe('a line', () => {
       { type: 'task_started', task_id: 'a', title: 'Do it', attempt_id: 'x', attempt_number: 3, pid: 1 },
       ['▸ a         attempt 3: Do it'],
     ],
-    [{ type: 'task_output', task_id: 'a', attempt_id: 'x', stream: 'stdout', text: 'hi' }, []],
+    [OUTPUT, ['a        | hi', 'a        | ', 'a        |   you']],
     [
       { ...failure('a'), type: 'task_retry', next_eligible_at: null, delay_ms: 2000, error: ERROR } as RunEvent,
       ['↻ a         failed after 0.1s, attempt 2 in 2.0s: exit.2: exited with code 2'],
@@ -101,10 +117,24 @@ describe('a line', () => {
       ['■ a         stopped after 0.0s: it was cancelled; it is cancelled'],
     ],
     [
-      { type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 90_000 }], waiting: 2 },
+      { type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 90_000, line: null }], waiting: 2 },
       ['… running: a 1m 30s; 2 tasks wait'],
     ],
-    [{ type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 0 }], waiting: 0 }, ['… running: a 0.0s']],
+    [
+      { type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 0, line: null }], waiting: 0 },
+      ['… running: a 0.0s'],
+    ],
+    [
+      {
+        type: 'still_running',
+        tasks: [
+          { task_id: 'a', duration_ms: 0, line: 'compiles' },
+          { task_id: 'b', duration_ms: 0, line: null },
+        ],
+        waiting: 0,
+      },
+      ['… running: a 0.0s, b 0.0s', '  a        | compiles'],
+    ],
     [
       { type: 'waiting', for: [{ task_id: 'a', reason: 'another run works on it' }] },
       ['… waiting for a (another run works on it)'],
@@ -225,4 +255,45 @@ it('the summary of a run without events has one blank line', () => {
   const started: RunEvent = { type: 'run_started', run_id: 'r', tasks: 1, max_parallel: 4 };
   const { lines } = linesOf(started, { ...FINISHED, counts: { shipped: 1 } });
   expect(lines).toEqual(['run r  1 task, 4 at a time', '', '✓ all done in 1.0s: 1 shipped']);
+});
+
+describe('the output of workers', () => {
+  it('grouped output stands below the name of its task and stream, with the place of what was cut', () => {
+    const err: RunEvent = { ...OUTPUT, stream: 'stderr', text: 'oh', cut: true };
+    expect(printed(80, [OUTPUT, err], 'grouped').lines).toEqual([
+      '── a stdout ──',
+      'hi',
+      '',
+      '  you',
+      '── a stderr ──',
+      '… what was before is in a/x/stderr.log',
+      'oh',
+    ]);
+  });
+
+  it('none prints questions, warnings and the summary, in which a failure has no excerpt', () => {
+    const failed = { ...failure('a'), tail: { stdout: 'it says why', stderr: '' } } as RunEvent;
+    const asks: RunEvent = {
+      type: 'question_opened',
+      task_id: 'a',
+      question_id: 'q',
+      decision_key: 'format',
+      expires_at: '2026-01-01T00:00:00.000Z',
+      question: null,
+    };
+    const events: RunEvent[] = [
+      { type: 'run_started', run_id: 'r', tasks: 1, max_parallel: 4 },
+      { type: 'task_started', task_id: 'a', title: 'Do it', attempt_id: 'x', attempt_number: 1, pid: 1 },
+      { type: 'warning', message: 'beware' },
+      failed,
+      asks,
+      { ...FINISHED, exit_code: 1, counts: { failed: 1 }, failed: [{ task_id: 'a', error: ERROR }] },
+    ];
+    const { lines, warnings } = printed(80, events, 'none');
+    expect(warnings).toEqual(['beware']);
+    expect(lines[0]).toContain('asks: format');
+    expect(lines.join('\n')).toContain('✗ failed in 1.0s: 1 failed');
+    expect(lines.join('\n')).toMatch(/a {2}exit\.2: exited with code 2\n.*log: a\/x\/stderr\.log/);
+    expect(lines.join('\n')).not.toMatch(/it says why|Do it|1 task, 4/);
+  });
 });

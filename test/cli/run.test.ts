@@ -185,6 +185,36 @@ describe('run', () => {
     expect({ code, stderr }).toEqual({ code: 4, stderr: '' });
   });
 
+  it.each([
+    ['prefixed', '▸ a         A\na        | hi\na        |   you\n✓ a         shipped'],
+    ['grouped', '▸ a         A\n── a stdout ──\nhi\n  you\n✓ a         shipped'],
+    ['none', '\n✓ all done in'],
+  ])('run --output %s shows that much of a worker that succeeds', async (mode, shown) => {
+    const cwd = project(['id: a, title: A, run: "echo hi; printf \'  you\'"']);
+    const { code, stdout } = await orchestrate(['run', '--output', mode], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toContain(shown);
+    if (mode === 'none') expect(stdout.startsWith('\n✓')).toBe(true);
+  });
+
+  it.each([
+    ['grouped', ['hi\n']],
+    ['failures', []],
+  ])('run --json --output %s gives %j as output', async (mode, texts) => {
+    const cwd = project(['id: a, title: A, run: "echo hi"']);
+    const { stdout } = await orchestrate(['run', '--json', '--output', mode], { cwd });
+    const given = events(stdout).filter(({ type }) => type === 'task_output');
+    expect(given.map(({ text }) => text)).toEqual(texts);
+  });
+
+  it('run tells without a terminal what a worker wrote last, while it works', async () => {
+    const cwd = project(['id: a, title: A, run: "echo compiles; until test -e go; do sleep 0.02; done"']);
+    const started = startCli(['orchestrate', 'run'], { cwd });
+    await until('its last line is told', () => /^… running: a .*\n +a +\| compiles$/m.test(started.stdout()));
+    writeFileSync(join(cwd, 'go'), '');
+    expect((await started.ended).code).toBe(0);
+  });
+
   it('run gives its tasks back when it is interrupted', async () => {
     const cwd = project([`id: a, title: A, run: "${ENDLESS}"`]);
     const started = startCli(['orchestrate', 'run'], { cwd });

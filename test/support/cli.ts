@@ -29,6 +29,8 @@ export interface CliResult {
 
 export interface StartedCli {
   process: ChildProcess;
+  /** What it has printed so far. */
+  stdout(): string;
   ended: Promise<CliResult>;
 }
 
@@ -50,7 +52,7 @@ export function startCli(args: readonly string[], { cwd, env = {}, input }: CliO
       checkAnswer(args, result).then(() => resolve(result), reject);
     });
   });
-  return { process: child, ended };
+  return { process: child, stdout: () => out.stdout, ended };
 }
 
 /** Runs `forge` with `args` to its end. */

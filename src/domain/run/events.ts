@@ -25,7 +25,15 @@ export type RunEvent =
       attempt_number: number;
       pid: number | null;
     }
-  | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
+  /** Whole lines, as they come or at the end of the attempt. `cut`: what was before them is in the log only. */
+  | {
+      type: 'task_output';
+      task_id: string;
+      attempt_id: string;
+      stream: 'stdout' | 'stderr';
+      text: string;
+      cut: boolean;
+    }
   /** A command of `agents.setup` starts: in the worktree of the task, or where its merge is verified. */
   | { type: 'task_setup'; task_id: string; command: string }
   /** A verification command of the attempt starts. */
@@ -104,7 +112,12 @@ export type RunEvent =
     }
   /** Work that is left when the run ends, and what it waits for. */
   | { type: 'task_blocked'; task_id: string; title: string; reasons: Reason[] }
-  | { type: 'still_running'; tasks: { task_id: string; duration_ms: number }[]; waiting: number }
+  /** `line`: what the worker wrote last; null where there is nothing, or it is not wanted. */
+  | {
+      type: 'still_running';
+      tasks: { task_id: string; duration_ms: number; line: string | null }[];
+      waiting: number;
+    }
   | { type: 'waiting'; for: { task_id: string; reason: string }[] }
   /** What tasks that ended long ago had no use for is removed, by `retention` of the settings. `bytes`: room on the disk. */
   | { type: 'pruned'; tasks: number; runs: number; files: number; bytes: number }

@@ -24,14 +24,14 @@ import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
-import { checkLog, STREAMS } from '../../store/port.ts';
+import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT } from './verdicts.ts';
@@ -167,10 +167,10 @@ export class RunningAttempt {
     return { attempt_id: this.attemptId, attempt_number: this.number, age_ms: this.ageMs };
   }
 
-  /** Of its worker's logs; it gives them without secrets of the task too, which stand in the files while the worker runs. */
-  logReader(): LogReader {
+  /** What `make` makes to read its worker's logs: without secrets of the task too, which stand in the files while the worker runs. */
+  reading<T>(make: (artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapter | null) => T): T {
     const secrets = secretsOf(this.#env, this.#request.task);
-    return new LogReader(maskedArtifacts(this.#env.artifacts, secrets), this.#holder, STREAMS, this.#agent);
+    return make(maskedArtifacts(this.#env.artifacts, secrets), this.#holder, this.#agent);
   }
 
   /** The last renewal of the lease failed; claiming more on such a disk makes no sense. */

@@ -2,41 +2,110 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
+import { type OutputMode, stillRunningMs, WORTH_SAYING_MS } from '../../domain/run/output.ts';
 import { classifyTasks, type SchedulingContext } from '../../domain/schedule/readiness.ts';
-import { outputText } from '../../lib/text.ts';
-import type { LogReader } from '../attempt/output.ts';
+import { OutputLines } from '../../lib/output-lines.ts';
+import { STREAMS, type StreamName } from '../../store/port.ts';
+import { LogReader } from '../attempt/output.ts';
 import type { RunningAttempt } from '../attempt/running-attempt.ts';
 import type { Env } from '../env.ts';
 import { ownWaits } from './event-mapping.ts';
+import { LastLine } from './last-line.ts';
 
-/** Interval of `still_running` events, milliseconds. */
-const STILL_RUNNING_MS = 30_000;
+/** Of each stream of an attempt, the end that `grouped` gives: lines, and UTF-16 units. */
+const GROUPED = { lines: 2000, text: 256 * 1024 };
+
+type Active = ReadonlyMap<string, RunningAttempt | null>;
+
+/** Output of one attempt that is given as it comes. */
+interface Streamed {
+  reader: LogReader;
+  lines: Record<StreamName, OutputLines>;
+}
 
 export class Progress {
   readonly #env: Env;
-  readonly #withOutput: boolean;
+  readonly #output: OutputMode;
   readonly #emit: (event: RunEvent) => void;
-  readonly #readers = new Map<RunningAttempt, LogReader>();
+  readonly #streamed = new Map<RunningAttempt, Streamed>();
+  readonly #lastLines = new Map<RunningAttempt, LastLine>();
   /** Commands that prepare the worktrees of tasks. */
   readonly #setups = new Map<string, { command: string; sinceMs: number }>();
   #lastSaid: number;
+  /** How often it has said who works. */
+  #times = 0;
   #said = '';
 
-  constructor(env: Env, withOutput: boolean, emit: (event: RunEvent) => void) {
+  constructor(env: Env, output: OutputMode, emit: (event: RunEvent) => void) {
     this.#env = env;
-    this.#withOutput = withOutput;
+    this.#output = output;
     this.#emit = emit;
     this.#lastSaid = env.ctx.monotonicMs();
   }
 
-  /** Emits what the worker wrote since the last call. */
-  output(task_id: string, attempt: RunningAttempt): void {
-    if (!this.#withOutput) return;
-    const { attemptId: attempt_id } = attempt;
-    const reader = this.#readers.get(attempt) ?? attempt.logReader();
-    this.#readers.set(attempt, reader);
-    for (const { stream, text } of reader.chunks())
-      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: outputText(text) });
+  /** To be called again and again: emits what workers have written since, and at intervals who works. `integrations`: reviews and merges. */
+  look(
+    active: Active,
+    integrations: readonly { task_id: string; duration_ms: number }[],
+    scheduling: () => SchedulingContext,
+  ): void {
+    for (const [id, attempt] of active) if (attempt !== null) this.#stream(id, attempt);
+    this.#stillRunning(active, integrations, scheduling);
+  }
+
+  /** Emits what its worker has written that was not given yet. */
+  ended(task_id: string, attempt: RunningAttempt): void {
+    this.#lastLines.delete(attempt);
+    if (this.#output === 'grouped') this.#group(task_id, attempt);
+    if (this.#output !== 'prefixed') return;
+    this.#stream(task_id, attempt);
+    for (const stream of STREAMS) this.#give(task_id, attempt, stream, this.#streamOf(attempt).lines[stream].end());
+    this.#streamed.delete(attempt);
+  }
+
+  #stream(task_id: string, attempt: RunningAttempt): void {
+    if (this.#output !== 'prefixed') return;
+    const { reader, lines } = this.#streamOf(attempt);
+    for (const { stream, text } of reader.chunks()) this.#give(task_id, attempt, stream, lines[stream].add(text));
+  }
+
+  #streamOf(attempt: RunningAttempt): Streamed {
+    const known = this.#streamed.get(attempt);
+    if (known !== undefined) return known;
+    const streamed = {
+      reader: attempt.reading((artifacts, ref, agent) => new LogReader(artifacts, ref, STREAMS, agent)),
+      lines: { stdout: new OutputLines(), stderr: new OutputLines() },
+    };
+    this.#streamed.set(attempt, streamed);
+    return streamed;
+  }
+
+  #give(task_id: string, attempt: RunningAttempt, stream: StreamName, text: string, cut = false): void {
+    if (text === '') return;
+    this.#emit({ type: 'task_output', task_id, attempt_id: attempt.attemptId, stream, text, cut });
+  }
+
+  /** The end of each stream in one piece. */
+  #group(task_id: string, attempt: RunningAttempt): void {
+    const reader = attempt.reading((artifacts, ref, agent) => new LogReader(artifacts, ref, STREAMS, agent));
+    const skips = (stream: StreamName) =>
+      attempt.reading((artifacts, ref) => artifacts.tailOffset(ref, `${stream}.log`, GROUPED.lines)) > 0;
+    reader.skipTo(GROUPED.lines);
+    const [lines, text] = [
+      { stdout: new OutputLines(), stderr: new OutputLines() },
+      { stdout: '', stderr: '' },
+    ];
+    const long = { stdout: skips('stdout'), stderr: skips('stderr') };
+    const add = (stream: StreamName, more: string) => {
+      text[stream] += more;
+      long[stream] ||= text[stream].length > GROUPED.text;
+      text[stream] = text[stream].slice(-GROUPED.text);
+    };
+    for (const { stream, text: piece } of reader.chunks()) add(stream, lines[stream].add(piece));
+    for (const stream of STREAMS) {
+      add(stream, lines[stream].end());
+      this.#give(task_id, attempt, stream, text[stream], long[stream]);
+    }
   }
 
   /** Emits that a command prepares the worktree of a task. */
@@ -56,28 +125,32 @@ export class Progress {
     return new Map([...this.#setups].map(([id, { command }]) => [id, command]));
   }
 
-  ended(attempt: RunningAttempt): void {
-    this.#readers.delete(attempt);
-  }
-
-  /** Emits at intervals who works. `integrations`: reviews and merges. */
-  stillRunning(
-    active: ReadonlyMap<string, RunningAttempt | null>,
+  #stillRunning(
+    active: Active,
     integrations: readonly { task_id: string; duration_ms: number }[],
     scheduling: () => SchedulingContext,
   ): void {
     const now = this.#env.ctx.monotonicMs();
-    if (now - this.#lastSaid < STILL_RUNNING_MS) return;
+    if (now - this.#lastSaid < stillRunningMs(this.#output, this.#times)) return;
     const attempts = [...active].flatMap(([task_id, attempt]) =>
-      attempt ? { task_id, duration_ms: attempt.ageMs } : [],
+      attempt ? { task_id, duration_ms: attempt.ageMs, line: this.#lineOf(attempt) } : [],
     );
     const setups = [...this.#setups].map(([task_id, { sinceMs }]) => ({ task_id, duration_ms: now - sinceMs }));
-    const tasks = [...setups, ...attempts, ...integrations];
-    if (tasks.length === 0) return;
+    const tasks = [...setups.map(withoutLine), ...attempts, ...integrations.map(withoutLine)];
+    if (!tasks.some(({ duration_ms }) => duration_ms >= WORTH_SAYING_MS)) return;
     this.#lastSaid = now;
+    this.#times += 1;
     const busy = new Set(tasks.map(({ task_id }) => task_id));
     const waiting = classifyTasks(scheduling()).waiting.filter(({ task }) => !busy.has(task.id)).length;
     this.#emit({ type: 'still_running', tasks, waiting });
+  }
+
+  /** Null where the output is shown anyway, or is not wanted. */
+  #lineOf(attempt: RunningAttempt): string | null {
+    if (this.#output === 'prefixed' || this.#output === 'none') return null;
+    const known = this.#lastLines.get(attempt) ?? attempt.reading((...of) => new LastLine(...of));
+    this.#lastLines.set(attempt, known);
+    return known.look() || null;
   }
 
   /** Emits what an idle run waits for, once until that changes. */
@@ -89,3 +162,5 @@ export class Progress {
     this.#emit({ type: 'waiting', for: direct });
   }
 }
+
+const withoutLine = <T extends object>(task: T) => ({ ...task, line: null });

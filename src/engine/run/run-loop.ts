@@ -8,6 +8,7 @@ import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
+import type { OutputMode } from '../../domain/run/output.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
 import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
@@ -46,8 +47,7 @@ export interface RunOptions {
   tasks: readonly string[] | null;
   /** `stop`: nothing new is started once a task has failed for good. */
   onFailure: 'continue' | 'stop';
-  /** Whether to emit `task_output` as workers write. */
-  output: boolean;
+  output: OutputMode;
 }
 
 /** Kinds of errors after which the store is read again: another process was first, or the task has moved on. */
@@ -149,8 +149,7 @@ export class RunLoop {
     this.#budget.look(() => this.#scheduling());
     const open = this.#mayStart();
     if (open) this.#startReady();
-    for (const [id, attempt] of this.#active) if (attempt !== null) this.#progress.output(id, attempt);
-    this.#progress.stillRunning(this.#active, this.#integrations.running(), () => this.#scheduling());
+    this.#progress.look(this.#active, this.#integrations.running(), () => this.#scheduling());
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
     const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), this.#surrounding);
@@ -318,8 +317,7 @@ export class RunLoop {
 
   #report(task: PlanTask, attempt: RunningAttempt, finished: FinishedAttempt): void {
     const { attemptId: attempt_id } = attempt;
-    this.#progress.output(task.id, attempt);
-    this.#progress.ended(attempt);
+    this.#progress.ended(task.id, attempt);
     this.#budget.count(finished.spent);
     if (finished.record.state.state === 'failed') this.#failed = true;
     if (finished.end.kind === 'lost' && finished.end.gone === true) this.#break(this.#gone(task.id));
