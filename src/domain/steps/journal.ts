@@ -331,8 +331,13 @@ export function writeJournal(
 ): Decision<null> {
   CHECKED.set(written.journal, written.journal);
   const kept = { ...memo, journal: written.journal };
-  const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
   const documents = written.chunks.map((value) => ({ kind: 'steps' as const, attemptId, value }));
+  // An attempt that goes on changes nothing of its state: a person who reads that sees the same.
+  if (by !== null) {
+    const next = { ...record, memo: { ...record.memo, ...kept } };
+    return { record: next, moves: [], history: [], documents, result: null };
+  }
+  const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
   return { ...next, documents, result: null };
 }
 

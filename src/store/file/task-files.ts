@@ -3,6 +3,7 @@
 import path from 'node:path';
 import {
   freshRecord,
+  type Lease,
   LeaseSchema,
   parseRecord,
   RECORD_MAX_BYTES,
@@ -53,6 +54,7 @@ export function* readTask(dir: string, taskId: string, thorough: boolean): Step<
     ...edits.warnings,
   ];
   const record = afterDamage(edits.edited ?? head.version.record, head.voided.length);
+  if (record === head.version.record) READ_FROM.set(record.state, { version: head.n, lease: record.lease });
   return { ...base, origin: 'record', record, problem: edits.refused, warnings };
 }
 
@@ -156,8 +158,16 @@ function refuseOversized(record: TaskRecord): void {
   });
 }
 
-/** The views count on from what a hand-written tree said, and never fall behind the number of the version. */
+/** Where a state was read, and with which lease, when no person has edited its views. */
+const READ_FROM = new WeakMap<TaskStateRecord, { version: number; lease: Lease | null }>();
+
+/**
+ * The views count on from what a hand-written tree said, and never fall behind the number of the version that changed them. A change of what no
+ * view shows leaves them as they are: a step of a journal writes no view.
+ */
 function stamped(record: TaskRecord, n: number): TaskRecord {
+  const read = READ_FROM.get(record.state);
+  if (read?.version === n - 1 && read.lease === record.lease) return record;
   const state_version = Math.max(record.state.state_version + 1, n);
   const state: TaskStateRecord = { ...record.state, state_version };
   return { ...record, state, lease: record.lease && { ...record.lease, state_version } };

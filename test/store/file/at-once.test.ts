@@ -61,7 +61,8 @@ describe('concurrent commits', () => {
             ...(((before as Record<string, unknown>)['tally'] as Record<string, number> | undefined) ?? {}),
           };
           tally[who] = (tally[who] ?? 0) + 1;
-          const change = { expected: read.version, op: `w${who}-${done}-${conflicts}`, record: { ...before, tally } };
+          const changed = { ...before, state: { ...before.state }, tally };
+          const change = { expected: read.version, op: `w${who}-${done}-${conflicts}`, record: changed };
           if ((await store.commit('build', change)).kind === 'committed') done++;
           else conflicts++;
         }

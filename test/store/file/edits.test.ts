@@ -127,10 +127,36 @@ describe('edit of the newest version', () => {
     expect(await tree.change('build')).toMatchObject({ state: { failure_count: 7 } });
   });
 
+  test('a change of what no view shows leaves the views, and an edit that is made meanwhile for the next change', async () => {
+    const views = ['state.json', 'lease.json'].map((name) => tree.at('build', name));
+    const before = views.map((file) => fs.statSync(file).ino);
+    const { record, version } = await read();
+    if (record === null) throw new Error('there is a record');
+    const more = { ...record, memo: { ...record.memo, abandons: 5 } };
+    const commit = (expected: number, op: string) => tree.store.commit('build', { expected, op, record: more });
+    expect(await commit(version, 'x')).toMatchObject({ kind: 'committed', record: { state: record.state } });
+    expect(views.map((file) => fs.statSync(file).ino)).toEqual(before);
+
+    tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7 }));
+    const { state_version } = record.state;
+    expect((await tree.change('build')).state).toMatchObject({ failure_count: 7, state_version: state_version + 2 });
+    expect(asides()).toEqual([]);
+  });
+
+  test('a state that was read from an older version is written as a new one', async () => {
+    const { record, version } = await read();
+    if (record === null) throw new Error('there is a record');
+    await tree.change('build');
+    const late = await tree.store.commit('build', { expected: version + 1, op: 'late', record });
+    expect(late).toMatchObject({ kind: 'committed', record: { state: { state_version: version + 2 } } });
+  });
+
   test('an edit made after the decision is moved aside, not lost', async () => {
     const before = await read();
     tree.editView('build', 'state.json', (state) => ({ ...state, note: 'do not lose me' }));
-    const result = await tree.store.commit('build', { expected: 2, op: 'x', record: before.record ?? held('build') });
+    const record = before.record ?? held('build');
+    const changed = { ...record, state: { ...record.state } };
+    const result = await tree.store.commit('build', { expected: 2, op: 'x', record: changed });
     expect(asides()).toHaveLength(1);
     expect(tree.json(tree.at('build', asides()[0] ?? ''))['note']).toBe('do not lose me');
     expect(result).toMatchObject({ kind: 'committed', warnings: [expect.stringContaining('was moved to')] });

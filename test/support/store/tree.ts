@@ -80,8 +80,8 @@ export class Tree {
     return done;
   }
 
-  /** Reads, changes and commits the record, as a changing command does. Returns the new record. */
-  async change(task: string, edit: (record: TaskRecord) => TaskRecord = (record) => record): Promise<TaskRecord> {
+  /** Reads, changes and commits the record, as a changing command does. Default: its state, to the same. Returns the new record. */
+  async change(task: string, edit: (record: TaskRecord) => TaskRecord = withNewState): Promise<TaskRecord> {
     const read = await this.store.read(task, { thorough: true });
     if (read.problem !== null) throw new ForgeError('SCHEMA_INVALID', read.problem);
     const before = read.record ?? freshRecord(task, isoTime(T0));
@@ -148,4 +148,8 @@ export async function refusal(act: () => unknown): Promise<string> {
 /** The manifest of a run with that id. */
 export function runManifest(runId: string, fields: Partial<RunManifest> = {}): RunManifest {
   return { version: 1, run_id: runId, started_at: isoTime(T0), name: null, host: 'mill', ...fields };
+}
+
+function withNewState(record: TaskRecord): TaskRecord {
+  return { ...record, state: { ...record.state } };
 }
