@@ -1,0 +1,347 @@
+/**
+ * Changes parts of a YAML text that a person has written, and leaves every other byte as it is: comments, quotes, indentation, line ends.
+ * The places come from a parser; the text between them is never written anew.
+ */
+
+import type { Document, Node, Pair, ParsedNode, YAMLMap, YAMLSeq } from 'yaml';
+import { parseYaml, type YamlPath } from './yaml.ts';
+import { spelledFlow, spelledJson, spelledScalar } from './yaml-spelling.ts';
+
+/** One change. `set` to undefined takes the key away; keys above it that are missing are made. `append` and `drop` change a list. */
+export type YamlEdit = { path: YamlPath } & ({ set: unknown } | { append: unknown } | { drop: number });
+
+/** Text to put in place of the characters from `start` to `end`. */
+interface Splice {
+  start: number;
+  end: number;
+  text: string;
+}
+
+/** How a value is spelled: behind its key or dash, and in the lines below. */
+interface Spelled {
+  head: string;
+  /** Without indentation of the key. */
+  body: readonly string[];
+}
+
+type Yaml = typeof import('yaml');
+type MapPair = Pair<ParsedNode, ParsedNode | null>;
+
+/**
+ * `text` with the edits made, one after the other. Null where one can't be made in place: a part that is written by an alias, or shared through
+ * an anchor. What comes out is compared with what was meant, so no other part ever changes.
+ */
+export async function editYaml(text: string, edits: readonly YamlEdit[]): Promise<string | null> {
+  // Loaded here, so that only those pay for it who edit.
+  const yaml = await import('yaml');
+  let now: string | null = text;
+  for (const edit of edits) {
+    now = now === null ? null : edited(yaml, now, edit);
+  }
+  return now;
+}
+
+function edited(yaml: Yaml, text: string, edit: YamlEdit): string | null {
+  const mark = text.startsWith('\ufeff') ? '\ufeff' : '';
+  const source = text.slice(mark.length);
+  const document = yaml.parseDocument(source, { keepSourceTokens: true, logLevel: 'silent' });
+  if (document.errors.length > 0) return null;
+  const splices = new Editor(yaml, source, document).splicesFor(edit);
+  if (splices === null) return null;
+  const after = mark + spliced(source, splices);
+  return isEdited(text, after, edit) ? after : null;
+}
+
+function spliced(source: string, splices: readonly Splice[]): string {
+  // From the end, so that the places before stay where they are; of two at one place the first stands first.
+  return splices
+    .toReversed()
+    .sort((a, b) => b.start - a.start)
+    .reduce((text, { start, end, text: put }) => text.slice(0, start) + put + text.slice(end), source);
+}
+
+// ---------------------------------------------------------------------------------------------- what was meant
+
+function isEdited(before: string, after: string, edit: YamlEdit): boolean {
+  const [was, is] = [parseYaml(before, ''), parseYaml(after, '')];
+  return was.ok && is.ok && canonical(is.value) === canonical(withEdit(was.value, edit));
+}
+
+/** Parts that aliases share are separate in it: an edit may reach one place only. */
+function withEdit(value: unknown, edit: YamlEdit): unknown {
+  const root = { value: JSON.parse(JSON.stringify(value)) as unknown };
+  const path = ['value', ...edit.path];
+  let holder: Record<string | number, unknown> = root;
+  for (const key of path.slice(0, -1)) {
+    holder[key] ??= {};
+    holder = holder[key] as Record<string, unknown>;
+  }
+  const last = path.at(-1) ?? '';
+  if ('set' in edit) holder[last] = edit.set;
+  else {
+    const list = [...((holder[last] ?? []) as unknown[])];
+    if ('append' in edit) list.push(edit.append);
+    else list.splice(edit.drop, 1);
+    holder[last] = list;
+  }
+  return root.value;
+}
+
+/** JSON with sorted keys; null equals a missing key. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    const entries = Object.entries(part).filter(([, inner]) => inner !== null && inner !== undefined);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+// ---------------------------------------------------------------------------------------------- the places
+
+class Editor {
+  readonly #yaml: Yaml;
+  readonly #source: string;
+  readonly #root: ParsedNode | null;
+  readonly #newline: string;
+
+  constructor(yaml: Yaml, source: string, document: Document.Parsed) {
+    this.#yaml = yaml;
+    this.#source = source;
+    this.#root = document.contents;
+    this.#newline = source.includes('\r\n') ? '\r\n' : '\n';
+  }
+
+  splicesFor(edit: YamlEdit): Splice[] | null {
+    if ('set' in edit) return this.#set(edit.path, edit.set);
+    const list = this.#at(edit.path);
+    if (!this.#isList(list)) return 'append' in edit ? this.#set(edit.path, [edit.append]) : null;
+    return 'append' in edit ? this.#append(list, edit.append, edit.path) : this.#dropItem(list, edit.drop, edit.path);
+  }
+
+  #set(path: YamlPath, value: unknown): Splice[] | null {
+    const key = path.at(-1);
+    if (key === undefined) return null;
+    const holder = this.#at(path.slice(0, -1));
+    if (!this.#isMap(holder)) {
+      if (holder !== undefined && !this.#isNull(holder)) return null;
+      return value === undefined ? [] : this.#set(path.slice(0, -1), { [key]: value });
+    }
+    const pair = this.#pair(holder, key);
+    if (pair === undefined) return value === undefined ? [] : this.#addPair(holder, String(key), value);
+    return value === undefined ? this.#dropPair(holder, pair) : this.#replace(holder, pair, value);
+  }
+
+  /** The node at `path`; undefined without one. An alias on the way ends it: what it names stands elsewhere too. */
+  #at(path: YamlPath): ParsedNode | null | undefined {
+    let node: ParsedNode | null | undefined = this.#root;
+    for (const key of path) {
+      if (this.#isMap(node)) node = this.#pair(node, key)?.value;
+      else if (this.#isList(node)) node = node.items[Number(key)] as ParsedNode | undefined;
+      else return undefined;
+    }
+    return node;
+  }
+
+  #pair(map: YAMLMap.Parsed, name: string | number): MapPair | undefined {
+    return map.items.find(({ key }) => this.#yaml.isScalar(key) && String(key.source ?? key.value) === String(name));
+  }
+
+  #isMap(node: unknown): node is YAMLMap.Parsed {
+    return this.#yaml.isMap(node);
+  }
+
+  #isList(node: unknown): node is YAMLSeq.Parsed {
+    return this.#yaml.isSeq(node);
+  }
+
+  #isNull(node: unknown): boolean {
+    return node === null || (this.#yaml.isScalar(node) && node.value === null);
+  }
+
+  // -------------------------------------------------------------------------------------------- pairs
+
+  #replace(map: YAMLMap.Parsed, pair: MapPair, value: unknown): Splice[] | null {
+    const colon = this.#source.indexOf(':', pair.key.range[1]);
+    if (colon < 0) return null;
+    const old = pair.value;
+    const { head, body } = this.#spelled(value, map, pair.key);
+    const below = this.#lines(body, this.#column(pair.key.range[0]));
+    if (old === null || old.range[0] === old.range[1]) {
+      const end = map.flow === true ? colon + 1 : this.#lineEnd(colon);
+      return [...put(colon + 1, ` ${head}`), ...put(end, below)];
+    }
+    const end = this.#endOf(old);
+    const between = this.#source.slice(colon + 1, old.range[0]);
+    const comments = between.includes('\n') ? between.slice(0, between.lastIndexOf('\n')).trimEnd() : null;
+    const start = comments === null ? old.range[0] : colon + 1;
+    const text = comments === null ? head : ` ${head}${comments}`;
+    return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, this.#lineEnd(end)), below))];
+  }
+
+  #addPair(map: YAMLMap.Parsed, key: string, value: unknown): Splice[] | null {
+    const last = map.items.at(-1);
+    const { head, body } = this.#spelled(value, map, last?.key ?? null);
+    const line = `${this.#isJson(last?.key) ? spelledJson(key) : spelledScalar(key, true)}: ${head}`;
+    if (map.flow === true) return this.#addToFlow(map, last?.key.range[0], last && this.#pairEnd(last), line);
+    if (last === undefined) return null;
+    const column = this.#column((map.items[0] ?? last).key.range[0]);
+    return put(this.#lineEnd(this.#pairEnd(last)), this.#lines([line, ...body], column));
+  }
+
+  #dropPair(map: YAMLMap.Parsed, pair: MapPair): Splice[] | null {
+    const at = map.items.indexOf(pair);
+    const [before, next] = [map.items[at - 1], map.items[at + 1]];
+    const [start, end] = [pair.key.range[0], this.#pairEnd(pair)];
+    if (map.flow === true) {
+      if (before !== undefined) return [{ start: this.#pairEnd(before), end, text: '' }];
+      return [{ start, end: next?.key.range[0] ?? end, text: '' }];
+    }
+    if (this.#source.slice(this.#lineStart(start), start).trim() === '') return this.#dropLines(start, end);
+    // It stands behind the dash of a list.
+    return next === undefined ? null : [{ start, end: next.key.range[0], text: '' }];
+  }
+
+  #pairEnd({ key, value }: MapPair): number {
+    if (value !== null && value.range[0] !== value.range[1]) return this.#endOf(value);
+    const colon = /^\s*:/.exec(this.#source.slice(key.range[1], key.range[1] + 100));
+    return key.range[1] + (colon?.[0].length ?? 0);
+  }
+
+  // -------------------------------------------------------------------------------------------- lists
+
+  #append(list: YAMLSeq.Parsed, value: unknown, path: YamlPath): Splice[] | null {
+    const last = list.items.at(-1) as ParsedNode | undefined;
+    // An empty list is written anew, a line for each item where its map is.
+    if (last === undefined) return this.#set(path, [value]);
+    if (list.flow === true) {
+      const isJson = this.#isMap(last) ? this.#isJson(last.items[0]?.key) : this.#source[last.range[0]] === '"';
+      const text = isJson ? spelledJson(value) : spelledFlow(value);
+      return this.#addToFlow(list, last.range[0], this.#endOf(last), text);
+    }
+    if (list.srcToken?.type !== 'block-seq') return null;
+    const { indent } = list.srcToken;
+    const inFlow = this.#isMap(last) && last.flow === true;
+    const first = this.#isMap(last) && !inFlow ? last.items[0]?.key.range[0] : undefined;
+    const offset = first === undefined ? 2 : this.#column(first) - indent;
+    return put(this.#lineEnd(this.#endOf(last)), this.#lines(itemLines(value, { inFlow, offset }), indent));
+  }
+
+  #dropItem(list: YAMLSeq.Parsed, at: number, path: YamlPath): Splice[] | null {
+    const [before, item, next] = [at - 1, at, at + 1].map((index) => list.items[index] as ParsedNode | undefined);
+    if (item === undefined) return null;
+    if (list.items.length === 1) return this.#set(path, []);
+    const [start, end] = [item.range[0], this.#endOf(item)];
+    if (list.flow === true) {
+      if (before !== undefined) return [{ start: this.#endOf(before), end, text: '' }];
+      return [{ start, end: next?.range[0] ?? end, text: '' }];
+    }
+    const dash = /^[ \t]*-[ \t]+$/.test(this.#source.slice(this.#lineStart(start), start));
+    return dash ? this.#dropLines(start, end) : null;
+  }
+
+  /** Behind the last part of what stands in brackets: in its line, or in one of its own where that part has one. */
+  #addToFlow(holder: Node, lastStart: number | undefined, lastEnd: number | undefined, text: string): Splice[] {
+    const [start = 0] = holder.range ?? [];
+    if (lastStart === undefined || lastEnd === undefined) return put(start + 1, text);
+    const hasComma = /^\s*,/.test(this.#source.slice(lastEnd, lastEnd + 100));
+    const alone = this.#source.slice(this.#lineStart(lastStart), lastStart).trim() === '';
+    if (!alone || this.#lineStart(lastStart) === 0) return put(lastEnd, `, ${text}`);
+    const comma = hasComma ? [] : put(lastEnd, ',');
+    const line = this.#lines([text + (hasComma ? ',' : '')], this.#column(lastStart));
+    return this.#source.slice(lastEnd, this.#lineEnd(lastEnd)).replace(/^,/, '').replace(/#.*/, '').trim() === ''
+      ? [...comma, ...put(this.#lineEnd(lastEnd), line)]
+      : put(lastEnd, `, ${text}`);
+  }
+
+  // -------------------------------------------------------------------------------------------- text
+
+  /** How a value of a key in `map` is spelled: a list of mappings, and text of several lines, in lines of their own where there may be some. */
+  #spelled(value: unknown, map: YAMLMap.Parsed, key: ParsedNode | null): Spelled {
+    if (map.flow === true) return { head: this.#isJson(key) ? spelledJson(value) : spelledFlow(value), body: [] };
+    return spelledBlock(value);
+  }
+
+  #isJson(key: ParsedNode | null | undefined): boolean {
+    return key !== null && key !== undefined && this.#source[key.range[0]] === '"';
+  }
+
+  /** Where the last character of a node is, without the line breaks that a block ends with. */
+  #endOf(node: ParsedNode): number {
+    if (this.#isMap(node) && node.flow !== true) {
+      const last = node.items.at(-1);
+      if (last !== undefined) return this.#pairEnd(last);
+    }
+    if (this.#isList(node) && node.flow !== true) {
+      const last = node.items.at(-1) as ParsedNode | undefined;
+      if (last !== undefined) return this.#endOf(last);
+    }
+    const [start, end] = node.range;
+    return start + this.#source.slice(start, end).trimEnd().length;
+  }
+
+  #dropLines(start: number, end: number): Splice[] {
+    const from = this.#lineStart(start);
+    const next = this.#source.indexOf('\n', end) + 1;
+    if (next > 0) return [{ start: from, end: next, text: '' }];
+    return [{ start: Math.max(0, from - this.#newline.length), end: this.#source.length, text: '' }];
+  }
+
+  #lines(lines: readonly string[], column: number): string {
+    const indent = ' '.repeat(column);
+    return lines.map((line) => this.#newline + (line === '' ? '' : indent + line)).join('');
+  }
+
+  #column(at: number): number {
+    return at - this.#lineStart(at);
+  }
+
+  #lineStart(at: number): number {
+    return this.#source.lastIndexOf('\n', at - 1) + 1;
+  }
+
+  /** Where the line that `at` is in ends, before its line break. */
+  #lineEnd(at: number): number {
+    const end = this.#source.indexOf('\n', at);
+    if (end < 0) return this.#source.length;
+    return this.#source[end - 1] === '\r' && end > at ? end - 1 : end;
+  }
+}
+
+function put(at: number, text: string): Splice[] {
+  return [{ start: at, end: at, text }];
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const isLong = (value: unknown): value is string => typeof value === 'string' && value.includes('\n');
+
+function spelledBlock(value: unknown): Spelled {
+  if (isLong(value)) {
+    // Whether a last line break is kept; what the two can't say is spelled in quotes.
+    const kept = /^[^\s][^\r\t\p{Cc}]*$/u.test(value.replaceAll('\n', ' ')) && !/\n\n$/.test(value);
+    if (!kept) return { head: spelledJson(value), body: [] };
+    const lines = value.replace(/\n$/, '').split('\n');
+    return { head: value.endsWith('\n') ? '|' : '|-', body: lines.map((line) => (line === '' ? '' : `  ${line}`)) };
+  }
+  if (Array.isArray(value) && value.some(isMapping)) {
+    const lines = value.flatMap((item) => itemLines(item, { inFlow: false, offset: 2 }));
+    return { head: '', body: lines.map((line) => (line === '' ? '' : `  ${line}`)) };
+  }
+  if (typeof value === 'string') return { head: spelledScalar(value, false), body: [] };
+  return { head: spelledFlow(value), body: [] };
+}
+
+/** The lines of an item of a list, the first with its dash; `offset`: of its keys, from the dash. */
+function itemLines(value: unknown, { inFlow, offset }: { inFlow: boolean; offset: number }): string[] {
+  const dash = '-'.padEnd(offset);
+  if (!isMapping(value)) return [`- ${spelledFlow(value)}`];
+  const entries = Object.entries(value).filter(([, part]) => part !== undefined);
+  if (inFlow && !entries.some(([, part]) => isLong(part))) return [dash + spelledFlow(value)];
+  const lines = entries.flatMap(([key, part]) => {
+    const { head, body } = spelledBlock(part);
+    return [`${spelledScalar(key, true)}: ${head}`.trimEnd(), ...body];
+  });
+  return lines.map((line, i) => (line === '' ? '' : (i === 0 ? dash : ' '.repeat(offset)) + line));
+}
