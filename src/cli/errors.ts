@@ -58,13 +58,14 @@ function problemLines(problem: Problem, context: RenderContext, source: string |
   const where = [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
   const text = suggestion === undefined ? message : `${message}. ${suggestion}`;
   const lines = hang('    ', text, context.width);
-  return [`  ${context.palette.bold(oneLine(where))}`, ...lines, ...excerpt(place, context, source)];
+  return [`  ${context.palette.bold(oneLine(where))}`, ...lines, ...excerpt(problem, context, source)];
 }
 
 /** The line of the file with a caret under the column. */
-function excerpt({ line, column }: Problem['place'], { palette, width }: RenderContext, source: string | null = null) {
+function excerpt(problem: Problem, { palette, width }: RenderContext, source: string | null = null) {
+  const { line, column } = problem.place;
   if (line === undefined || column === undefined) return [];
-  const text = source?.split('\n')[line - 1];
+  const text = problem.source ?? source?.split('\n')[line - 1];
   if (text === undefined) return [];
   const show = (part: string) => plainText(part.replaceAll('\t', ' '));
   const before = show(text.slice(0, column - 1));

@@ -5,6 +5,7 @@ import { EXIT } from '../lib/errors.ts';
 import type { View } from './view.ts';
 
 const phases = async () => (await import('./render/phases.ts')).PHASES;
+const plan = async () => (await import('./render/plan.ts')).PLAN;
 const project = async () => (await import('./render/project.ts')).PROJECT;
 const questions = async () => (await import('./render/questions.ts')).QUESTIONS;
 const runs = async () => (await import('./render/runs.ts')).RUNS;
@@ -42,6 +43,10 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
     text: project,
     exitCode: ({ checks }) => (checks.some(({ status }) => status === 'fail') ? EXIT.failed : EXIT.ok),
   },
+  graph: { text: plan, asIs: true },
+  add: { text: plan },
+  edit: { text: plan },
+  drop: { text: plan },
   claim: { text: work },
   dispatch: { text: work },
   'ensure-worktree': { text: work },

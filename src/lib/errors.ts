@@ -122,6 +122,8 @@ export interface Problem {
   place: Place;
   /** What to write instead, when there is a likely fix. */
   suggestion?: string;
+  /** The line at `place`, where the file does not have it: it was to be written. */
+  source?: string;
 }
 
 interface ForgeErrorOptions {

@@ -165,23 +165,24 @@ class Editor {
     if (colon < 0) return null;
     const old = pair.value;
     const { head, body } = this.#spelled(value, map, pair.key);
+    const spaced = head === '' ? '' : ` ${head}`;
     const below = this.#lines(body, this.#column(pair.key.range[0]));
     if (old === null || old.range[0] === old.range[1]) {
       const end = map.flow === true ? colon + 1 : this.#lineEnd(colon);
-      return [...put(colon + 1, ` ${head}`), ...put(end, below)];
+      return [...put(colon + 1, spaced), ...put(end, below)];
     }
     const end = this.#endOf(old);
     const between = this.#source.slice(colon + 1, old.range[0]);
     const comments = between.includes('\n') ? between.slice(0, between.lastIndexOf('\n')).trimEnd() : null;
-    const start = comments === null ? old.range[0] : colon + 1;
-    const text = comments === null ? head : ` ${head}${comments}`;
+    const start = comments === null && head !== '' ? old.range[0] : colon + 1;
+    const text = comments === null ? head : spaced + comments;
     return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, this.#lineEnd(end)), below))];
   }
 
   #addPair(map: YAMLMap.Parsed, key: string, value: unknown): Splice[] | null {
     const last = map.items.at(-1);
     const { head, body } = this.#spelled(value, map, last?.key ?? null);
-    const line = `${this.#isJson(last?.key) ? spelledJson(key) : spelledScalar(key, true)}: ${head}`;
+    const line = `${this.#isJson(last?.key) ? spelledJson(key) : spelledScalar(key, true)}: ${head}`.trimEnd();
     if (map.flow === true) return this.#addToFlow(map, last?.key.range[0], last && this.#pairEnd(last), line);
     if (last === undefined) return null;
     const column = this.#column((map.items[0] ?? last).key.range[0]);

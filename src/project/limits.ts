@@ -5,7 +5,7 @@ import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings, STALL_MS } from '../domain/settings/settings.ts';
 import { orNull } from '../lib/errors.ts';
 import { durationText, parseDuration } from '../lib/time.ts';
-import type { Positions, YamlPath } from '../lib/yaml.ts';
+import type { YamlPath } from '../lib/yaml.ts';
 import { readOptional, shown } from './find-project.ts';
 import type { SourceText } from './parse-cache.ts';
 import { readPlanText } from './plan-file.ts';
@@ -19,8 +19,10 @@ interface LimitEnv {
 export async function taskLimit(env: LimitEnv, { id, timeout_ms: ms }: PlanTask): Promise<string> {
   if (ms === null) return settingLimit(env, 'worker');
   const place = await orNull(async () => {
+    const { taskPlace } = await import('../domain/plan/places.ts');
     const source = readPlanText(env);
-    return source && (await placeIn(source, ms, (value, positions) => timeoutOf(value, id, positions)));
+    const at = source && taskPlace([source], id);
+    return at && (await placeIn(at, ms, [...at.path, 'timeout']));
   });
   return place ?? durationText(ms);
 }
@@ -44,47 +46,17 @@ export async function settingLimit({ paths, settings }: LimitEnv, name: LimitNam
   const ms = limitIn(settings);
   const text = await orNull(async () => readOptional(paths.settings));
   const source = { file: shown(paths, paths.settings), text: text ?? '' };
-  const place = await placeIn(source, ms, () => path);
+  const place = await placeIn(source, ms, path);
   const isDefault = ms === limitIn(DEFAULT_SETTINGS);
   return place ?? `${durationText(ms)} (${path.join('.')}${isDefault ? ', by default' : ''})`;
 }
 
 /** The duration as it stands in that part of the text, and its place; null where it is not this duration. */
-async function placeIn(
-  { file, text }: SourceText,
-  ms: number,
-  pathIn: (value: unknown, positions: Positions) => YamlPath | null,
-): Promise<string | null> {
-  const { parseYaml, positionsOf } = await import('../lib/yaml.ts');
-  const yaml = parseYaml(text, file);
-  if (!yaml.ok) return null;
+async function placeIn({ file, text }: SourceText, ms: number, path: YamlPath): Promise<string | null> {
+  const { positionsOf } = await import('../lib/yaml.ts');
   const positions = positionsOf(text);
-  const path = pathIn(yaml.value, positions);
-  if (path === null) return null;
   const spelled = positions.spelling(path);
   const place = spelled !== null && parseDuration(spelled) === ms ? positions.place(path) : null;
   // Bare digits would be taken for seconds.
   return place && `${/^\d+$/.test(spelled ?? '') ? durationText(ms) : spelled} (${file}:${place.line})`;
-}
-
-/** Where the timeout of a task stands in a plan; null without such a task. */
-function timeoutOf(plan: unknown, id: string, { spelling }: Positions): YamlPath | null {
-  for (const [i, phase] of listIn(plan, 'phases').entries()) {
-    const tasks = listIn(phase, 'tasks');
-    const j = tasks.findIndex((task, at) => {
-      const named = partOf(task, 'id');
-      return (typeof named === 'string' ? named : spelling(['phases', i, 'tasks', at, 'id'])) === id;
-    });
-    if (j >= 0) return ['phases', i, 'tasks', j, 'timeout'];
-  }
-  return null;
-}
-
-function partOf(holder: unknown, key: string): unknown {
-  return typeof holder === 'object' && holder !== null ? (holder as Record<string, unknown>)[key] : undefined;
-}
-
-function listIn(holder: unknown, key: string): unknown[] {
-  const list = partOf(holder, key);
-  return Array.isArray(list) ? list : [];
 }

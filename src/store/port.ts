@@ -17,6 +17,7 @@ import type {
   Verdict,
 } from '../domain/task/records.ts';
 import type { Verified } from '../domain/verify/verification.ts';
+import type { LockOwner } from '../lib/fs/locks.ts';
 
 /** A task as it was read: its whole record, or the summary that a snapshot holds. */
 export interface TaskRead<R extends TaskSummary = TaskRecord> {
@@ -341,6 +342,8 @@ export interface TaskStore {
   /** Sets `ended_at`, once; a repeat keeps the first. Returns the manifest; null when there is no such run. */
   endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null>;
   listRuns(): Promise<RunManifest[]>;
+  /** Runs `work` while no other process edits the plan. The turn of a process that is gone is over. Throws what `work` throws, IO_ERROR. */
+  planTurn<T>(owner: LockOwner, work: () => Promise<T>): Promise<T>;
   readonly gc: GcStore;
   snapshot(): Promise<Snapshot>;
 }

@@ -125,7 +125,7 @@ describe('an edit of YAML', () => {
       plan(' []\n'),
       { path: TASKS, append: { id: 'a' } },
       'tasks: []',
-      'tasks: \n      - id: a',
+      'tasks:\n      - id: a',
     ],
     [
       'a key without a value gets one',

@@ -35,6 +35,10 @@ describe('the tools', () => {
         'steps',
         'run_list',
         'doctor',
+        'graph',
+        'add',
+        'edit',
+        'drop',
         'claim',
         'dispatch',
         'ensure_worktree',
@@ -71,7 +75,7 @@ describe('the tools', () => {
   it('say which of them take something away, and which reach outside', () => {
     const those = (hint: 'destructiveHint' | 'openWorldHint') =>
       tools.filter(({ effects }) => effects[hint]).map(({ name }) => name);
-    expect(those('destructiveHint')).toEqual(['ship', 'cancel', 'gc']);
+    expect(those('destructiveHint')).toEqual(['drop', 'ship', 'cancel', 'gc']);
     expect(those('openWorldHint')).toEqual(['review', 'ship', 'gc']);
   });
 

@@ -82,6 +82,7 @@ function planned({ task, command }: Data, { width }: RenderContext): string[] {
     ['in the plan', task.status === 'active' ? null : task.status],
     ['done by', task.human ? 'a person' : task.owner_type],
     ['depends on', task.depends_on.join(', ')],
+    ['found in', task.discovered_from],
     ['writes', task.write_globs.join(', ')],
     ['runs', command?.command.trimEnd().split('\n')],
     ['by', command === null || command.from === 'run' ? null : settingOf(command.from)],

@@ -44,5 +44,6 @@ function childTask(
     timeout_ms,
     env,
     retry: retry as RetryYaml | null,
+    discovered_from: null,
   };
 }

@@ -245,6 +245,23 @@ function schemasAt(schema: z.core.$ZodType, path: YamlPath): z.core.$ZodType[] {
   return path.reduce<z.core.$ZodType[]>((parts, key) => parts.flatMap((part) => stepInto(part, key)), unwrap(schema));
 }
 
+/** The keys of the mapping at `path`, without those that are accepted and have no effect. */
+export function keysAt(schema: z.core.$ZodType, path: YamlPath): string[] {
+  return schemasAt(schema, path).flatMap((part) => {
+    const known = Object.entries(shapeOf(part)).filter(
+      ([, inner]) => !unwrap(inner).every(({ _zod }) => isUnused(_zod)),
+    );
+    return known.map(([key]) => key);
+  });
+}
+
+const isUnused = ({ def }: z.core.$ZodType['_zod']) => def.type === 'unknown';
+
+/** What the value at `path` may be, in the words of zod: `string`, `array`. Empty where there may be none. */
+export function kindsAt(schema: z.core.$ZodType, path: YamlPath): string[] {
+  return schemasAt(schema, path).flatMap((part) => (part === durationSchema() ? 'duration' : part._zod.def.type));
+}
+
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
   if (schema === durationSchema() || schema === retrySchema()) return [schema];
   const def = (schema as z.core.$ZodTypes)._zod.def;

@@ -48,7 +48,9 @@ function withSpelledIds(value: unknown, spell: Spelling): unknown {
           id: spelled,
           blocked_by: spelled,
           tasks: (tasks, below) =>
-            each(tasks, below, (task, place) => keysOf(task, place, { id: spelled, depends_on: spelled })),
+            each(tasks, below, (task, place) =>
+              keysOf(task, place, { id: spelled, depends_on: spelled, discovered_from: spelled }),
+            ),
         }),
       ),
   });

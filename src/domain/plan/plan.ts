@@ -103,6 +103,8 @@ export const PlanTaskSchema = () => {
     env: z.readonly(z.record(z.string(), z.string())),
     /** As written; null: as the settings say. */
     retry: z.unknown(),
+    /** The task in whose work it was found; it need not be in the plan. */
+    discovered_from: textOrNull,
   });
 };
 export interface PlanTask extends z.infer<ReturnType<typeof PlanTaskSchema>> {

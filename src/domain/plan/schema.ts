@@ -130,6 +130,11 @@ const taskSchema = described(
       timeout: timeoutKey(),
       env: envKey(),
       retry: retryKey(),
+      discovered_from: key(
+        text,
+        'The task in whose work it was found, for people. It need not be in the plan any more.',
+        null,
+      ),
       split_into: unused('Tasks that this one was split into.'),
       model_tier: unused('How capable a model the task needs.'),
       deferred_at: unused('When it was deferred.'),

@@ -24,6 +24,7 @@ import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
 import { entriesIn, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
+import { exclusively, type LockOwner } from '../../lib/fs/locks.ts';
 import type { Step } from '../../lib/fs/operations.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { fileNameOf, isUuid, requireUuid, taskOfFileName } from '../../lib/ids.ts';
@@ -114,6 +115,11 @@ export class FileStore implements TaskStore {
 
   ensureTree(): void {
     this.#tree.ensure();
+  }
+
+  planTurn<T>(owner: LockOwner, work: () => Promise<T>): Promise<T> {
+    this.#tree.ensure();
+    return exclusively(`${this.layout.orchestrator}/.plan.lock`, work, { owner });
   }
 
   // --- records -------------------------------------------------------------------------------------------------------

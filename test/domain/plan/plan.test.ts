@@ -132,6 +132,7 @@ describe('valid plan', () => {
         timeout_ms: null,
         env: {},
         retry: null,
+        discovered_from: null,
       },
     ]);
     expect(plan.byId.get('a')).toBe(plan.tasks[0]);
@@ -174,6 +175,7 @@ phases:
         timeout: 2h
         env: {PLAIN: text, VERSION: 1.10, HEX: 0x1F, FLAG: True, EMPTY: ''}
         retry: {max_attempts: 3, base: 10s}
+        discovered_from: 1.10
   - id: phase-1
     name: One
     tasks:
@@ -223,6 +225,7 @@ phases:
       timeout_ms: 7_200_000,
       env: { PLAIN: 'text', VERSION: '1.10', HEX: '0x1F', FLAG: 'True', EMPTY: '' },
       retry: { max_attempts: 3, base: '10s' },
+      discovered_from: '1.10',
     });
   });
 

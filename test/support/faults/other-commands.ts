@@ -42,6 +42,24 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
     },
   },
   {
+    verb: 'add',
+    async prepare() {
+      return { dir: project(), args: ['add', 'More of it'] };
+    },
+  },
+  {
+    verb: 'edit',
+    async prepare() {
+      return { dir: project(), args: ['edit', TASK, '--set', 'title=Another'] };
+    },
+  },
+  {
+    verb: 'drop',
+    async prepare() {
+      return { dir: project(), args: ['drop', TASK] };
+    },
+  },
+  {
     verb: 'ensure-worktree',
     steady: true,
     async prepare() {

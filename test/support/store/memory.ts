@@ -92,6 +92,10 @@ export class MemoryStore implements TaskStore {
 
   ensureTree(): void {}
 
+  planTurn<T>(_owner: unknown, work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   async list(): Promise<string[]> {
     return [...this.#tasks.keys()].sort();
   }

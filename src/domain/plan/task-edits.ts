@@ -1,0 +1,105 @@
+/** What `edit` is told to change of a task, as edits of the text of its plan. Pure. */
+
+import { ForgeError } from '../../lib/errors.ts';
+import { valueAt } from '../../lib/schema-issues.ts';
+import { closest } from '../../lib/text.ts';
+import { parseYaml, spellingIn, type YamlPath } from '../../lib/yaml.ts';
+import type { YamlEdit } from '../../lib/yaml-edit.ts';
+import { keysAt, kindsAt } from './findings.ts';
+import type { PlanPlace } from './places.ts';
+import { planSchema } from './schema.ts';
+
+/** The path of any task, as the schema has it. */
+const TASK: YamlPath = ['phases', 0, 'tasks', 0];
+
+/** Keys whose lists are of ids and the like, so that a comma is between two of them. In others it may stand within one. */
+const COMMA_LISTS = ['depends_on', 'write_globs'];
+
+/** `key=value`: the key, and how its value is written; undefined for none. Throws INVALID_ARGS. */
+export function settingOf(written: string): { path: YamlPath; value: unknown } {
+  const equals = written.indexOf('=');
+  const name = equals < 0 ? written : written.slice(0, equals);
+  const path = name.split('.');
+  const [key = ''] = path;
+  const known = keysAt(planSchema, TASK);
+  if (!known.includes(key)) {
+    const near = closest(key, known);
+    const guess = near === null ? `A task has the keys ${known.join(', ')}.` : `Did you mean ${near}?`;
+    throw wrong(`--set ${written}: a task has no key ${JSON.stringify(key)}`, guess);
+  }
+  if (key === 'id')
+    throw wrong('--set id: a task keeps its id, since a renamed task is a new one', 'Add a task, and drop this one.');
+  if (equals < 0)
+    throw wrong(`--set ${written}: no value is given`, `Write ${key}=VALUE, or ${key}= to take the key away.`);
+  const kinds = kindsAt(planSchema, [...TASK, ...path]);
+  if (kinds.length === 0) throw wrong(`--set ${written}: ${key} has no key ${JSON.stringify(path.slice(1).join('.'))}`);
+  return { path, value: valueFrom(key, written.slice(equals + 1), kinds) };
+}
+
+function valueFrom(key: string, text: string, kinds: readonly string[]): unknown {
+  if (text === '') return undefined;
+  if (kinds.some((kind) => ['string', 'enum', 'literal'].includes(kind))) return text;
+  if (kinds.includes('array') && !/^\s*\[/.test(text)) return COMMA_LISTS.includes(key) ? itemsOf(text) : [text];
+  const yaml = parseYaml(text, '--set');
+  if (!yaml.ok) throw wrong(`--set ${key}: ${yaml.problems[0]?.message ?? 'the value is not YAML'}`);
+  return asSpelled(yaml.value, text);
+}
+
+/** Numbers that JSON would write in another way are text, so that `1.10` is not `1.1`. */
+function asSpelled(value: unknown, text: string): unknown {
+  const spell = spellingIn(text);
+  const walk = (part: unknown, path: (string | number)[]): unknown => {
+    if (Array.isArray(part)) return part.map((item, i) => walk(item, [...path, i]));
+    if (typeof part === 'object' && part !== null)
+      return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, walk(inner, [...path, name])]));
+    if (typeof part !== 'number') return part;
+    const spelled = spell(part, path);
+    return spelled === String(part) ? part : spelled;
+  };
+  return walk(value, []);
+}
+
+/** `a, b` as its parts. */
+export function itemsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/** Edits of the list of what a task depends on: `+a` adds, `-a` takes away. What is so already is no edit. Throws INVALID_ARGS. */
+export function dependencyEdits({ path, value, spell }: PlanPlace, written: string): YamlEdit[] {
+  const at = [...path, 'depends_on'];
+  const listed = valueAt(value, at);
+  const now = (Array.isArray(listed) ? listed : []).map((entry, i): string => {
+    const inner = typeof entry === 'object' && entry !== null ? ['task'] : [];
+    return spell(valueAt(entry, inner) as string, [...at, i, ...inner]);
+  });
+  const edits: YamlEdit[] = [];
+  for (const item of itemsOf(written)) {
+    const [sign, id] = [item[0], item.slice(1)];
+    const index = now.indexOf(id);
+    if ((sign !== '+' && sign !== '-') || id === '')
+      throw wrong(
+        `--depends-on ${item}: a sign says what to do`,
+        `Write +${item} to add it, -${item} to take it away.`,
+      );
+    if (sign === '-' && index < 0)
+      throw wrong(
+        `--depends-on ${item}: the task does not depend on ${id}`,
+        now.length === 0 ? undefined : `It depends on ${now.join(', ')}.`,
+      );
+    if (sign === '-') {
+      edits.push({ path: at, drop: index });
+      now.splice(index, 1);
+    } else if (index < 0) {
+      edits.push({ path: at, append: id });
+      now.push(id);
+    }
+  }
+  return edits;
+}
+
+function wrong(message: string, hint?: string): ForgeError {
+  return new ForgeError('INVALID_ARGS', message, hint === undefined ? {} : { hint });
+}

@@ -1,0 +1,126 @@
+/** Changes the plan that a person has written, in place: checked as a whole, whole or not at all, one process at a time. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import type { PlanText } from '../domain/plan/places.ts';
+import type { Plan } from '../domain/plan/plan.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { syncDir } from '../lib/fs/folders.ts';
+import { asIoError, whileDoing } from '../lib/fs/io-errors.ts';
+import type { LockOwner } from '../lib/fs/locks.ts';
+import { createDurable } from '../lib/fs/new-file.ts';
+import type { YamlEdit } from '../lib/yaml-edit.ts';
+import type { TaskStore } from '../store/port.ts';
+import type { FanOutStore } from './fan-outs.ts';
+import { type PlanEnv, parsePlanText, planStamp, readPlanText, requirePlan, withChildrenOf } from './plan-file.ts';
+
+export type PlanEditEnv = PlanEnv & {
+  store: FanOutStore & Pick<TaskStore, 'planTurn'>;
+  newOp(): string;
+  warn(message: string): void;
+};
+
+/** The plan, with its children, and the texts that it was read from. */
+export interface PlanToEdit {
+  plan: Plan;
+  texts: readonly PlanText[];
+}
+
+export interface PlanChange<T> {
+  /** Of this file. */
+  file: string;
+  edits: readonly YamlEdit[];
+  result: T;
+}
+
+/** How often it begins again where a program without a lock, such as an editor, was faster. */
+const TRIES = 10;
+
+/**
+ * Lets `decide` say what is to be changed, checks the plan that comes out, and puts it in place. Where it decides on no edits nothing is
+ * written. Returns its result and the text of that file. Throws what `decide` throws, PHASES_NOT_FOUND, PHASES_PARSE_ERROR also for what
+ * would be wrong after it, INVALID_ARGS for a part that cannot be changed in place, IO_ERROR.
+ */
+export async function editPlan<T>(
+  env: PlanEditEnv,
+  owner: LockOwner,
+  decide: (seen: PlanToEdit) => PlanChange<T> | Promise<PlanChange<T>>,
+): Promise<{ result: T; text: string }> {
+  // What is wrong already is told without waiting for the turn.
+  await requirePlan(env);
+  return env.store.planTurn(owner, async () => {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const before = readPlanText(env) ?? (await requirePlan(env));
+      const stamp = planStamp(env.paths, before.file);
+      const source = readPlanText(env);
+      if (source === null || source.file !== before.file) continue;
+      const loaded = await withChildrenOf(env.store, await parsePlanText(source, env.cache));
+      const { file, edits, result } = await decide({ plan: loaded.plan, texts: [source] });
+      if (edits.length === 0) return { result, text: source.text };
+      const text = await checked(env, source, loaded.warnings, edits);
+      const place = path.resolve(env.paths.project, file);
+      if (await replaced(place, text, env.newOp(), () => planStamp(env.paths, file) === stamp)) return { result, text };
+    }
+    throw new ForgeError('IO_ERROR', `the plan was changed by others ${TRIES} times in a row`, {
+      hint: 'Nothing was changed. Close what writes to it, then repeat the command.',
+    });
+  });
+}
+
+async function checked(
+  { warn }: Pick<PlanEditEnv, 'warn'>,
+  source: PlanText,
+  warnings: readonly string[],
+  edits: readonly YamlEdit[],
+): Promise<string> {
+  const { editYaml } = await import('../lib/yaml-edit.ts');
+  const text = source.text.includes('\ufffd') ? null : await editYaml(source.text, edits);
+  if (text === null) {
+    throw new ForgeError('INVALID_ARGS', `${source.file}: that part of it cannot be changed in place`, {
+      hint: 'It is shared by an anchor and its aliases, not UTF-8, or written in another unusual way. Edit the file.',
+    });
+  }
+  const { parsePlan } = await import('../domain/plan/parse.ts');
+  const parsed = parsePlan(text, source.file);
+  if (parsed.ok) {
+    for (const warning of newIn(parsed.warnings, warnings)) warn(warning);
+    return text;
+  }
+  const lines = text.split('\n');
+  const count = parsed.problems.length === 1 ? 'one problem' : `${parsed.problems.length} problems`;
+  throw new ForgeError('PHASES_PARSE_ERROR', `with that change there would be ${count} in ${source.file}`, {
+    problems: parsed.problems.map((problem) => ({ ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' })),
+    hint: 'Nothing was changed. The places are those that the lines would have.',
+  });
+}
+
+/** Those that were not there before, whatever line they name. */
+function newIn(now: readonly string[], before: readonly string[]): string[] {
+  const bare = (text: string) => text.replace(/:\d+:\d+ /, ' ');
+  const known = new Set(before.map(bare));
+  return now.filter((text) => !known.has(bare(text)));
+}
+
+/** False where the file has changed meanwhile. Its permissions stay, and a symlink. */
+async function replaced(file: string, text: string, op: string, isSame: () => boolean): Promise<boolean> {
+  const real = whileDoing(`writing ${file}`, () => fs.realpathSync.native(file));
+  const [folder, prefix] = [path.dirname(real), `.${path.basename(real)}.forge-`];
+  const temporary = `${folder}/${prefix}${op}.tmp`;
+  try {
+    // Those of killed processes: no other one writes now.
+    const left = fs.readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith('.tmp'));
+    for (const name of left) fs.rmSync(`${folder}/${name}`, { force: true });
+    const { mode } = fs.statSync(real);
+    if ((mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
+    await createDurable(temporary, text, mode & 0o7777);
+    // Nothing may come between this check and the rename.
+    if (!isSame()) return false;
+    fs.renameSync(temporary, real);
+    syncDir(folder);
+    return true;
+  } catch (error) {
+    throw asIoError(error, `writing ${file}`);
+  } finally {
+    fs.rmSync(temporary, { force: true });
+  }
+}
