@@ -44,7 +44,7 @@ const input = z.object({
     'duration',
     'With --shipped: only of tasks that were shipped so long ago, such as 3d; with --prune: that ended so long ago (default: the settings, else 90d)',
   ),
-  prune: flag('Instead: remove logs, prompts and drafts of tasks that ended long ago'),
+  prune: flag('Instead: remove logs, earlier attempts, children and the like of tasks that ended long ago'),
   failed_older_than: optional.text(
     'duration',
     'With --prune: also of tasks that failed so long ago (default: the settings, else never)',
@@ -100,7 +100,10 @@ const prunedSchema = () => {
         task_id: z.string(),
         state: stateSchema(),
         ended_at: z.string(),
+        /** Of which something goes. */
         attempts: countSchema(),
+        /** Tasks that it has made, which go with it. */
+        children: countSchema(),
         ...room,
       }),
     ),
@@ -123,8 +126,8 @@ export const gc = command({
     'Compares records, leases, attempts, questions, worktrees, branches and the tracker, and applies what each divergence\n' +
     'calls for, only where it is still as it was seen. spec/ORCHESTRATOR.md has the table of rows. Exits with 1 when an\n' +
     'action failed, else with 0; with --detailed-exitcode with 10 when something is left to do.\n' +
-    'With --prune it does none of that, and removes logs, prompts and drafts of tasks that ended long ago; records, results\n' +
-    'and what is still in use stay.',
+    'With --prune it does none of that, and removes what tasks that ended long ago have no use for: logs, prompts, drafts,\n' +
+    'earlier attempts, old versions, and children of shipped tasks; records, results and what is still in use stay.',
   examples: [
     ['gc --dry-run', 'what would be done, and why'],
     ['gc', 'do it'],

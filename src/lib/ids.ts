@@ -91,6 +91,11 @@ export function requireUuid(id: string, what: string): string {
   return lower;
 }
 
+/** When a UUID version 7 was made, milliseconds since the epoch. */
+export function timeOfUuid(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}
+
 /**
  * A UUID version 7: 48 bits of milliseconds since the epoch, then 74 random bits, so ids sort by creation time.
  * Source: RFC 9562, section 5.7. `random` must hold at least 10 bytes.

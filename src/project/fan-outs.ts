@@ -11,14 +11,14 @@ export type FanOutStore = Pick<TaskStore, 'parents' | 'read' | 'readDocument'>;
 /** Sets never change: a process that reads the plan often reads each once. */
 const KNOWN = new WeakMap<object, Map<string, FanOut>>();
 
-/** The plan with all children. A set that is damaged is left out, with a warning. Throws IO_ERROR. */
+/** The plan with all children that were not removed. A set that is damaged is left out, with a warning. Throws IO_ERROR. */
 export async function withFanOuts(store: FanOutStore, plan: Plan): Promise<{ plan: Plan; warnings: string[] }> {
   const sets = new Map<string, readonly FanOut[]>();
   const warnings: string[] = [];
   for (const taskId of await store.parents()) {
     try {
       const { record } = await store.read(taskId);
-      const sealed = record === null ? [] : fanOutsOf(record);
+      const sealed = record === null ? [] : fanOutsOf(record).filter(({ removed }) => removed === undefined);
       sets.set(taskId, await Promise.all(sealed.map((each) => readFanOut(store, taskId, each))));
     } catch (error) {
       if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;

@@ -3,6 +3,7 @@
 import type { AgentSession } from '../domain/agents/session.ts';
 import type { ChildResult, FanOut } from '../domain/fan-out/fan-outs.ts';
 import type { GcAttempt, GcLeaseFile, TreeIdentity } from '../domain/gc/gc-plan.ts';
+import type { InUse } from '../domain/gc/surplus.ts';
 import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
 import type { Chunk } from '../domain/steps/journal.ts';
@@ -17,6 +18,7 @@ import type {
   Verdict,
 } from '../domain/task/records.ts';
 import type { Verified } from '../domain/verify/verification.ts';
+import type { Room } from '../lib/fs/folders.ts';
 import type { LockOwner } from '../lib/fs/locks.ts';
 
 /** A task as it was read: its whole record, or the summary that a snapshot holds. */
@@ -200,11 +202,13 @@ export interface AttemptArtifacts {
 }
 
 /** Of an attempt: what `removeLeftovers` removes. */
-export interface Leftovers {
+export interface Leftovers extends Room {
   attempt_id: string;
-  files: number;
-  /** Room on the disk. */
-  bytes: number;
+}
+
+/** What of a task `removeSurplus` removes. `attempts`: those that go as a whole. */
+export interface Surplus extends Room {
+  attempts: number;
 }
 
 /** Where a question is. */
@@ -262,6 +266,17 @@ export interface GcStore {
    * are over, and any that have not changed for an hour.
    */
   litter(snapshot: Snapshot, nowMs: number): Promise<string[]>;
+  /**
+   * What of a task that is over its record has no use for: attempts, parts of its journal, and versions before `version` where they are kept.
+   * Throws IO_ERROR.
+   */
+  surplus(taskId: string, inUse: InUse, version: number): Surplus;
+  /** Removes that; returns what it has removed. `version` must be committed; `op` names this try. Can be repeated after a kill. Throws IO_ERROR. */
+  removeSurplus(taskId: string, inUse: InUse, version: number, op: string): Promise<Surplus>;
+  /** How much room tasks take. Throws IO_ERROR. */
+  roomOf(taskIds: readonly string[]): Room;
+  /** Removes tasks with all that they have, each at once as others see it. Returns what it has removed. Can be repeated after a kill. Throws IO_ERROR. */
+  removeTasks(taskIds: readonly string[], op: string): Room;
   /** Removes runs with their notifications, each whole. Returns those that this call has removed. Can be repeated after a kill. */
   removeRuns(runIds: readonly string[]): Promise<string[]>;
   /** Which tree this is: a copy of it is another. Null when there is none yet. */

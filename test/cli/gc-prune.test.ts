@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { orchestrate, project, within } from '../support/cli.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 const { PATH: _, ...env } = GIT_ENV;
@@ -25,14 +25,14 @@ const logFolders = (cwd: string) =>
 describe('gc --prune', () => {
   it('shows first what it removes then, by task and in all', async () => {
     const cwd = await ran();
-    const line = /^. build {2}shipped \d{4}-\d\d-\d\d: 1 attempt, 3 files, [\d.]+ k?B$/m;
+    const line = /^. build {2}shipped \d{4}-\d\d-\d\d: 1 attempt, 4 files, [\d.]+ k?B$/m;
     const preview = await orchestrate([...PRUNE, '--dry-run'], { cwd });
     expect(preview.stdout).toMatch(line);
-    expect(preview.stdout).toMatch(/^to be removed: 3 files of 1 task, [\d.]+ k?B$/m);
+    expect(preview.stdout).toMatch(/^to be removed: 4 files of 1 task, [\d.]+ k?B$/m);
     expect(logFolders(cwd)).toHaveLength(2);
     const done = await orchestrate(PRUNE, { cwd });
     expect(done.stdout).toMatch(line);
-    expect(done.stdout).toMatch(/^removed: 3 files of 1 task, [\d.]+ k?B$/m);
+    expect(done.stdout).toMatch(/^removed: 4 files of 1 task, [\d.]+ k?B$/m);
     expect(logFolders(cwd)).toHaveLength(1);
     const again = await orchestrate(PRUNE, { cwd });
     expect({ code: again.code, stdout: again.stdout }).toEqual({
@@ -42,7 +42,7 @@ describe('gc --prune', () => {
   });
 
   it.each([
-    ['retention: {older_than: 0}', /^removed 3 files of 1 old task, [\d.]+ k?B$/m, 1],
+    ['retention: {older_than: 0}', /^removed 4 files of 1 old task, [\d.]+ k?B$/m, 1],
     ['retention:\n  failed_older_than: 1h', /^✗ failed/m, 2],
   ])('a run removes at its end what the settings call old: %j', async (settings, said, left) => {
     const cwd = project(TASKS, { '.forge/settings.yaml': settings });
@@ -71,7 +71,7 @@ describe('gc --prune', () => {
     const { stdout } = await orchestrate(PRUNE, { cwd });
     expect(stdout.match(/^✓ t/gm)).toHaveLength(20);
     expect(stdout).toMatch(/^ {2}and 3 more; --json has all$/m);
-    expect(stdout).toMatch(/^removed: 69 files of 23 tasks, /m);
+    expect(stdout).toMatch(/^removed: 92 files of 23 tasks, /m);
   });
 
   it('keeps all of a task that has a worktree, then a branch, and says so', async () => {
@@ -89,7 +89,57 @@ describe('gc --prune', () => {
     repo.git('worktree', 'remove', '--force', '.forge/worktrees/build');
     expect(await kept()).toMatchObject({ tasks: [], kept: [{ task_id: 'build', why: 'it has a branch' }] });
     repo.git('branch', '-D', 'forge/build');
-    expect(await kept()).toMatchObject({ tasks: [{ task_id: 'build', state: 'cancelled', files: 1 }], kept: [] });
+    expect(await kept()).toMatchObject({ tasks: [{ task_id: 'build', state: 'cancelled', files: 4 }], kept: [] });
+  });
+});
+
+const line = (name: string, run: string) => JSON.stringify({ name, run, retry: { max_attempts: 1 } });
+const SCRIPT = [
+  'test "$FORGE_ATTEMPT_NUMBER" != 1',
+  `echo '${line('a', 'echo a')}' > lines`,
+  `echo '${line('b', 'exit 3')}' >> lines`,
+  '"$FORGE_CLI" orchestrate fan-out files --from lines',
+  '"$FORGE_CLI" orchestrate repeat ping --every 1ms --times 2 -- true',
+  '"$FORGE_CLI" orchestrate join files --allow-failed',
+].join('\n');
+
+it('a task that was tried often loses the attempts that its record does not name, and show says how many', async () => {
+  const cwd = project(['id: build, title: B, run: "exit 3", retry: {max_attempts: 8, base: 0}']);
+  await orchestrate(['run'], { cwd });
+  expect((await orchestrate(['show', 'build'], { cwd })).stdout).not.toContain('removed');
+  await orchestrate([...PRUNE, '--failed-older-than', '0'], { cwd });
+  const { stdout } = await orchestrate(['show', 'build'], { cwd });
+  expect(stdout).toContain('8 attempts\n  3 earlier attempts removed by gc --prune\n   4  ');
+  await orchestrate(['retry', 'build'], { cwd });
+  await orchestrate(['run'], { cwd });
+  expect((await within(['show', 'build'], { cwd })).attempts.at(-1)).toMatchObject({
+    attempt_number: 16,
+    current: true,
+  });
+});
+
+describe('a shipped task with children', () => {
+  it('loses them, its ticks and its old versions, still says what came of them, and does not do them again', async () => {
+    const cwd = project([`id: all, title: A, run: ${JSON.stringify(SCRIPT)}, retry: {base: 0}`]);
+    await orchestrate(['run'], { cwd });
+    expect((await within(['steps', 'all', '--ticks'], { cwd })).ticks).toHaveLength(2);
+    expect((await orchestrate(PRUNE, { cwd })).stdout).not.toContain('children');
+    const { stdout } = await orchestrate([...PRUNE, '--failed-older-than', '0'], { cwd });
+    expect(stdout).toMatch(/^✓ all {2}shipped \d{4}-\d\d-\d\d: 0 attempts, 2 children, \d+ files, \d+ kB$/m);
+    const tasks = join(cwd, '.forge/orchestrator/tasks');
+    expect(readdirSync(tasks)).toEqual(['all']);
+    const versions = readdirSync(join(tasks, 'all')).filter((name) => name.startsWith('v0'));
+    expect(versions).toHaveLength(1);
+    const shown = await orchestrate(['show', 'all'], { cwd });
+    expect(shown.stdout).toMatch(/^ {2}files +2 children, done in/m);
+    expect(shown.stdout).toMatch(/^ {2}forge\.join\.files +1 of 2 children shipped, done in/m);
+    expect(shown.stdout).toMatch(/^ {2}ping +ran 2 times, completed/m);
+    expect((await within(['steps', 'all', '--ticks'], { cwd })).ticks).toEqual([]);
+    expect((await within(['status'], { cwd })).tasks).toMatchObject([{ task_id: 'all', state: 'shipped' }]);
+    expect((await orchestrate(['run'], { cwd })).stdout).toContain('1 shipped');
+    expect(readdirSync(tasks)).toEqual(['all']);
+    const gone = await orchestrate(['claim', 'all/files/a', '--json'], { cwd });
+    expect(gone.json().error.code).toBe('TASK_NOT_FOUND');
   });
 });
 

@@ -61,9 +61,9 @@ describe('what goes', () => {
     const before = await world.record('build');
     world.wait(90 * DAY_MS);
     const pruned = await prune();
-    expect(pruned).toMatchObject({ files: 6, skipped: [], failed: [], kept: [], runs: [] });
+    expect(pruned).toMatchObject({ files: 9, skipped: [], failed: [], kept: [], runs: [] });
     expect(pruned.tasks).toMatchObject([
-      { task_id: 'build', state: 'shipped', ended_at: before.state.updated_at, attempts: 1, files: 6 },
+      { task_id: 'build', state: 'shipped', ended_at: before.state.updated_at, attempts: 1, files: 9 },
     ]);
     expect(pruned.bytes).toBeGreaterThan(0);
     expect(filesOf('build', attempt)).toEqual(KEPT);
@@ -224,7 +224,7 @@ describe('afterwards', () => {
     const second = await ended('build', 'failed');
     const { attempts, history } = await show.run(world.context, { task: 'build' });
     expect(attempts).toMatchObject([{ pruned_at }, { pruned_at: null }]);
-    expect(history).toMatchObject([{}, {}, { event: 'pruned', attempts: 1, files: 6, ts: pruned_at }, {}, {}]);
+    expect(history).toMatchObject([{}, {}, { event: 'pruned', attempts: 1, files: 9, ts: pruned_at }, {}, {}]);
     expect(await logs.run(world.context, { task: 'build', attempt: first })).toMatchObject({ pruned_at });
     expect(await logs.run(world.context, { task: 'build', attempt: second })).toMatchObject({
       pruned_at: null,
@@ -237,7 +237,7 @@ describe('afterwards', () => {
     await prune({ older_than: '0' });
     expect(await gc.run(world.context, { dry_run: true })).toMatchObject({ planned: [], reported: [], pruned: null });
     expect(fs.readFileSync(world.path('.forge/logs/orchestrate.jsonl'), 'utf8')).toMatch(
-      /"type":"pruned","task_id":"build","attempts":1,"files":6,/,
+      /"type":"pruned","task_id":"build","attempts":1,"files":9,/,
     );
   });
 

@@ -5,9 +5,11 @@ import { describe, expect, test } from 'vitest';
 import { doctor } from '../../src/commands/doctor.ts';
 import { gc } from '../../src/commands/gc.ts';
 import { logs } from '../../src/commands/logs.ts';
+import { phases } from '../../src/commands/phases.ts';
 import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
+import { steps } from '../../src/commands/steps.ts';
 import { answerIn, ask, callOn, commandLine, LiveForge, type RunEvent } from '../support/faults/forge.ts';
 import { letLockRunOut } from '../support/faults/gc-tree.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
@@ -25,18 +27,31 @@ const PRUNE = ['gc', '--prune', '--older-than', '0', '--failed-older-than', '0']
 const OLD = ['done', 'broken'];
 const WAITING = 'waiting';
 
-/** Two tasks that are over, one that waits, and a run that no record names. */
+const PARENT = 'parent';
+const CHILDREN = ['a', 'b'].map((name) => `${PARENT}/files/${name}`);
+
+/** Makes two children, and waits for them. */
+const SCRIPT = [
+  ...CHILDREN.map((id) => JSON.stringify({ name: id.split('/')[2], run: 'echo child' })).map(
+    (line) => `echo '${line}' >> lines`,
+  ),
+  '"$FORGE_CLI" orchestrate fan-out files --from lines',
+  '"$FORGE_CLI" orchestrate join files',
+].join('\n');
+
+/** Two tasks that are over, one with children that is over, one that waits, and a run that no record names. */
 async function oldTree(): Promise<string> {
   const tasks = [
     { id: 'done', more: 'run: "echo one; echo two >&2"' },
     { id: 'broken', more: 'run: "echo half; exit 3", retry: {max_attempts: 2, base: 0}' },
+    { id: PARENT, more: `run: ${JSON.stringify(SCRIPT)}` },
     { id: WAITING, more: 'run: "echo tried; exit 4", retry: {max_attempts: 9, base: 1d, cap: 1d}' },
   ];
   const dir = makeProject({ 'plans/phases.yaml': planOf(tasks) });
   const run = new LiveForge(dir, ['run']);
   const about = (type: string, task: string) => (event: RunEvent) => event.type === type && event['task_id'] === task;
   await run.event('the failure of the one that waits', about('task_retry', WAITING));
-  for (const task of OLD) await run.event(`the end of ${task}`, about('task_finished', task));
+  for (const task of [...OLD, PARENT]) await run.event(`the end of ${task}`, about('task_finished', task));
   run.signal('SIGINT');
   await run.ended;
   const { answer } = await ask(dir, 'run', 'start');
@@ -54,7 +69,7 @@ const oldFiles = (dir: string) =>
 async function expectReadable(dir: string, waiting: object): Promise<void> {
   const call = callOn(dir);
   expect(listing(attemptsOf(dir, WAITING)), 'what waits keeps everything').toEqual(waiting);
-  expect((await status.run(call, {})).tasks).toHaveLength(3);
+  await expectChildrenOver(dir);
   for (const task of OLD) {
     const { attempts, state } = await show.run(call, { task });
     expect(state?.state).toBe(task === 'done' ? 'shipped' : 'failed');
@@ -69,6 +84,18 @@ async function expectReadable(dir: string, waiting: object): Promise<void> {
   expect((await gc.run(call, { dry_run: true })).planned).toEqual([]);
 }
 
+/** Children are tasks that are over, or none at all; what they came to is known. */
+async function expectChildrenOver(dir: string): Promise<void> {
+  const call = callOn(dir);
+  const { tasks } = await status.run(call, {});
+  const states = new Map(tasks.map(({ task_id, state }) => [task_id, state]));
+  expect([...OLD, PARENT, WAITING].map((task) => states.get(task) ?? 'gone')).not.toContain('gone');
+  for (const child of CHILDREN) expect(['shipped', undefined]).toContain(states.get(child));
+  expect(await phases.run(call, { ready: true })).toMatchObject({ ready: [] });
+  const { steps: done } = await steps.run(call, { task: PARENT });
+  expect(done.map(({ result }) => result)).toEqual([{ children: 2 }, { children: 2, not_shipped: {} }]);
+}
+
 /** A removal that comes after finishes, and the one after that finds nothing. Returns what was left for it. */
 async function finished(dir: string, waiting: object): Promise<number> {
   letLockRunOut(dir);
@@ -76,6 +103,9 @@ async function finished(dir: string, waiting: object): Promise<number> {
   const { pruned } = await gc.run(callOn(dir), options);
   expect(pruned).toMatchObject({ skipped: [], failed: [] });
   expect(oldFiles(dir)).toEqual([]);
+  const tree = `${dir}/.forge/orchestrator`;
+  expect(fs.readdirSync(`${tree}/tasks`).sort()).toEqual([...OLD, PARENT, WAITING].sort());
+  expect(fs.readdirSync(tree)).not.toContain('trash');
   const { runs } = await runList.run(callOn(dir), {});
   expect(fs.readdirSync(`${dir}/.forge/orchestrator/runs`)).toEqual(runs.map(({ run_id }) => run_id));
   expect(await gc.run(callOn(dir), options)).toMatchObject({ pruned: { tasks: [], runs: [], files: 0 } });
@@ -121,9 +151,12 @@ describe.skipIf(missing !== null)(title, () => {
     const renamed = tried.changing.filter(({ name, shape }) => name.startsWith('rename') && shape.includes('/runs/'));
     expect(renamed.length).toBeGreaterThan(0);
     const after = tried.changing.indexOf(renamed.at(-1) as TracedCall) + 1;
-    const points = sampled(tried.changing, KILLS, tried.changing.slice(after, after + 1));
+    // Between the record of the parent and its children, and between the children.
+    const moved = tried.changing.filter(({ name, shape }) => name.startsWith('rename') && shape.includes('/trash/'));
+    expect(moved).toHaveLength(CHILDREN.length);
+    const points = sampled(tried.changing, KILLS, [...moved, ...tried.changing.slice(after, after + 1)]);
     const lefts = await pooled(points, async (point) => (await hurt(tried, point, 'kill')).left);
-    expect(Math.max(...lefts)).toBe(OLD.length);
+    expect(Math.max(...lefts)).toBe(OLD.length + 1);
     expect(Math.min(...lefts)).toBe(0);
   });
 
@@ -156,7 +189,9 @@ describe.skipIf(missing !== null)(title, () => {
 test('two gc --prune at once remove everything once', async () => {
   const dir = await oldTree();
   const waiting = listing(attemptsOf(dir, WAITING));
-  const files = oldFiles(dir).filter((name) => !/\/(logs|drafts)$/.test(name)).length;
+  const preview = (await ask(dir, ...PRUNE, '--dry-run')).answer;
+  const files = preview.ok ? (preview.data['pruned'] as { files: number }).files : 0;
+  expect(files).toBeGreaterThan(oldFiles(dir).length);
   const both = await Promise.all([1, 2].map(() => ask(dir, ...PRUNE)));
   const removed = both.map(({ answer }) => (answer.ok ? (answer.data['pruned'] as { files: number }).files : -1));
   expect(removed.sort()).toEqual([0, files]);

@@ -69,8 +69,10 @@ function prunedLines(pruned: NonNullable<Data['pruned']>, dryRun: boolean, width
   ];
 }
 
-function whatOf({ state, ended_at, attempts, files, bytes }: NonNullable<Data['pruned']>['tasks'][number]): string {
-  return `${state} ${ended_at.slice(0, 10)}: ${plural(attempts, 'attempt')}, ${plural(files, 'file')}, ${sizeText(bytes)}`;
+function whatOf(task: NonNullable<Data['pruned']>['tasks'][number]): string {
+  const { state, ended_at, attempts, children, files, bytes } = task;
+  const and = children === 0 ? '' : `${plural(children, 'child', 'children')}, `;
+  return `${state} ${ended_at.slice(0, 10)}: ${plural(attempts, 'attempt')}, ${and}${plural(files, 'file')}, ${sizeText(bytes)}`;
 }
 
 function previewLines({ planned, reported }: Data): Line[] {

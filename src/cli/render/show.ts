@@ -102,9 +102,12 @@ function attempts({ task_id, attempts: rows, state, resume }: Data, context: Ren
       hang(' '.repeat(6), text, context.width),
     ),
   ]);
+  const gone = (state?.attempt_count ?? 0) - rows.filter(({ attempt_number }) => attempt_number !== null).length;
+  const pruned =
+    gone > 0 && rows[0]?.pruned_at != null ? [`  ${plural(gone, 'earlier attempt')} removed by gc --prune`] : [];
   const byHand = resume === null ? [] : [dim('  to go on with the last session by hand:'), `  ${resume}`];
   const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
-  return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, ...byHand, logs];
+  return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...pruned, ...lines, ...byHand, logs];
 }
 
 function labelOf({ attempt_number, phase }: Attempt): string {

@@ -68,9 +68,17 @@ function standing(step: Step, context: RenderContext): string {
   const tried = tries > 1 ? `, ${plural(tries, 'try', 'tries')}` : '';
   if (step.ended_at === null) return `${kind} since ${ago(started_at, context)}${untilText(step)}${tried}${why}`;
   const took = `in ${formatDuration(fromIso(step.ended_at) - fromIso(started_at))}`;
-  if (status === 'completed') return `done ${took}${tried}, ${ago(step.ended_at, context)}`;
+  if (status === 'completed') return `${childrenText(step)}done ${took}${tried}, ${ago(step.ended_at, context)}`;
   const next = step.wake === undefined ? '' : `, again at ${step.wake.at}`;
   return `${status === 'failed' ? 'failed' : 'timed out'} ${ago(step.ended_at, context)}${tried}${next}${why}`;
+}
+
+/** How many children a fan-out has, or of a join how many of them were shipped; empty for any other step. */
+function childrenText({ kind, result }: Step): string {
+  if (kind !== 'fan-out' && kind !== 'join') return '';
+  const { children, not_shipped = {} } = result as { children: number; not_shipped?: object };
+  const all = plural(children, 'child', 'children');
+  return kind === 'join' ? `${children - Object.keys(not_shipped).length} of ${all} shipped, ` : `${all}, `;
 }
 
 function repeatText({ status, ended_at }: Step, ticks: NonNullable<Step['ticks']>, context: RenderContext): string {

@@ -7,7 +7,7 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
-import type { Memo } from '../task/records.ts';
+import { type Memo, TASK_STATES } from '../task/records.ts';
 
 const text = z.string();
 
@@ -39,6 +39,17 @@ export const ChildResultSchema = once(() =>
 );
 export type ChildResult = z.infer<ReturnType<typeof ChildResultSchema>>;
 
+/** What is left of the children of a set once `gc --prune` has removed them: all but these were shipped. */
+const RemovedSchema = once(() =>
+  z.looseObject({
+    /** ISO 8601. */
+    at: text,
+    /** States by name. */
+    not_shipped: z.record(text, z.enum(TASK_STATES)),
+  }),
+);
+export type RemovedChildren = z.infer<ReturnType<typeof RemovedSchema>>;
+
 const SealedSchema = once(() =>
   z.array(
     z.looseObject({
@@ -48,6 +59,8 @@ const SealedSchema = once(() =>
       fan_out_id: text,
       /** How many. */
       children: z.int().check(z.gte(0)),
+      /** Absent: its children are tasks. */
+      removed: z.optional(RemovedSchema()),
     }),
   ),
 );

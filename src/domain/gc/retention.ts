@@ -1,13 +1,15 @@
 /**
- * What `gc --prune` removes: of which tasks the files that only serve to look back, and which runs. Records and documents stay.
- *
- * Pure: the same look at the tree leads to the same plan. What a task may also leave behind one day (ticks of repeats, children) has its
- * place here: it goes with the task that is due.
+ * What `gc --prune` removes: of which tasks what only serves to look back (`surplus.ts` says what that is), which children, and which runs.
+ * Pure: the same look at the tree leads to the same plan.
  */
 
-import { fromIso } from '../../lib/time.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { ancestorsOf, parentOf } from '../../lib/ids.ts';
+import { fromIso, isoTime } from '../../lib/time.ts';
+import { fanOutsOf, type Sealed } from '../fan-out/fan-outs.ts';
 import type { RunManifest, TaskState, TaskSummary } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
+import type { RemovedSet } from './surplus.ts';
 
 export interface RetentionPolicy {
   /** How long shipped and cancelled tasks keep everything after they have ended, and ended runs; milliseconds. */
@@ -38,9 +40,19 @@ export interface RetentionView<T extends RetentionTask = RetentionTask> {
   claimants: ReadonlySet<string> | null;
 }
 
+/** The children that go with their parent. */
+export interface DueChildren {
+  /** Sets that are still to be marked in the record of the parent, before the first child goes. */
+  sets: RemovedSet[];
+  /** Of these sets, and of those that are marked already. */
+  ids: string[];
+}
+
 export interface RetentionPlan<T extends RetentionTask = RetentionTask> {
-  /** Tasks that ended long ago. */
+  /** Tasks that ended long ago, without those that go with their parents. */
   due: T[];
+  /** By parents, which are among `due`; none of a parent without. */
+  children: ReadonlyMap<string, DueChildren>;
   /** Tasks that did so too, but are still in use, or may be; `why` is a clause for a person. */
   kept: { task: T; why: string }[];
   /** Ids of runs that ended long ago and that no record names. */
@@ -53,8 +65,12 @@ export function planRetention<T extends RetentionTask>(
 ): RetentionPlan<T> {
   const old = view.tasks.filter(({ record }) => record !== null && isOld(record, policy, view.nowMs));
   const looked = old.map((task) => ({ task, why: whyKept(task, view) }));
+  const due = looked.flatMap(({ task, why }) => (why === null ? [task] : []));
+  const children = childrenOf(due, view);
+  const gone = new Set([...children.values()].flatMap(({ ids }) => ids));
   return {
-    due: looked.flatMap(({ task, why }) => (why === null ? [task] : [])),
+    due: due.filter(({ task_id }) => !gone.has(task_id)),
+    children: new Map([...children].filter(([parent]) => !gone.has(parent))),
     kept: looked.flatMap(({ task, why }) => (why === null ? [] : [{ task, why }])),
     runs: runsToRemove(view, policy),
   };
@@ -80,6 +96,74 @@ function whyKept({ task_id, record, problem }: RetentionTask, view: RetentionVie
   if (record?.lease) return 'it has a lease';
   // What a record without a time reads as.
   return fromIso(record?.state.updated_at ?? '') === 0 ? 'its record does not say when it ended' : null;
+}
+
+/** Most children that were not shipped and that the record of their parent has room for. */
+const NOT_SHIPPED_MAX = 100;
+
+/** Of shipped parents among `due`, whose children are all due as well, with those that these have made. */
+function childrenOf(due: readonly RetentionTask[], view: RetentionView): Map<string, DueChildren> {
+  const found = new Map<string, DueChildren>();
+  const isDue = new Set(due.map(({ task_id }) => task_id));
+  const below = descendantsBySet(view.tasks);
+  for (const { task_id, record } of due) {
+    if (record?.state.state !== 'shipped') continue;
+    const children: DueChildren = { sets: [], ids: [] };
+    let room = NOT_SHIPPED_MAX;
+    for (const set of sealedBy(record)) {
+      const members = below.get(`${task_id}/${set.name}`) ?? [];
+      if (set.removed === undefined) {
+        const not_shipped = members.every((each) => isDue.has(each.task_id)) ? notShipped(task_id, set, members) : null;
+        room -= not_shipped === null ? 0 : Object.keys(not_shipped).length;
+        if (not_shipped === null || room < 0) continue;
+        children.sets.push({ name: set.name, at: isoTime(view.nowMs), not_shipped });
+      } else if (!members.every(isOver)) continue;
+      for (const each of members) children.ids.push(each.task_id);
+    }
+    if (children.ids.length > 0) found.set(task_id, children);
+  }
+  return found;
+}
+
+/** Of what a killed call has left of a set, which may be without a record. */
+function isOver({ record }: RetentionTask): boolean {
+  return record === null || isTerminal(record.state.state);
+}
+
+/** The states of the children of a set that were not shipped, by name; null where not all of them are there, or there are none. */
+function notShipped(parent: string, set: Sealed, members: readonly RetentionTask[]): RemovedSet['not_shipped'] | null {
+  const own = members.filter((each) => parentOf(each.task_id) === parent);
+  if (own.length !== set.children || own.length === 0) return null;
+  const states: RemovedSet['not_shipped'] = {};
+  for (const { task_id, record } of own)
+    if (record !== null && record.state.state !== 'shipped')
+      states[task_id.slice(`${parent}/${set.name}/`.length)] = record.state.state;
+  return states;
+}
+
+/** The tasks below each fan-out, by `<parent>/<fan-out>`. */
+function descendantsBySet(tasks: readonly RetentionTask[]): Map<string, RetentionTask[]> {
+  const found = new Map<string, RetentionTask[]>();
+  for (const task of tasks) {
+    for (const ancestor of ancestorsOf(task.task_id)) {
+      const [name] = task.task_id.slice(ancestor.length + 1).split('/');
+      const set = `${ancestor}/${name}`;
+      const others = found.get(set);
+      if (others === undefined) found.set(set, [task]);
+      else others.push(task);
+    }
+  }
+  return found;
+}
+
+/** None where the record does not say it in a way that can be read. */
+function sealedBy(record: TaskSummary): readonly Sealed[] {
+  try {
+    return fanOutsOf(record);
+  } catch (error) {
+    if (error instanceof ForgeError) return [];
+    throw error;
+  }
 }
 
 function runsToRemove({ runs, tasks, claimants, nowMs }: RetentionView, { olderThanMs }: RetentionPolicy): string[] {

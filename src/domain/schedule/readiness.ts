@@ -166,6 +166,10 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
   if (record === 'unreadable')
     return [reason('TASK_UNREADABLE', 'its record cannot be read; see `forge orchestrate doctor`')];
   if (record !== null) reasons.push(...recordReasons(record, scheduling));
+  // A plan that was read before its record was removed has it still; it was over before its parent was.
+  const done =
+    record === null && task.parent !== null ? ancestorsOf(task.id).find((id) => isShipped(id, scheduling)) : undefined;
+  if (done !== undefined) return [reason('TASK_FINISHED', `${done}, which made it, is shipped`, done)];
   return reasons;
 }
 

@@ -5,16 +5,20 @@
 
 import type { TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import {
+  type DueChildren,
   type PrunedEntry,
   planRetention,
   type RetentionPolicy,
   type RetentionView,
 } from '../../domain/gc/retention.ts';
-import type { TaskState } from '../../domain/task/records.ts';
+import { inUseBy, trimmed } from '../../domain/gc/surplus.ts';
+import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { type Decision, repeated } from '../../domain/task/transition.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { type Room, sumOf } from '../../lib/fs/folders.ts';
 import { sizeText } from '../../lib/size.ts';
 import { isoTime } from '../../lib/time.ts';
+import { changeTask } from '../../store/change.ts';
 import type { Leftovers, TaskSummaryRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { identityOf } from './snapshot.ts';
@@ -25,13 +29,17 @@ export interface PrunedTask extends Room {
   state: TaskState;
   /** ISO 8601. */
   ended_at: string;
+  /** Of which something goes. */
   attempts: number;
+  /** Tasks that it has made, which go with all that they have. */
+  children: number;
 }
 
 interface DueTask {
   task: PrunedTask;
   identity: TaskIdentity;
   attempts: readonly Leftovers[];
+  children: DueChildren;
 }
 
 /** `task_id` null: it is about the runs. */
@@ -56,29 +64,50 @@ export interface PruneResult {
   failed: Failure[];
 }
 
+const NO_CHILDREN: DueChildren = { sets: [], ids: [] };
+const CHANGED = 'it has changed since it was looked at';
+
 /** Tasks that have nothing to lose are left out. */
 export async function planPrune(
-  { artifacts }: Env,
+  env: Env,
   view: RetentionView<TaskSummaryRead>,
   policy: RetentionPolicy,
 ): Promise<PrunePlan> {
-  const { due, kept, runs } = planRetention(view, policy);
+  const { due, children, kept, runs } = planRetention(view, policy);
   const plan: PrunePlan = { due: [], kept: [], runs, failed: [] };
-  for (const read of due) {
-    const { task_id, record } = read;
-    await collecting(plan.failed, task_id, () => {
-      const attempts = artifacts.leftovers(task_id);
-      if (attempts.length === 0 || record === null) return;
-      const { state, updated_at: ended_at } = record.state;
-      const task = { task_id, state, ended_at, attempts: attempts.length, ...sumOf(attempts) };
-      plan.due.push({ task, identity: identityOf(read), attempts });
+  for (const read of due)
+    await collecting(plan.failed, read.task_id, async () => {
+      const planned = await planTask(env, read, children.get(read.task_id) ?? NO_CHILDREN);
+      if (planned !== null) plan.due.push(planned);
     });
-  }
   for (const { task, why } of kept)
     await collecting(plan.failed, task.task_id, () => {
-      if (artifacts.leftovers(task.task_id).length > 0) plan.kept.push({ task_id: task.task_id, why });
+      if (env.artifacts.leftovers(task.task_id).length > 0) plan.kept.push({ task_id: task.task_id, why });
     });
   return plan;
+}
+
+async function planTask(
+  { store, artifacts }: Env,
+  read: TaskSummaryRead,
+  children: DueChildren,
+): Promise<DueTask | null> {
+  const { task_id } = read;
+  const { record, version, origin } = await store.read(task_id);
+  if (record === null) return null;
+  const attempts = artifacts.leftovers(task_id);
+  const next = origin === 'record' ? trimmed(record, children.sets) : null;
+  const surplus = store.gc.surplus(task_id, inUseBy(next ?? record), next === null ? version : version + 1);
+  const rooms = [...attempts, surplus, store.gc.roomOf(children.ids)];
+  if (next === null && attempts.length + surplus.files + surplus.attempts + children.ids.length === 0) return null;
+  const { state, updated_at: ended_at } = record.state;
+  const counts = { attempts: Math.max(attempts.length, surplus.attempts), children: children.ids.length };
+  return {
+    task: { task_id, state, ended_at, ...counts, ...sumOf(rooms) },
+    identity: identityOf(read),
+    attempts,
+    children,
+  };
 }
 
 /** One task after the other, the runs at the end. */
@@ -88,8 +117,9 @@ export async function applyPrune(env: Env, plan: PrunePlan): Promise<PruneResult
     const { task_id } = due.task;
     await collecting(result.failed, task_id, async () => {
       const why = await whyNot(env, due);
-      if (why === null) result.tasks.push(await pruneTask(env, due));
-      else result.skipped.push({ task_id, why });
+      const done = why === null ? await pruneTask(env, due) : null;
+      if (done === null) result.skipped.push({ task_id, why: why ?? CHANGED });
+      else result.tasks.push(done);
     });
   }
   await collecting(result.failed, null, async () => {
@@ -111,24 +141,50 @@ async function collecting(failed: Failure[], task_id: string | null, work: () =>
 /** Why a task keeps its files after all; null: nothing keeps them. */
 async function whyNot({ store, ctx }: Env, { task: { task_id }, identity }: DueTask): Promise<string | null> {
   const read = await store.read(task_id, { thorough: true });
-  const now = identityOf(read);
-  if (read.problem !== null || now.version !== identity.version || now.digest !== identity.digest)
-    return 'it has changed since it was looked at';
+  if (read.problem !== null || !isStill(identity, read)) return CHANGED;
   const worker = read.record?.worker ?? null;
   return worker !== null && ctx.liveness(worker) === 'alive' ? 'its worker still runs' : null;
 }
 
-/** The history says it first: where files are missing it is always known why. */
-async function pruneTask(env: Env, { task, attempts }: DueTask): Promise<PrunedTask> {
-  const { task_id: taskId } = task;
-  const { files, bytes } = task;
-  const reason = `${attempts.length === 1 ? 'an attempt' : `${attempts.length} attempts`}, ${sizeText(bytes)}`;
-  const entry: PrunedEntry = { event: 'pruned', attempts: attempts.length, files, bytes, reason };
+function isStill(identity: TaskIdentity, read: TaskSummaryRead): boolean {
+  const now = identityOf(read);
+  return now.version === identity.version && now.digest === identity.digest;
+}
+
+/**
+ * The history says it first: where files are missing it is always known why. Then the record names no more what is to go, and says what the
+ * children came to: from then on they are no tasks of the plan, whatever of them is still there. Null: the task has changed.
+ */
+async function pruneTask(env: Env, { task, identity, attempts, children }: DueTask): Promise<PrunedTask | null> {
+  const { task_id: taskId, files, bytes } = task;
+  const reason = `${task.attempts === 1 ? 'an attempt' : `${task.attempts} attempts`}, ${sizeText(bytes)}`;
+  const entry: PrunedEntry = { event: 'pruned', attempts: task.attempts, files, bytes, reason };
   await env.eventLog.append({ log: 'claim-history', taskId }, { ts: isoTime(env.now()), ...entry });
-  const removed = attempts.map(({ attempt_id: attemptId }) => env.artifacts.removeLeftovers({ taskId, attemptId }));
+  const committed = await commitTrimmed(env, taskId, identity, children);
+  if (committed === null) return null;
+  const removed: Room[] = attempts.map(({ attempt_id: attemptId }) =>
+    env.artifacts.removeLeftovers({ taskId, attemptId }),
+  );
+  const { record, version } = committed;
+  removed.push(await env.store.gc.removeSurplus(taskId, inUseBy(record), version, env.newOp()));
+  if (children.ids.length > 0) removed.push(env.store.gc.removeTasks(children.ids, env.newOp()));
   const done = { ...task, ...sumOf(removed) };
   await env.publish([
     { type: 'pruned', task_id: taskId, attempts: done.attempts, files: done.files, bytes: done.bytes },
   ]);
   return done;
+}
+
+async function commitTrimmed(
+  env: Env,
+  taskId: string,
+  identity: TaskIdentity,
+  { sets }: DueChildren,
+): Promise<{ record: TaskRecord; version: number } | null> {
+  const { result, record, version } = await changeTask(env, taskId, (current, read): Decision<boolean> => {
+    if (!isStill(identity, read)) return repeated(false);
+    const next = read.origin === 'record' ? trimmed(current, sets) : null;
+    return { record: next, moves: [], history: [], result: true };
+  });
+  return result ? { record, version } : null;
 }

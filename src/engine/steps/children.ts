@@ -2,6 +2,7 @@
 
 import { childId, fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
 import { type JoinedChild, type JoinResult, type SeenChild, unknownFanOut } from '../../domain/fan-out/join.ts';
+import type { TaskState } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { readFanOut } from '../../project/fan-outs.ts';
 import type { TaskStore } from '../../store/port.ts';
@@ -10,6 +11,8 @@ interface Member {
   id: string;
   fan_out: string;
   name: string;
+  /** What it came to, once its own record is removed. */
+  was?: TaskState | undefined;
 }
 
 /** In the order of the sets. Throws UNKNOWN_FANOUT, SCHEMA_INVALID, IO_ERROR. */
@@ -26,7 +29,15 @@ async function membersOf(store: TaskStore, taskId: string, names: readonly strin
         sets.map(({ name }) => name),
       );
     const { children } = await readFanOut(store, taskId, sealed);
-    members.push(...children.map(({ name }) => ({ id: childId(taskId, fan_out, name), fan_out, name })));
+    const { removed } = sealed;
+    members.push(
+      ...children.map(({ name }) => ({
+        id: childId(taskId, fan_out, name),
+        fan_out,
+        name,
+        was: removed && (removed.not_shipped[name] ?? 'shipped'),
+      })),
+    );
   }
   return members;
 }
@@ -38,7 +49,11 @@ export async function seenChildren(
   names: readonly string[],
 ): Promise<SeenChild[] | null> {
   const seen: SeenChild[] = [];
-  for (const { id, fan_out, name } of await membersOf(store, taskId, names)) {
+  for (const { id, fan_out, name, was } of await membersOf(store, taskId, names)) {
+    if (was !== undefined) {
+      seen.push({ fan_out, name, state: was, error: null });
+      continue;
+    }
     const { record } = await store.read(id);
     if (record === null || !isTerminal(record.state.state)) return null;
     const { state, last_error } = record.state;

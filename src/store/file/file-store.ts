@@ -96,7 +96,7 @@ export class FileStore implements TaskStore {
     this.#tree = tree;
     this.layout = tree.layout;
     this.place = tree.layout.tasks;
-    this.gc = new GcFileStore(tree.layout);
+    this.gc = new GcFileStore(tree.layout, driver);
     this.#driver = driver;
     this.#cache = cache;
   }

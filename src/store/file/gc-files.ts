@@ -9,6 +9,7 @@ import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema }
 import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
+import type { Driver } from '../../lib/fs/drivers.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { isLeft } from '../../lib/fs/litter.ts';
@@ -18,6 +19,7 @@ import { isUuid, requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { GcArtifacts, GcStore, LegacyMove, Snapshot } from '../port.ts';
 import { TMP_PREFIX } from './record-file.ts';
+import { SurplusFiles } from './surplus.ts';
 import type { FolderRead } from './task-files.ts';
 import type { Layout } from './tree.ts';
 
@@ -176,10 +178,11 @@ function textOf(file: string): string | null | undefined {
   }
 }
 
-export class GcFileStore implements GcStore {
+export class GcFileStore extends SurplusFiles implements GcStore {
   readonly #layout: Layout;
 
-  constructor(layout: Layout) {
+  constructor(layout: Layout, run: Driver) {
+    super(layout, run);
     this.#layout = layout;
   }
 

@@ -26,6 +26,8 @@ export function layoutOf(project: string) {
     questionIndex: `${orchestrator}/index/questions.json`,
     /** An empty folder for each task that may have fanned out, named as the task's. */
     fanOuts: `${orchestrator}/fan-outs`,
+    /** Folders that are being removed. */
+    trash: `${orchestrator}/trash`,
     task,
     attempt: (taskId: string, attemptId: string) => `${task(taskId)}/attempts/${requireAttemptId(attemptId)}`,
     run: (runId: string) => `${runs}/${requireUuid(runId, 'run')}`,

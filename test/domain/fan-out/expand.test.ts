@@ -4,7 +4,12 @@ import { expect, test } from 'vitest';
 import { withChildren } from '../../../src/domain/fan-out/expand.ts';
 import type { FanOut } from '../../../src/domain/fan-out/fan-outs.ts';
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
+import { reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
 import { selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
+import { scheduling } from '../../support/domain/plans.ts';
+import { record } from '../../support/domain/tasks.ts';
+
+const CHILD = 'a/files/x';
 
 const PLAN = `project: t
 phases:
@@ -66,4 +71,16 @@ test('a selected task selects its children, and a child selects neither its pare
   const plan = planOf({ a: [set('f', 'x', 'y')], 'a/f/x': [set('h', 'z')] });
   expect([...selectedTasks(['a'], plan)].sort()).toEqual(['a', 'a/f/x', 'a/f/x/h/z', 'a/f/y', 'b']);
   expect([...selectedTasks(['a/f/x'], plan)].sort()).toEqual(['a/f/x', 'a/f/x/h/z']);
+});
+
+test.each<[what: string, parent: 'shipped' | 'running', child: 'unclaimed' | null, codes: string[]]>([
+  ['of a shipped parent without a record is over, since its record was removed', 'shipped', null, ['TASK_FINISHED']],
+  ['of a shipped parent that a person retries is ready', 'shipped', 'unclaimed', []],
+  ['of a parent at work that nothing has happened to is ready', 'running', null, []],
+])('a child %s', (_, parent, child, codes) => {
+  const made = planOf({ a: [set('files', 'x')] });
+  const records = { a: record(parent), b: record('shipped'), ...(child && { [CHILD]: record(child) }) };
+  const task = made.byId.get(CHILD);
+  if (task === undefined) throw new Error('there is no child');
+  expect(reasonsToWait(task, scheduling(made, records)).map(({ code }) => code)).toEqual(codes);
 });

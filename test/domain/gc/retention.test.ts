@@ -123,6 +123,72 @@ describe('tasks', () => {
   });
 });
 
+describe('children', () => {
+  const AGE = 900 * DAY_MS;
+  const sealed = (children: number, fields: object = {}) => ({
+    fan_outs: [{ name: 'files', attempt_id: id(1), fan_out_id: id(2), children, ...fields }],
+  });
+  const parent = (memo: object, state: TaskState = 'shipped', fields: Partial<RetentionTask> = {}) => {
+    const made = task(state, AGE, { task_id: 'build', ...fields });
+    return { ...made, record: made.record && { ...made.record, memo: { ...made.record.memo, ...memo } } };
+  };
+  const child = (name: string, state: TaskState = 'shipped', ageMs = AGE, fields: Partial<RetentionTask> = {}) =>
+    task(state, ageMs, { task_id: `build/files/${name}`, ...fields });
+  const REMOVED = { removed: { at: isoTime(0), not_shipped: {} } };
+
+  const goes = (tasks: RetentionTask[], fields: Partial<RetentionView> = {}) => {
+    const policy = { ...DEFAULT_RETENTION, failedOlderThanMs: AGE };
+    const { due, children } = planRetention(view({ tasks, ...fields }), policy);
+    return { due: due.map(({ task_id }) => task_id), children: children.get('build') ?? null };
+  };
+
+  test('children of an old shipped parent go with it, and what was not shipped is named', () => {
+    expect(goes([parent(sealed(3)), child('a'), child('b', 'failed'), child('c', 'cancelled')])).toEqual({
+      due: ['build'],
+      children: {
+        sets: [{ name: 'files', at: isoTime(T0), not_shipped: { b: 'failed', c: 'cancelled' } }],
+        ids: ['build/files/a', 'build/files/b', 'build/files/c'],
+      },
+    });
+  });
+
+  test('children of children go with them, and only with their own parents gone', () => {
+    const below = task('shipped', AGE, { task_id: 'build/files/a/more/x' });
+    const middle = { ...parent(sealed(1)), task_id: 'build/files/a' };
+    const { due, children } = goes([parent(sealed(1)), middle, below]);
+    expect(due).toEqual(['build']);
+    expect(children?.ids).toEqual(['build/files/a', 'build/files/a/more/x']);
+    expect(goes([parent(sealed(1)), middle, task('running', 0, { task_id: below.task_id })]).children).toBeNull();
+  });
+
+  test.each<[what: string, tasks: RetentionTask[], fields?: Partial<RetentionView>]>([
+    ['whose parent has failed', [parent(sealed(1), 'failed'), child('a')]],
+    ['whose parent is at work', [parent(sealed(1), 'running'), child('a')]],
+    ['whose parent has a worktree', [parent(sealed(1)), child('a')], { worktrees: new Set(['build']) }],
+    ['with one that is younger', [parent(sealed(2)), child('a'), child('b', 'shipped', DAY_MS)]],
+    ['with one that waits for an answer', [parent(sealed(2)), child('a'), child('b', 'blocked_on_question')]],
+    ['with one that has a branch', [parent(sealed(1)), child('a')], { branches: new Set(['build/files/a']) }],
+    ['with one that has no record', [parent(sealed(2)), child('a')]],
+    ['with one whose record cannot be read', [parent(sealed(1)), child('a', 'shipped', AGE, { problem: 'odd' })]],
+    [
+      'of which more were not shipped than a record has room for',
+      [parent(sealed(101)), ...Array.from({ length: 101 }, (_, n) => child(`c${n}`, 'cancelled'))],
+    ],
+    ['of a parent whose sets cannot be read', [parent({ fan_outs: 'odd' }), child('a')]],
+  ])('a set stays %s', (_, tasks, fields) => {
+    expect(goes(tasks, fields).children).toBeNull();
+  });
+
+  test('what a killed removal has left of a set goes whatever its age, but what is in flight', () => {
+    const left = [child('a', 'failed', 0), child('b', 'shipped', AGE, { record: null })];
+    expect(goes([parent(sealed(2, REMOVED)), ...left]).children).toEqual({
+      sets: [],
+      ids: ['build/files/a', 'build/files/b'],
+    });
+    expect(goes([parent(sealed(2, REMOVED)), child('a', 'running')]).children).toBeNull();
+  });
+});
+
 describe('runs', () => {
   const runs = [run(1, 90 * DAY_MS), run(2, 90 * DAY_MS - 1), run(3, null), run(100, 900 * DAY_MS)];
 

@@ -75,6 +75,13 @@ export class MemoryStore implements TaskStore {
     moveLegacy: async () => [],
     litter: async () => [],
     removeRuns: async (runIds) => runIds.filter((id) => this.#runs.delete(id)),
+    surplus: () => NO_SURPLUS,
+    removeSurplus: async () => NO_SURPLUS,
+    roomOf: () => NO_SURPLUS,
+    removeTasks: (taskIds) => {
+      for (const id of taskIds) this.#tasks.delete(id);
+      return NO_SURPLUS;
+    },
     identity: async () => ({ path: 'memory', inode: 0 }),
     takeTurn: (_me, _onBusy, work) => work(),
   };
@@ -267,6 +274,9 @@ export class MemoryStore implements TaskStore {
     };
   }
 }
+
+/** Nothing but tasks takes room. */
+const NO_SURPLUS = { attempts: 0, files: 0, bytes: 0 };
 
 const digestOf = (value: object) => crc32(JSON.stringify(value));
 

@@ -1,0 +1,82 @@
+/** What a task that ended long ago can do without, by its record. */
+
+import { describe, expect, test } from 'vitest';
+import { fanOutsOf } from '../../../src/domain/fan-out/fan-outs.ts';
+import { inUseBy, trimmed } from '../../../src/domain/gc/surplus.ts';
+import { journalOf } from '../../../src/domain/steps/journal.ts';
+import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { uuidv7 } from '../../../src/lib/ids.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { record, T0 } from '../../support/domain/tasks.ts';
+
+/** Made so many milliseconds after T0. */
+const at = (ms: number) => uuidv7(T0 + ms, new Uint8Array(10));
+
+const list = (...ids: string[]) => ({
+  chunks: ids.map((chunk_id) => ({ chunk_id, attempt_id: at(1), bytes: 10 })),
+  tail: [],
+});
+const JOURNAL = { key: 'k', epoch: 0, ...list(at(5)) };
+const SET = { name: 'files', attempt_id: at(1), fan_out_id: at(2), children: 2 };
+
+function ended(memo: Partial<TaskRecord['memo']> = {}, currentMs = 10): TaskRecord {
+  const made = record('shipped');
+  const state = { ...made.state, current_attempt_id: at(currentMs), updated_at: isoTime(T0 + 20) };
+  return { ...made, state, memo: { ...made.memo, ...memo } };
+}
+
+describe('the record of an old task', () => {
+  test('loses the ticks of its repeats, and keeps its steps and when it ended', () => {
+    const before = ended({ journal: { ...JOURNAL, ticks: list(at(6)) } });
+    const after = trimmed(before, []) as TaskRecord;
+    expect(journalOf(after)).toEqual(JOURNAL);
+    expect(after.state).toEqual(before.state);
+    expect(trimmed(after, [])).toBeNull();
+  });
+
+  test('says of a set whose children go what they came to, and when they went', () => {
+    const removed = { at: isoTime(T0), not_shipped: { b: 'failed' as const } };
+    const after = trimmed(ended({ fan_outs: [SET, { ...SET, name: 'more' }] }), [{ name: 'files', ...removed }]);
+    expect(fanOutsOf(after as TaskRecord)).toEqual([
+      { ...SET, removed },
+      { ...SET, name: 'more' },
+    ]);
+  });
+
+  test.each([
+    ['without a journal', {}],
+    ['without repeats', { journal: JOURNAL }],
+  ])('stays as it is %s', (_, memo) => {
+    expect(trimmed(ended(memo), [])).toBeNull();
+  });
+});
+
+describe('the files that an old record has a use for', () => {
+  const evidence = (ms: number) => ({ evidence: { attempt_id: at(ms) } });
+  test.each<[what: string, memo: Partial<TaskRecord['memo']>, attempt: number, used: boolean]>([
+    ['the current attempt', {}, 10, true],
+    ['an attempt before the current one', {}, 9, false],
+    ['the work that a review as current attempt is about', evidence(8), 8, true],
+    ['a review before the one that is current', evidence(8), 9, true],
+    ['an attempt before the last work', evidence(8), 7, false],
+    ['an attempt that a failure names', { failures: [{ attempt_id: at(3) }] }, 3, true],
+    ['an attempt with a part of the journal', { journal: JOURNAL }, 1, true],
+    ['an attempt with a fan-out', { fan_outs: [SET] }, 1, true],
+  ])('%s', (_, memo, attempt, used) => {
+    expect(inUseBy(ended(memo)).attempt(at(attempt))).toBe(used);
+  });
+
+  test('a record that names no attempt needs all of them', () => {
+    const made = ended();
+    made.state.current_attempt_id = null;
+    expect(inUseBy(made).attempt(at(1))).toBe(true);
+  });
+
+  test.each([
+    ['that the journal names', 5, true],
+    ['that was merged into another', 4, false],
+    ['that is younger than the record, since a commit may be about to name it', 21, true],
+  ])('a part of a journal %s', (_, chunk, used) => {
+    expect(inUseBy(ended({ journal: JOURNAL })).chunk(at(chunk))).toBe(used);
+  });
+});
