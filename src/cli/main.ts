@@ -62,7 +62,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
   const { VIEWS } = await import('./views.ts');
   const { withStdin } = await import('./input.ts');
   try {
-    const input = withStdin(command.input, request.input);
+    const given = withStdin(command.input, request.input);
     const context = {
       ctx: systemContext(),
       interrupts: listenToSignals,
@@ -73,6 +73,10 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
       note: (message: string) => screen.note(message),
       say: (warning: Warning) => screen.say(warning),
     };
+    const input =
+      request.ids.length === 0
+        ? given
+        : await (await import('../commands/shared/whole-ids.ts')).withWholeIds(context, request.ids, given);
     const view = VIEWS[verb] as View<VerbName>;
     const followed = view.follow?.({ context, screen, version }, input as never) ?? null;
     if (followed !== null) return await followed;

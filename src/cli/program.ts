@@ -8,8 +8,9 @@ import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
 import { findVerb, GLOBAL, nameOf } from './find-verb.ts';
 
+/** `ids`: the fields that stand on the command line and hold ids, which a person may have shortened. */
 export type Request =
-  | { kind: 'verb'; verb: VerbName; command: ForgeCommand; input: Input; dir: string | undefined }
+  | { kind: 'verb'; verb: VerbName; command: ForgeCommand; input: Input; ids: FieldInfo[]; dir: string | undefined }
   /** Of one verb, or of all when it is null. */
   | { kind: 'help'; verb: VerbName | null }
   | { kind: 'version' };
@@ -35,7 +36,12 @@ export async function parseArgv(argv: readonly string[], env: Env): Promise<Requ
   const { readInput } = await import('./input.ts');
   const rest = end === -1 ? [] : args.slice(end + 1);
   const input = readInput(verb, command.input, fields, { operands: words.operands, rest, options, env });
-  return { kind: 'verb', verb, command, input, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
+  const operands = fields.filter(({ form }) => form === 'operand');
+  const isWritten = (field: FieldInfo) =>
+    field.form === 'operand' ? operands.indexOf(field) < words.operands.length : options[nameOf(field)] !== undefined;
+  // In a worker ids come from forge, and are whole.
+  const ids = env['FORGE_TASK_ID'] ? [] : fields.filter((field) => field.id !== undefined && isWritten(field));
+  return { kind: 'verb', verb, command, input, ids, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
 }
 
 /** A flag as it is written: `--limit <n>`. */

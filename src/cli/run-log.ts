@@ -152,8 +152,10 @@ export class RunLog {
       const { palette, width } = this.#options.context;
       this.#task('?', 'yellow', task_id, `asks: ${question?.question ?? decision_key}`);
       const options = question?.options ?? [];
-      for (const { id, label } of options)
-        this.#print(`    ${cut(`${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`);
+      for (const [i, { id, label }] of options.entries())
+        this.#print(
+          `    ${cut(`${i + 1}  ${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`,
+        );
       const ids = options.map(({ id }) => id).join('|') || 'ID';
       this.#print(`    forge orchestrate answer ${question_id} --option ${ids}`);
       const otherwise = question?.default_option_id || 'it is tried again without';

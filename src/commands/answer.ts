@@ -1,40 +1,57 @@
 /** `answer`: decide a question, from any terminal. */
 
 import * as z from 'zod/mini';
-import { type Answer, QUESTION_LIMITS, requireOption, settledQuestion } from '../domain/question/questions.ts';
+import {
+  type Answer,
+  chosenOption,
+  lastQuestion,
+  QUESTION_LIMITS,
+  type Question,
+  settledQuestion,
+} from '../domain/question/questions.ts';
 import { masked } from '../domain/secrets.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { repeated } from '../domain/task/transition.ts';
 import { secretsOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { requireUuid } from '../lib/ids.ts';
+import { isUuid } from '../lib/ids.ts';
+import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
-import { changeTask } from '../store/change.ts';
-import { command, invalidArgs, operand, option, optional, SAMPLE } from './shared/command.ts';
+import { changeTask, withOpenQuestion } from '../store/change.ts';
+import { command, invalidArgs, operand, optional, SAMPLE } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
 import { openSession, requireRecord, type Session } from './shared/session.ts';
 
 export const answer = command({
   changes: true,
+  usage: '<question|task> <option> [options]',
+  notes:
+    'The task that asks stands for its question. An option is named by its id, or by its number in the list of options; an id that is\n' +
+    'a number comes first. Without one the options are shown.',
   examples: [
-    [`answer ${SAMPLE.question} --option keep`, 'choose keep'],
+    ['answer build keep', 'choose keep in what build asks'],
+    ['answer build 1', 'choose the first option'],
+    [`answer ${SAMPLE.question} --option keep`, 'the same by the id of the question'],
     [`answer ${SAMPLE.question} --option keep --note -`, 'with a note from stdin'],
   ],
   input: z.object({
-    question: operand(z.string(), 'Id of a question'),
-    option: option(z.string(), 'id', 'The option that you choose'),
+    question: operand(z.string(), 'Id of a question, or of the task that asks', { id: 'question' }),
+    choice: operand(z.optional(z.string()), 'The option that you choose, by its id or its number'),
+    option: optional.text('id', 'The same as a flag'),
     note: optional.text('text', 'More for the worker that asked', { stdin: true }),
     by: optional.text('name', 'Who answers (default: the user of this terminal)'),
   }),
   output: () =>
     z.strictObject({ question_id: z.string(), option_id: z.string(), task_id: z.string(), state: stateSchema() }),
   /** Throws QUESTION_NOT_FOUND, INVALID_ARGS (no such option), ILLEGAL_TRANSITION (settled otherwise before, or given up). */
-  async run(context, { question: id, option: choice, note, by }) {
-    const questionId = requireUuid(id, 'question');
+  async run(context, { question: id, choice, option = choice, note, by }) {
+    if (choice !== undefined && option !== choice)
+      throw invalidArgs(`two options are chosen: ${choice} and --option ${option}`, 'Leave one out.');
     if (note !== undefined && note.length > QUESTION_LIMITS.note)
       throw invalidArgs(`--note has ${note.length} characters; at most ${QUESTION_LIMITS.note} are taken`);
     const session = await openSession(context);
     const { store } = session;
+    const questionId = isUuid(id.toLowerCase()) ? id.toLowerCase() : await askedBy(session, id);
     const place = await store.findQuestion(questionId, session.newOp());
     const read = <K extends 'question' | 'answer'>(kind: K) =>
       place === null ? null : store.readDocument(kind, place.task_id, place.attempt_id, questionId);
@@ -42,7 +59,8 @@ export const answer = command({
     if (place === null || question === null)
       throw new ForgeError('QUESTION_NOT_FOUND', `there is no question ${questionId}`);
     const { task_id } = place;
-    const option_id = requireOption(question.options, choice, '--option');
+    if (option === undefined) throw undecided(task_id, question);
+    const option_id = chosenOption(question.options, option);
     const mine: Answer = {
       version: 1,
       question_id: questionId,
@@ -70,6 +88,24 @@ export const answer = command({
     return { question_id: questionId, option_id, task_id, state: record.state.state };
   },
 });
+
+/** The open question of a task, else its last one, so that a repeat succeeds. Throws QUESTION_NOT_FOUND where it has none, TASK_NOT_FOUND. */
+async function askedBy(session: Session, taskId: string): Promise<string> {
+  const { record } = await requireRecord(session, taskId);
+  const asked = lastQuestion(await withOpenQuestion(session.store, record));
+  if (asked !== null) return asked;
+  throw new ForgeError('QUESTION_NOT_FOUND', `task ${taskId} has asked nothing; it is ${record.state.state}`, {
+    hint: 'See what is open with `forge orchestrate questions --open`.',
+  });
+}
+
+function undecided(taskId: string, { question, options }: Question): ForgeError {
+  const choices = options.map(({ id, label }, i) => `${i + 1} ${id} (${oneLine(label, 60)})`);
+  return invalidArgs(
+    `say which option: ${choices.join(', ')}`,
+    `Task ${taskId} asks: ${oneLine(question, 200)} Such as \`forge orchestrate answer ${taskId} ${options[0]?.id}\`.`,
+  );
+}
 
 function otherwise(questionId: string, { option_id, answered_by, answered_at }: Answer): ForgeError {
   const what = option_id === null ? 'it expired' : `${answered_by} chose ${option_id}`;

@@ -27,7 +27,7 @@ export const context = workerCommand({
     action: operand(z.enum(ACTIONS), 'What to do'),
     key: operand(z.optional(z.string()), 'Name of a value'),
     value: operand(z.optional(z.string()), 'The value, as JSON'),
-    task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID' }),
+    task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID', id: 'task' }),
     attempt: attemptField(),
   }),
   output: () =>

@@ -31,7 +31,7 @@ const input = z.object({
   dry_run: flag('Only show what would be done'),
   out: optional.text('file', 'Only write the plan to a file, to apply it later'),
   plan: optional.text('file', 'Apply this plan; what has changed since is skipped'),
-  task: optional.texts('id', 'Only this task; may be repeated'),
+  task: optional.texts('id', 'Only this task; may be repeated', { id: 'task' }),
   row: option(
     z.optional(z.array(z.int().check(z.gte(1), z.lte(14)))),
     'n',

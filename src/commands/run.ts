@@ -35,7 +35,7 @@ import {
 
 const input = z.object({
   max_parallel: optional.integer('n', [1, 1000], 'Workers at a time (default: the settings, else the cores)'),
-  task: optional.texts('id', 'Only this task and what it depends on; may be repeated'),
+  task: optional.texts('id', 'Only this task and what it depends on; may be repeated', { id: 'task' }),
   on_failure: optional.choice(['continue', 'stop'], 'stop: start nothing new after a failure (default: continue)'),
   output: optional.choice(
     OUTPUTS,

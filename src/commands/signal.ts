@@ -19,7 +19,7 @@ export const signal = command({
     ['signal deploy approval --data \'{"by": "ann"}\' --id 4711', 'with data, and once whatever is repeated'],
   ],
   input: z.object({
-    task: operand(z.string(), 'Id of a task'),
+    task: operand(z.string(), 'Id of a task', { id: 'task' }),
     signal: operand(z.string(), 'Name of the signal'),
     data: optional.text('json', 'What it brings, as JSON (default: null)', { stdin: true }),
     id: optional.text('id', 'Names this signal, so that a repeat is none (default: a new one)'),

@@ -43,6 +43,45 @@ async function statuses(): Promise<string[]> {
   );
 }
 
+describe('answer by the task', () => {
+  test.each([
+    ['keep', 'keep'],
+    ['2', 'drop'],
+  ])('the task that asks stands for its question, and %s for an option', async (choice, chosen) => {
+    const { question_id } = await ask();
+    const given = await answer.run(world.context, { question: 'build', choice, by: 'ada' });
+    expect(given).toMatchObject({ question_id, option_id: chosen, task_id: 'build' });
+    expect(await answer.run(world.context, { question: 'build', option: chosen })).toMatchObject({ option_id: chosen });
+  });
+
+  test('an option whose id is a number comes before the option at that place', async () => {
+    const options = '[{"id": "2", "label": "Two"}, {"id": "1", "label": "One"}]';
+    await ask({ options_file: world.write('numbers.json', options) });
+    expect(await answer.run(world.context, { question: 'build', choice: '1' })).toMatchObject({ option_id: '1' });
+  });
+
+  test.each([
+    [{ question: 'build' }, 'INVALID_ARGS', /say which option: 1 keep \(Keep it\), 2 drop \(Drop it\)/],
+    [{ question: 'build', choice: '3' }, 'INVALID_ARGS', /the option "3" is none of the options/],
+    [{ question: 'build', choice: 'keep', option: 'drop' }, 'INVALID_ARGS', /two options are chosen/],
+    [{ question: 'nosuch', choice: 'keep' }, 'TASK_NOT_FOUND', /there is no task nosuch/],
+  ])('answer refuses %j', async (input, wanted, message) => {
+    await ask();
+    const error = await answer.run(world.context, input).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: wanted, message: expect.stringMatching(message) });
+  });
+
+  test('answer refuses a task that has asked nothing', async () => {
+    await world.start('build');
+    expect(await code(() => answer.run(world.context, { question: 'build', choice: 'keep' }))).toBe(
+      'QUESTION_NOT_FOUND',
+    );
+  });
+});
+
 describe('question', () => {
   test('a question parks the task, and the answer resumes it with a note', async () => {
     const asked = await ask({ recommended: 'keep' });

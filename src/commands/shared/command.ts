@@ -52,6 +52,9 @@ export function requireLength(flag: string, text: string, max: number): void {
 
 // --- fields ----------------------------------------------------------------------------------------------------------
 
+/** `question`: the task that asks stands for it, too. `attempt`: of the field `task`. */
+export type IdKind = 'task' | 'question' | 'attempt' | 'numbered attempt' | 'claim' | 'run';
+
 /** What the command line knows of a field beyond its schema. The flag is the field's name with dashes. */
 export interface Field {
   /** One line. */
@@ -62,6 +65,8 @@ export interface Field {
   value?: string;
   /** The environment variable that stands in for the field. Empty counts as not set. */
   env?: string;
+  /** What it is the id of: a person may shorten it. */
+  id?: IdKind;
   /** A field with which `env` does not count. */
   unless?: string;
   /** Like `env`, but only for the task of FORGE_TASK_ID, and not named by the help. */
@@ -101,7 +106,8 @@ export function option<T extends z.ZodMiniType>(schema: T, value: string, descri
 /** `--<name> <value>`, which may be left out. */
 export const optional = {
   text: (value: string, description: string, more?: More) => option(z.optional(z.string()), value, description, more),
-  texts: (value: string, description: string) => option(z.optional(z.array(z.string())), value, description),
+  texts: (value: string, description: string, more?: More) =>
+    option(z.optional(z.array(z.string())), value, description, more),
   integer: (value: string, [min, max]: [number, number?], description: string) =>
     option(z.optional(z.int().check(z.gte(min), ...(max === undefined ? [] : [z.lte(max)]))), value, description),
   choice: <const T extends readonly string[]>(choices: T, description: string, more?: More) =>
@@ -124,20 +130,22 @@ export function rest(description: string): z.ZodMiniArray<z.ZodMiniString> {
 
 // --- fields of several commands --------------------------------------------------------------------------------------
 
-const TASK = ['Id of a task', { env: 'FORGE_TASK_ID' }] as const;
+const TASK = ['Id of a task', { env: 'FORGE_TASK_ID', id: 'task' }] as const;
 export const taskField = () => operand(z.string(), ...TASK);
 export const optionalTaskField = (more: More = {}) => operand(z.optional(z.string()), TASK[0], { ...TASK[1], ...more });
 
-const RUN_ENV = { env: 'FORGE_RUN_ID' };
+const RUN_ENV = { env: 'FORGE_RUN_ID', id: 'run' } as const;
 export const runField = (description = 'The run to work under') => option(z.string(), 'id', description, RUN_ENV);
 export const optionalRunField = (description = 'The run to work under (default: a new one)') =>
   optional.text('id', description, RUN_ENV);
 
-export const claimField = () => option(z.string(), 'id', 'The claim that you hold', { env: 'FORGE_CLAIM_ID' });
-export const attemptField = () => option(z.string(), 'id', 'The attempt that you work on', { env: 'FORGE_ATTEMPT_ID' });
+export const claimField = () =>
+  option(z.string(), 'id', 'The claim that you hold', { env: 'FORGE_CLAIM_ID', id: 'claim' });
+export const attemptField = () =>
+  option(z.string(), 'id', 'The attempt that you work on', { env: 'FORGE_ATTEMPT_ID', id: 'attempt' });
 /** A worker's own attempt is not one of another task that it looks at. */
-export const ownAttemptField = (description: string) =>
-  optional.text('id', description, { ownEnv: 'FORGE_ATTEMPT_ID' });
+export const ownAttemptField = (description: string, id: IdKind = 'attempt') =>
+  optional.text('id', description, { ownEnv: 'FORGE_ATTEMPT_ID', id });
 
 /** Ids for the examples. */
 export const SAMPLE = {

@@ -27,7 +27,7 @@ export interface StepBytes {
 
 /** Who calls: the worker of a task. */
 export const workerFields = () => ({
-  task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID' }),
+  task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID', id: 'task' }),
   attempt: attemptField(),
 });
 

@@ -316,6 +316,18 @@ export function closedLedger(record: TaskRecord): Partial<Memo> {
   return { questions: { ...ledgerOf(record), open: null } satisfies QuestionLedger };
 }
 
+/** The id of the option that `text` is the id or the number of, from 1; an id comes first. Throws INVALID_ARGS where there is none. */
+export function chosenOption(options: readonly QuestionOption[], text: string): string {
+  const numbered = /^[1-9]\d?$/.test(text) ? options[Number(text) - 1]?.id : undefined;
+  const isId = options.some(({ id }) => id === text);
+  return isId || numbered === undefined ? requireOption(options, text, 'the option') : numbered;
+}
+
+/** The question that a task waits on, else that which was settled last; null where it has asked none. */
+export function lastQuestion(record: TaskSummary): string | null {
+  return openQuestion(record)?.question_id ?? ledgerOf(record).settled.at(-1)?.question_id ?? null;
+}
+
 /** Throws INVALID_ARGS unless `id` names one of the options; `what` names its source. */
 export function requireOption(options: readonly QuestionOption[], id: string, what: string): string {
   if (options.some((option) => option.id === id)) return id;

@@ -1,0 +1,30 @@
+/** Ids that a person shortens on the command line. */
+
+import { expect, it } from 'vitest';
+import { orchestrate, project } from '../support/cli.ts';
+
+it('the beginning of an id stands for it where it is the only one, and an attempt has a number', async () => {
+  const cwd = project(['id: build, title: A, run: "echo one"', 'id: build-docs, title: B', 'id: docs, title: C']);
+  await orchestrate(['run', '--task', 'build'], { cwd });
+  expect((await orchestrate(['show', 'doc', '--json'], { cwd })).json().data.task_id).toBe('docs');
+  expect((await orchestrate(['show', 'build', '--json'], { cwd })).json().data.task_id).toBe('build');
+  const several = (await orchestrate(['why', 'bui', '--json'], { cwd })).json();
+  expect(several.error).toMatchObject({
+    code: 'INVALID_ARGS',
+    message: 'bui is the beginning of several tasks: build, build-docs',
+  });
+  const logs = await orchestrate(['logs', 'build', '--attempt', '1', '--json'], { cwd });
+  const { attempt_id, stdout } = logs.json().data;
+  expect(stdout).toBe('one\n');
+  const start = await orchestrate(['logs', 'build', '--attempt', attempt_id.slice(0, 20), '--json'], { cwd });
+  expect(start.json().data.attempt_id).toBe(attempt_id);
+  expect((await orchestrate(['logs', 'build', '--attempt', '3'], { cwd })).stderr).toContain(
+    'task build has had no attempt 3',
+  );
+});
+
+it('a worker has to write ids in full', async () => {
+  const cwd = project(['id: build, title: A']);
+  const env = { FORGE_TASK_ID: 'build' };
+  expect((await orchestrate(['why', 'bui', '--json'], { cwd, env })).json().error.code).toBe('TASK_NOT_FOUND');
+});
