@@ -154,7 +154,7 @@ export class RunLog {
       const options = question?.options ?? [];
       for (const [i, { id, label }] of options.entries())
         this.#print(
-          `    ${cut(`${i + 1}  ${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`,
+          `    ${cut(`${i + 1}. ${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`,
         );
       const ids = options.map(({ id }) => id).join('|') || 'ID';
       this.#print(`    forge orchestrate answer ${question_id} --option ${ids}`);

@@ -52,7 +52,7 @@ export function questionLines(question: QuestionRow, context: RenderContext): st
   if (question.context !== null) lines.push(...textLines(question.context, width).map(palette.dim));
   for (const [i, option] of question.options.entries()) {
     const text = `${option.label}${optionMarks(option.id, question)}`;
-    lines.push(...hang(`    ${i + 1}  ${option.id}  `, text, width));
+    lines.push(...hang(`    ${i + 1}. ${option.id}  `, text, width));
     if (option.description) lines.push(...hang('      ', option.description, width).map(palette.dim));
   }
   const otherwise = question.default_option_id ?? 'it expires and is asked again';
