@@ -39,7 +39,8 @@ export function readInput(verb: string, schema: Command['input'], fields: readon
   const field = fields.find((each) => each.key === key);
   if (field === undefined) throw parsed.error;
   const value = values[field.key];
-  throw value === undefined
+  const isMissing = value === undefined || (Array.isArray(value) && value.length === 0);
+  throw isMissing
     ? usageError(verb, `${verb} needs ${field.written}${field.env === undefined ? '' : ` (or ${field.env})`}`)
     : invalid(verb, field, Array.isArray(value) ? value[Number(at)] : value);
 }

@@ -79,12 +79,13 @@ export class RunLog {
   }
 
   readonly #say: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
-    run_started: ({ run_id, tasks, max_parallel }) => {
+    run_started: ({ run_id, tasks, max_parallel, rerun = [] }) => {
       const { palette, width } = this.#options.context;
       const work = `${plural(tasks, 'task')}, ${max_parallel} at a time`;
       const head = `${palette.bold('run')} ${palette.dim(run_id)}`;
       const fits = widthOf(`run ${run_id}  ${work}`) <= width;
       this.#print(...(fits ? [`${head}  ${work}`] : [head, `  ${work}`]), '');
+      if (rerun.length > 0) this.#dim(`begun again from the start: ${firstOf(rerun, 10)}`);
     },
 
     task_started: ({ task_id, title, attempt_number }) => {

@@ -76,6 +76,9 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   attach: { follow: (cli, input) => import('./follow.ts').then(({ attachTo }) => attachTo(cli, input)) },
   cancel: { text: work },
   retry: { text: work },
+  rerun: { text: work },
+  done: { text: work },
+  forget: { text: work },
   gc: {
     text: async () => (await import('./render/gc.ts')).GC,
     exitCode: async (data, input) => {

@@ -7,26 +7,28 @@ import { retryTask } from '../domain/task/operations.ts';
 import { kindOf } from '../lib/errors.ts';
 import { ancestorsOf } from '../lib/ids.ts';
 import { changeTask } from '../store/change.ts';
-import { command, flag, invalidArgs, optional, optionalTaskField } from './shared/command.ts';
+import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
 import { openSession, readAll, requireKnown, type Session } from './shared/session.ts';
 
 export const retry = command({
   changes: true,
-  usage: '<task>|--failed [options]',
+  usage: '<task>...|--failed [options]',
   examples: [
     ['retry build', 'give build a fresh start'],
+    ['retry build docs', 'the same for two tasks'],
     ['retry --failed', 'the same for all tasks that have failed'],
     ['retry --failed --class network --json', 'for those that an error of the network has stopped'],
   ],
   input: z.object({
     task: optionalTaskField({ unless: '--failed' }),
+    more: operand(z.optional(z.array(z.string())), 'More tasks', { id: 'task' }),
     failed: flag('All tasks that have failed'),
     class: optional.text('class', 'Of these, only those that failed with this error class, or one below it'),
   }),
   output: () =>
     z.strictObject({
-      /** The task that was named; null with --failed. */
+      /** The task that was named; null with --failed, and for several. */
       task_id: textOrNull(),
       state: z.nullable(stateSchema()),
       /** All that may be claimed again now. */
@@ -36,7 +38,7 @@ export const retry = command({
    * Tries a failed or cancelled task again from the start, or one in backoff now. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND,
    * INVALID_ARGS.
    */
-  async run(context, { task, failed = false, class: only }) {
+  async run(context, { task, more = [], failed = false, class: only }) {
     if (task === undefined && !failed)
       throw invalidArgs('say which task, or --failed', 'forge orchestrate retry --failed');
     if (task !== undefined && failed)
@@ -50,9 +52,12 @@ export const retry = command({
       for (const { task_id } of [...tasks]) tasks.push(...(await retriedParents(session, task_id)));
       return { task_id: null, state: null, tasks };
     }
-    await requireKnown(session, task);
-    const result = await retried(session, task);
-    return { ...result, tasks: [result, ...(await retriedParents(session, task))] };
+    const named = [...new Set([task, ...more])];
+    for (const id of named) await requireKnown(session, id);
+    const tasks = [];
+    for (const id of named) tasks.push(await retried(session, id), ...(await retriedParents(session, id)));
+    const [first] = named.length === 1 ? tasks : [];
+    return { task_id: first?.task_id ?? null, state: first?.state ?? null, tasks };
   },
 });
 

@@ -2,25 +2,29 @@
 
 import os from 'node:os';
 import * as z from 'zod/mini';
-import type { PlanTask } from '../domain/plan/plan.ts';
+import type { Plan, PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
 import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
-import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
+import { classifyTasks, overlapReason, type WaitCode } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
+import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
+import { rerunTask } from '../domain/task/by-hand.ts';
 import { claimsAround } from '../domain/task/workspaces.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, schedulingContextOf } from '../engine/env.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
+import { ForgeError } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import { missingProgram } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
-import { command, flag, optional } from './shared/command.ts';
+import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
+import { planRerun, type Rerun, rerunTasks } from './shared/rerun.ts';
 import {
   type CommandContext,
   endRun,
@@ -30,12 +34,16 @@ import {
   plannedTask,
   readAll,
   type Session,
+  waitsOf,
   withSettledQuestions,
 } from './shared/session.ts';
 
 const input = z.object({
   max_parallel: optional.integer('n', [1, 1000], 'Workers at a time (default: the settings, else the cores)'),
   task: optional.texts('id', 'Only this task and what it depends on; may be repeated', { id: 'task' }),
+  only: optional.texts('id', 'Only this task, not what it depends on; may be repeated', { id: 'task' }),
+  from: optional.texts('id', 'Begin this task again, and all that depend on it; may be repeated', { id: 'task' }),
+  force: flag('Do the tasks of --task or --only again, also those that have shipped'),
   on_failure: optional.choice(['continue', 'stop'], 'stop: start nothing new after a failure (default: continue)'),
   output: optional.choice(
     OUTPUTS,
@@ -87,6 +95,8 @@ export const run = command({
     ['run --max-parallel 4 --on-failure stop', 'four at a time, until the first failure'],
     ['run --task build --task docs', 'two tasks and what they depend on'],
     ['run --output prefixed', 'with every line that a worker writes'],
+    ['run --from build', 'build again, and all that was made of it'],
+    ['run --only docs --force', 'docs once more, and nothing else'],
     ['run --dry-run', 'only show what would be started'],
   ],
   input,
@@ -101,11 +111,15 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
   const warn = (message: string) => emit({ type: 'warning', message });
   return interruptible(context, async (interrupts) => {
     const session = await openSession({ ...context, warn }, yielding);
-    const loaded = await planFor(session, options);
+    const before = await planFor(session, options);
+    const again = await rerunFor(session, before, options);
     const owner = ownIdentity(session);
-    const changed = await otherMeaning(session, loaded);
+    const changed = await otherMeaning(session, before);
     const within = claimsAround(session.ctx.env);
     const manifest = await openRun(session, { owner, stops_at_failure: true, ...(within.length > 0 && { within }) });
+    await rerunTasks(session, again);
+    // Of a task that begins again the children of before are in the plan no more.
+    const loaded = again.tasks.length === 0 ? before : await requirePlan(session);
     for (const message of [...warningsOf(session, loaded), ...changed]) warn(message);
     const trackerSettled = session.background();
     const loop = new RunLoop(
@@ -114,7 +128,8 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
         runId: manifest.run_id,
         owner,
         maxParallel: maxParallelOf(session, options),
-        tasks: wantedOf(options),
+        select: selectionOf(options),
+        rerun: again.tasks,
         onFailure: options.on_failure ?? 'continue',
         output: options.output ?? context.output ?? 'failures',
       },
@@ -146,20 +161,52 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
 }
 
 /** The plan, in which every task that is asked for must be. Refuses what could not be done in any case. */
-async function planFor(session: Session, { task: ids = [] }: Input): Promise<LoadedPlan> {
+async function planFor(session: Session, options: Input): Promise<LoadedPlan> {
+  const { task = [], only = [], from = [], force = false } = options;
+  if (only.length > 0 && task.length + from.length > 0)
+    throw invalidArgs('--only goes with neither --task nor --from', 'Name all tasks with --only, or none.');
+  if (force && task.length + only.length === 0)
+    throw invalidArgs(
+      '--force needs --task or --only, which say what to do again',
+      'Such as: run --force --task build',
+    );
   const loaded = await requirePlan(session);
-  for (const id of ids) plannedTask(loaded, id);
+  for (const id of [...task, ...only, ...from]) plannedTask(loaded, id);
   await requireWorktrees(session);
   return loaded;
+}
+
+/** What the run begins again before it starts. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
+async function rerunFor(session: Session, loaded: LoadedPlan, options: Input): Promise<Rerun> {
+  const { task = [], only = [], from = [], force = false } = options;
+  const all = await planRerun(session, loaded, from, true);
+  const named = await planRerun(session, loaded, force ? [...task, ...only] : [], false);
+  const tasks = dependencyOrder(loaded.plan).filter((id) => all.tasks.includes(id) || named.tasks.includes(id));
+  for (const id of only) {
+    const reasons = await waitsOf(session, loaded, plannedTask(loaded, id));
+    const reason = reasons.find(({ code, on }) => isOrder(code) && !(on !== null && only.includes(on)));
+    if (reason === undefined) continue;
+    throw new ForgeError('NOT_READY', `task ${id} can't be done alone: ${reason.message}`, {
+      details: { task_id: id, code: reason.code },
+      hint: `\`run --task ${id}\` does first what it depends on.`,
+    });
+  }
+  return { tasks, dependents: [] };
+}
+
+function isOrder(code: WaitCode): boolean {
+  return code === 'PHASE_BLOCKED' || code.startsWith('DEPENDENCY_');
 }
 
 function maxParallelOf({ settings }: Session, { max_parallel }: Input): number {
   return max_parallel ?? settings.agents.max_parallel ?? os.availableParallelism();
 }
 
-/** Null: all. */
-function wantedOf({ task }: Input): readonly string[] | null {
-  return task === undefined || task.length === 0 ? null : task;
+/** Which tasks are worked on. */
+function selectionOf({ task = [], only = [], from = [] }: Input): (plan: Plan) => ReadonlySet<string> {
+  if (only.length > 0) return (plan) => selectedTasks(only, plan, true);
+  if (task.length + from.length === 0) return (plan) => selectedTasks(null, plan);
+  return (plan) => selectedTasks([...task, ...from, ...dependentsOf(from, plan)], plan);
 }
 
 /** What a person should know before anything is started. */
@@ -198,7 +245,12 @@ export async function dryRun(context: CommandContext, options: Input): Promise<D
   const loaded = await planFor(session, options);
   const { agents } = session.settings;
   const { reads } = await readAll(session);
-  const selected = selectedTasks(wantedOf(options), loaded.plan);
+  for (const id of (await rerunFor(session, loaded, options)).tasks) {
+    const read = await session.store.read(id);
+    if (read.record !== null)
+      reads.set(id, { ...read, record: rerunTask(read.record, session.now()).record ?? read.record });
+  }
+  const selected = selectionOf(options)(loaded.plan);
   const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
   const { ready, due, waiting, human } = classifyTasks(scheduling);
   const max_parallel = maxParallelOf(session, options);

@@ -8,6 +8,7 @@ import { commandFor, resumeText } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { type Step, StepSchema } from '../domain/steps/journal.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
+import { doneByHandOf, rerunOf } from '../domain/task/by-hand.ts';
 import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '../domain/task/records.ts';
@@ -20,7 +21,7 @@ import { requireTaskId } from '../lib/ids.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
 import { command, taskField } from './shared/command.ts';
-import { commandSourceSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
+import { commandSourceSchema, countSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
 import { openSession, reasonsFor, requireRecord, type Session } from './shared/session.ts';
 
 const attemptSchema = () =>
@@ -76,6 +77,10 @@ export const show = command({
       held: z.nullable(HeldSchema()),
       /** A command line that goes on with the session of its last agent by hand; null where there is none. */
       resume: textOrNull(),
+      /** When a person said that it is done, and why; null for one that has shipped by its own work, or has not. */
+      done_by_hand: z.nullable(z.strictObject({ at: z.string(), note: textOrNull() })),
+      /** When it was begun again from the start last, and how often; null when it never was. */
+      rerun: z.nullable(z.strictObject({ at: z.string(), times: countSchema() })),
       /** What is done of it, and what is not, oldest first; empty where it has no steps. */
       steps: z.array(StepSchema()),
       attempts: z.array(attemptSchema()),
@@ -90,6 +95,8 @@ export const show = command({
     const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
     const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
     const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
+    const byHand = read.record && doneByHandOf(read.record);
+    const again = read.record && rerunOf(read.record);
     const pending = read.record && pendingVerification(read.record);
     const warnings = read.warnings.map((text) => warningOf(text, options.task));
     if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
@@ -107,6 +114,8 @@ export const show = command({
       reasons,
       held: read.record && heldOf(read.record),
       resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
+      done_by_hand: byHand && { at: byHand.at, note: byHand.note },
+      rerun: again && { at: again.at, times: again.times },
       steps: await stepsOf(session, read),
       attempts: await attemptRows(session, read, history),
       history,

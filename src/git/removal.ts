@@ -5,7 +5,7 @@
 
 import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
-import { taskOfBranch } from '../domain/task/workspaces.ts';
+import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
 import { fileNameOf } from '../lib/ids.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
@@ -19,6 +19,7 @@ import {
   listWorktrees,
   type Repository,
   repositoryOf,
+  type WorktreeEnv,
   worktreeAt,
 } from './repository.ts';
 import { ignoredFilesText, rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
@@ -235,5 +236,28 @@ async function unregister(env: GitEnv, place: string): Promise<void> {
   const result = await git(['worktree', 'remove', '--force', '--', place], gitIn(env));
   if (result.code !== 0 && (await listedAt(env, place)) !== undefined) {
     throw gitFailed(`removing worktree ${place}`, result);
+  }
+}
+
+// --- all that a task has ---------------------------------------------------------------------------------------------
+
+/**
+ * Removes the worktree and the branch of a task that begins again from the start. What is in no other ref is rescued, and what can't be
+ * rescued stays; both are warnings. Throws SETTINGS_INVALID without a repository, IO_ERROR.
+ */
+export async function clearWorkspace(env: WorktreeEnv, taskId: string): Promise<void> {
+  const root = worktreesFolder(env);
+  const path = root === null ? null : `${root}/${fileNameOf(taskId)}`;
+  const branch = branchFor(env.settings, taskId);
+  const place = path === null ? undefined : await listedAt(env, path);
+  const gone: Removal[] = [];
+  if (place !== undefined && place.head !== null)
+    gone.push(await removeWorktree(env, { path: place.path, branch: place.branch, head: place.head }));
+  const sha = await branchCommit(env, branch);
+  if (sha !== null && gone.every(({ kind }) => kind === 'done'))
+    gone.push(await pruneBranch(env, { branch, sha, merged: false }));
+  for (const removal of gone) {
+    if (removal.kind === 'skipped') env.warn(`task ${taskId} does not begin from its base: ${removal.why}`);
+    else if (removal.rescued !== null) env.warn(`the work of before at task ${taskId} is kept in ${removal.rescued}`);
   }
 }

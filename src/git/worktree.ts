@@ -4,6 +4,7 @@
  */
 
 import fs from 'node:fs';
+import { rerunOf } from '../domain/task/by-hand.ts';
 import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import {
@@ -37,7 +38,7 @@ import {
   lastWords,
 } from './git.ts';
 import { inTurn } from './in-turn.ts';
-import { settleRemoval } from './removal.ts';
+import { clearWorkspace, settleRemoval } from './removal.ts';
 import {
   baseOf,
   branchCommit,
@@ -296,7 +297,7 @@ const LOCKS = ['index.lock', 'HEAD.lock'];
 
 /**
  * `ensureWorkspace` for an attempt that is about to start; `record` is the task's before it. The previous worker must be stopped by
- * then. One that was killed during a git command has left a lock on which every later git fails; it is removed if it provably has no
+ * then; of a task that was begun again from the start what it had goes first. One that was killed during a git command has left a lock on which every later git fails; it is removed if it provably has no
  * holder. A branch without commits of its own is moved to the base of now, `begunFor` as in `baseOf`; `behind`: one that has some and
  * lacks commits of the base. Throws as `ensureWorkspace` does.
  */
@@ -306,6 +307,7 @@ export async function workspaceForNext(
   record: TaskRecord,
   begunFor: string | null,
 ): Promise<Workspace & { behind: Behind | null }> {
+  if (rerunOf(record)?.clears === true) await clearWorkspace(env, task.id);
   const workspace = await ensureWorkspace(env, task);
   if (!workspace.created) await clearLocks(env, workspace.path, record);
   const behind = await followBase(env, task, workspace.path, begunFor);

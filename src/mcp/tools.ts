@@ -88,6 +88,9 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   attach: 'it goes on until the run is over; `questions` lists them',
   cancel: [{ effects: { ...safe, destructiveHint: true } }],
   retry: [{ effects: once }],
+  rerun: [{ effects: safe }],
+  done: [{ effects: safe }],
+  forget: [{ effects: { ...safe, destructiveHint: true } }],
   gc: [
     {
       name: 'gc_dry_run',

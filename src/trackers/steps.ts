@@ -69,7 +69,7 @@ export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): T
     steps: [],
     conflict: `issue ${shown(issue.id)} is ${how}, and task ${task_id} is ${state}`,
   });
-  const reopened = isClosed(issue) && moves.includes('reopen');
+  const reopened = isClosed(issue) && moves.some((move) => move === 'reopen' || move === 'rerun');
   if (isClosed(issue) && !reopened) return wanted === issue.state ? NOTHING : disputed(issue.state);
   const foreign = issue.claimed_by !== null && !ours;
   // A shipped task is done, whatever claim the issue has.

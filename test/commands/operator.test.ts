@@ -80,7 +80,7 @@ describe('cancel and retry', () => {
     });
     expect(await refused(() => retry.run(world.context, { task: 'build' }))).toMatchObject({
       code: 'ILLEGAL_TRANSITION',
-      hint: expect.stringContaining('another id in the plan'),
+      hint: 'Do it again from the start with `forge orchestrate rerun build`.',
     });
   });
 });

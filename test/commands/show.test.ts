@@ -36,6 +36,8 @@ describe('show', () => {
       'reasons',
       'held',
       'resume',
+      'done_by_hand',
+      'rerun',
       'steps',
       'attempts',
       'history',

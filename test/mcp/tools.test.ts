@@ -60,8 +60,10 @@ describe('the tools', () => {
         'signal',
         'cancel',
         'retry',
+        'rerun',
+        'done',
       ],
-      ...['gc_dry_run', 'gc'],
+      ...['forget', 'gc_dry_run', 'gc'],
     ]);
   });
 
@@ -75,7 +77,7 @@ describe('the tools', () => {
   it('say which of them take something away, and which reach outside', () => {
     const those = (hint: 'destructiveHint' | 'openWorldHint') =>
       tools.filter(({ effects }) => effects[hint]).map(({ name }) => name);
-    expect(those('destructiveHint')).toEqual(['drop', 'ship', 'cancel', 'gc']);
+    expect(those('destructiveHint')).toEqual(['drop', 'ship', 'cancel', 'forget', 'gc']);
     expect(those('openWorldHint')).toEqual(['review', 'ship', 'gc']);
   });
 

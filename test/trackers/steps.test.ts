@@ -166,6 +166,7 @@ describe('issue closed by a person', () => {
       { call: 'set_state', state: 'open' },
       { call: 'release', run_id: RUN },
     ]);
+    expect(steps('unclaimed', issueIn('done'), ['rerun']).steps).toEqual([{ call: 'set_state', state: 'open' }]);
     expect(steps('running', issueIn('done'), ['reopen', 'claim']).steps).toEqual([
       { call: 'set_state', state: 'open' },
       { call: 'claim', run_id: RUN },
@@ -190,7 +191,7 @@ it('the steps of any issue lead to one that needs no further step', () => {
   for (const state of TASK_STATES) {
     for (const seen of ISSUE_STATES) {
       for (const claimedBy of [null, RUN, 'run-before']) {
-        for (const moves of [[], ['reopen']] as const) {
+        for (const moves of [[], ['reopen'], ['rerun']] as const) {
           const issue = issueIn(seen, claimedBy);
           const first = steps(state, issue, moves);
           const then = after(issue, first.steps);

@@ -49,7 +49,8 @@ function fields(rows: readonly (readonly [name: string, value: Value | readonly 
   );
 }
 
-function standing({ state, lease, verifying, ready, reasons, held, task }: Data, context: RenderContext): string[] {
+function standing(data: Data, context: RenderContext): string[] {
+  const { state, lease, verifying, ready, reasons, held, task, done_by_hand: byHand, rerun } = data;
   const shown = state?.state ?? 'unclaimed';
   const error = state?.last_error ?? null;
   const wait = timeLeft(state?.next_eligible_at, context);
@@ -58,6 +59,11 @@ function standing({ state, lease, verifying, ready, reasons, held, task }: Data,
   const [stateLine = '', ...lines] = fields(
     [
       ['state', shown],
+      ['done by hand', byHand && [ago(byHand.at, context), byHand.note].filter(Boolean).join(': ')],
+      [
+        'begun again',
+        rerun && [ago(rerun.at, context), rerun.times > 1 && `${rerun.times} times by now`].filter(Boolean).join(', '),
+      ],
       ['failed as', state?.failure_reason],
       ['last error', error !== null && showsLastError(shown) ? errorText(error) : null],
       ['tried again', wait > 0 ? `in ${formatDuration(wait)}` : null],

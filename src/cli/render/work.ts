@@ -1,7 +1,7 @@
 /** The answers of the verbs that an agent, or an operator, works with: what is so now, and what comes next. */
 
 import { findingText } from '../../domain/review/findings.ts';
-import { oneLine, plainJson, plainText } from '../../lib/text.ts';
+import { firstOf, oneLine, plainJson, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { hang, plural } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
@@ -71,6 +71,27 @@ export const WORK = {
     const lines = tasks.map(({ task_id, state }) => `${isNow(task_id, state, context)} and may be claimed.`);
     return lines.length === 0 ? 'No such task has failed.' : lines.join('\n');
   },
+
+  rerun({ tasks, dependents, dry_run }, context) {
+    const { bold } = context.palette;
+    const word = dry_run ? 'would be begun again' : 'is begun again';
+    const lines = tasks.map(({ task_id }) => `${bold(task_id)} ${word} from the start.`);
+    if (dependents.length === 0) return lines.join('\n');
+    const kept =
+      dependents.length === 1
+        ? 'was made of what came of it before, and stays'
+        : 'were made of what came of it before, and stay';
+    const next = `forge orchestrate rerun ${tasks.map(({ task_id }) => task_id).join(' ')} --with-dependents`;
+    const said = `${dependents.length === 1 ? dependents[0] : firstOf(dependents)} ${kept} as ${dependents.length === 1 ? 'it is' : 'they are'}.`;
+    return [...lines, said, '', ...nextCommands([next], context, 'To do that again too')].join('\n');
+  },
+
+  done: ({ tasks }, context) =>
+    tasks
+      .map(({ task_id, state, by_hand }) => `${isNow(task_id, state, context)}${by_hand ? ', by hand' : ''}.`)
+      .join('\n'),
+
+  forget: ({ tasks }, { palette }) => tasks.map((id) => `${palette.bold(id)} is forgotten.`).join('\n'),
 
   exec({ task_id, state, attempt_number, next_eligible_at, why }, context) {
     const because = why === null ? '' : `: ${oneLine(why)}`;

@@ -133,6 +133,8 @@ export function rest(description: string): z.ZodMiniArray<z.ZodMiniString> {
 const TASK = ['Id of a task', { env: 'FORGE_TASK_ID', id: 'task' }] as const;
 export const taskField = () => operand(z.string(), ...TASK);
 export const optionalTaskField = (more: More = {}) => operand(z.optional(z.string()), TASK[0], { ...TASK[1], ...more });
+/** One task or more, never that of FORGE_TASK_ID. */
+export const tasksField = () => operand(z.array(z.string()).check(z.minLength(1)), 'Ids of tasks', { id: 'task' });
 
 const RUN_ENV = { env: 'FORGE_RUN_ID', id: 'run' } as const;
 export const runField = (description = 'The run to work under') => option(z.string(), 'id', description, RUN_ENV);

@@ -5,7 +5,7 @@ import { agentFor } from '../../domain/agents/known.ts';
 import { type Context, newId } from '../../domain/context.ts';
 import { awaitedChildren } from '../../domain/fan-out/join.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import { reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
 import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
@@ -224,12 +224,16 @@ export async function withSettledQuestions(
 
 /** Every reason why a task can't start now; none when it can. */
 export async function reasonsFor(session: Session, loaded: LoadedPlan, task: PlanTask) {
+  return (await waitsOf(session, loaded, task)).map(({ code, message }) => ({ code, message }));
+}
+
+/** `reasonsFor`, and what each waits for. */
+export async function waitsOf(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Reason[]> {
   // Any task that an agent does may have met a limit of its account.
   const needsAll = agentFor(task, session.settings.agents) !== null;
   const known = needsAll ? (await readAll(session)).reads : await readFor(session, loaded, task);
   const reads = await withSettledQuestions(session, known);
-  const reasons = reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
-  return reasons.map(({ code, message }) => ({ code, message }));
+  return reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
 }
 
 /** A damaged answer stops its own task and no other. Throws IO_ERROR. */

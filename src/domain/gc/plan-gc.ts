@@ -6,6 +6,7 @@
  * the plan as a whole leads to a tree in which nothing is left to do.
  */
 
+import { ancestorsOf } from '../../lib/ids.ts';
 import { compareCodePoints } from '../../lib/text.ts';
 import type { GcAction, GcPlan, GcPlanRow, GcRowId, GcSnapshot } from './gc-plan.ts';
 import { type GcOptions, issuesOf, shortName, type TaskProjection, TreeProjection } from './projection.ts';
@@ -62,7 +63,10 @@ export function detectCheapDivergences(snapshot: GcSnapshot): GcPlanRow[] {
 
 function planTask(projection: TaskProjection): void {
   const { problem, task_id } = projection.task;
-  if (projection.tree.planned?.has(task_id) === false && projection.isKnown) {
+  const { planned } = projection.tree;
+  // Of a parent that was begun again the children of before wait until it makes them again.
+  const isOfBefore = !projection.isHeld && ancestorsOf(task_id).some((above) => planned?.has(above));
+  if (planned?.has(task_id) === false && projection.isKnown && !isOfBefore) {
     const reason = `${shortName(task_id)} is not in the plan; it is kept and cannot be claimed`;
     projection.report(4, 'info', 'unplanned_task', reason);
   }

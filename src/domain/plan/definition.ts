@@ -30,5 +30,6 @@ export function redefinedText(
   });
   if (changed.length === 0) return null;
   const ids = changed.map(({ id }) => id);
-  return `shipped, and not done again although their command, checks, variables or description have changed in the plan since: ${firstOf(ids, SHOWN)}`;
+  const how = `do ${ids.length === 1 ? 'it' : 'them'} again with \`forge orchestrate rerun ${ids.slice(0, SHOWN).join(' ')}\``;
+  return `shipped, and not done again although their command, checks, variables or description have changed in the plan since: ${firstOf(ids, SHOWN)}; ${how}`;
 }

@@ -16,7 +16,14 @@ export interface OutputTail {
 }
 
 export type RunEvent =
-  | { type: 'run_started'; run_id: string; tasks: number; max_parallel: number }
+  | {
+      type: 'run_started';
+      run_id: string;
+      tasks: number;
+      max_parallel: number;
+      /** Tasks that the run has begun again. Absent: none. */
+      rerun?: readonly string[];
+    }
   | {
       type: 'task_started';
       task_id: string;

@@ -19,12 +19,12 @@ import { orderedBefore } from './selection.ts';
 
 /**
  * `taskIds` with everything they depend on, directly, through others, and through the phases before theirs, and with the children of all of
- * these; null: the whole plan.
+ * these; null: the whole plan. `alone`: only these with their children. Default: false.
  */
-export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
+export function selectedTasks(taskIds: readonly string[] | null, plan: Plan, alone = false): ReadonlySet<string> {
   if (taskIds === null) return new Set(plan.byId.keys());
-  const selected = new Set<string>();
-  const queue = [...taskIds];
+  const selected = new Set<string>(alone ? taskIds.filter((id) => plan.byId.has(id)) : []);
+  const queue = alone ? [] : [...taskIds];
   for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
     const task = plan.byId.get(id);
     if (selected.has(id) || task === undefined) continue;

@@ -15,6 +15,56 @@ export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): stri
   ];
 }
 
+/**
+ * The tasks that depend on any of `taskIds`, directly or through others, without these. What a child has come to is part of its parent, which
+ * stands for what depends on it. Phases count for nothing here: they order work, and hand on no result.
+ */
+export function dependentsOf(taskIds: readonly string[], plan: Plan): Set<string> {
+  const usersOf = usersIn(plan);
+  const found = new Set<string>();
+  const queue = [...taskIds];
+  for (const id of queue) {
+    for (const user of usersOf.get(id) ?? []) {
+      if (found.has(user)) continue;
+      found.add(user);
+      queue.push(user);
+    }
+  }
+  for (const id of taskIds) found.delete(id);
+  return found;
+}
+
+/** Ids of all tasks, each behind those that it depends on. Source: Kahn (1962). */
+export function dependencyOrder(plan: Plan): string[] {
+  const usersOf = usersIn(plan);
+  const pending = new Map(plan.tasks.map(({ id }) => [id, 0]));
+  for (const users of usersOf.values()) for (const user of users) pending.set(user, (pending.get(user) ?? 0) + 1);
+  const queue = plan.tasks.flatMap(({ id }) => (pending.get(id) === 0 ? [id] : []));
+  for (const id of queue) {
+    for (const user of usersOf.get(id) ?? []) {
+      const left = (pending.get(user) ?? 0) - 1;
+      pending.set(user, left);
+      if (left === 0) queue.push(user);
+    }
+  }
+  return queue;
+}
+
+/** By a task those that use what it has come to. */
+function usersIn(plan: Plan): Map<string, string[]> {
+  const usersOf = new Map<string, string[]>();
+  const add = (id: string, user: string) => {
+    const users = usersOf.get(id);
+    if (users === undefined) usersOf.set(id, [user]);
+    else users.push(user);
+  };
+  for (const task of plan.tasks) {
+    for (const id of task.depends_on) add(id, task.id);
+    if (task.parent !== null) add(task.id, task.parent);
+  }
+  return usersOf;
+}
+
 export function orderedBefore(task: PlanTask, plan: Plan): string[] {
   const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
   const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);

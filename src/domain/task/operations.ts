@@ -11,6 +11,7 @@ import { clearedLedger, closedLedger } from '../question/questions.ts';
 import { journalAfterCharge } from '../steps/journal.ts';
 import { parkedText } from '../steps/parking.ts';
 import { NO_WORKTREE, startEvidence, type Work } from '../verify/evidence.ts';
+import { rerunBegun } from './by-hand.ts';
 import type { Instant } from './deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type LeaseObserver, leaseStanding, newLease, renewed, unseenOwner } from './leases.ts';
@@ -204,7 +205,7 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
     moves: ['dispatch'],
     lease: { ...renewed(checked, request.ttlMs, request.instant), attempt_id: request.attemptId },
     state: { attempt_count: attempt_number, current_attempt_id: request.attemptId },
-    memo: startEvidence(request.attemptId, request.work ?? NO_WORKTREE),
+    memo: { ...startEvidence(request.attemptId, request.work ?? NO_WORKTREE), ...rerunBegun(record) },
     worker: request.worker,
     by: lease,
     nowMs: request.instant.nowMs,
@@ -326,7 +327,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   if (state !== 'failed' && state !== 'cancelled') {
     const message = `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`;
     const hint = isTerminal(state)
-      ? 'To have it done once more, give it another id in the plan.'
+      ? `Do it again from the start with \`forge orchestrate rerun ${task_id}\`.`
       : 'To start again, end it first with `forge orchestrate cancel <task>`.';
     throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'reopen' }, hint);
   }

@@ -168,6 +168,10 @@ export const MemoSchema = once(() => {
     spending: z.optional(z.unknown()),
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
     held: z.optional(z.unknown()),
+    /** That it was begun again from the start; parsed by `by-hand.ts`. */
+    rerun: z.optional(z.unknown()),
+    /** That a person said that it is done; parsed by `by-hand.ts`. */
+    done_by_hand: z.optional(z.unknown()),
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;

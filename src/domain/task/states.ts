@@ -73,6 +73,13 @@ export const MOVES = {
   abandon: { from: IN_FLIGHT_STATES, to: 'abandoned' },
   cancel: { from: NON_TERMINAL, to: 'cancelled' },
   reopen: { from: ['failed', 'cancelled'], to: 'unclaimed' },
+  // From the start, whatever became of it.
+  rerun: { from: ['shipped', 'failed', 'cancelled', 'awaiting_respawn', 'abandoned'], to: 'unclaimed' },
+  // A person has done it, or says that it is done.
+  done_by_hand: {
+    from: [...CLAIMABLE_STATES, 'blocked_on_question', ...WAITS_FOR.review, ...WAITS_FOR.ship, 'failed'],
+    to: 'shipped',
+  },
 } as const satisfies Record<string, { from: readonly TaskState[]; to: TaskState }>;
 
 export type Move = keyof typeof MOVES;

@@ -7,7 +7,17 @@ import type { Lease, NewDocument, TaskRecord, TaskState, TaskStateRecord } from 
 import { isInFlight, type Move, phaseDue, type Transition, transitions } from './states.ts';
 
 /** A line of `claim-history.jsonl`, without its time. */
-export interface HistoryEntry {
+export type HistoryEntry = ClaimEntry | PersonEntry;
+
+/** What a person has made of the task while none held it. */
+export interface PersonEntry {
+  event: 'rerun' | 'done_by_hand';
+  /** The largest fencing generation until then. */
+  generation: number;
+  reason?: string;
+}
+
+export interface ClaimEntry {
   event: 'acquired' | 'stolen' | 'released' | 'admin_released';
   claim_id: string;
   run_id: string;

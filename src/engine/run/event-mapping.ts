@@ -91,7 +91,10 @@ export function ownWaits(
   return tasks.flatMap((task) => {
     const [reason] = reasonsToWait(task, scheduling, survey);
     const isOwn = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
-    return reason !== undefined && isOwn ? { task_id: task.id, reason: reason.message } : [];
+    if (reason === undefined || !isOwn) return [];
+    // In front: a line is cut at its end.
+    const how = reason.code === 'BACKOFF' ? `\`forge orchestrate retry ${task.id}\` starts it now, else ` : '';
+    return { task_id: task.id, reason: how + reason.message };
   });
 }
 

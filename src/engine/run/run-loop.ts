@@ -8,10 +8,8 @@ import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
-import type { OutputMode } from '../../domain/run/output.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
-import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
-import type { OwnerIdentity } from '../../domain/task/identity.ts';
+import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
@@ -34,21 +32,11 @@ import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordCache, stateGone } from './record-cache.ts';
 import { RunBudget } from './run-budget.ts';
+import type { RunOptions } from './run-options.ts';
 import { waitingForRun } from './surrounding.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
 const POLL_MS = 500;
-
-export interface RunOptions {
-  runId: string;
-  owner: OwnerIdentity;
-  maxParallel: number;
-  /** The tasks to work on, with everything they depend on; null for the whole plan. */
-  tasks: readonly string[] | null;
-  /** `stop`: nothing new is started once a task has failed for good. */
-  onFailure: 'continue' | 'stop';
-  output: OutputMode;
-}
 
 /** Kinds of errors after which the store is read again: another process was first, or the task has moved on. */
 const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred', 'interrupted'];
@@ -107,13 +95,13 @@ export class RunLoop {
     this.#setup = new SetupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
     this.#progress = new Progress(env, options.output, emit);
-    this.#selected = selectedTasks(options.tasks, plans.current.plan);
+    this.#selected = options.select(plans.current.plan);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
   async run(): Promise<RunFinished> {
-    const { runId: run_id, maxParallel: max_parallel } = this.#options;
-    this.#emit({ type: 'run_started', run_id, tasks: this.#selected.size, max_parallel });
+    const { runId: run_id, maxParallel: max_parallel, rerun } = this.#options;
+    this.#emit({ type: 'run_started', run_id, tasks: this.#selected.size, max_parallel, rerun });
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
     try {
       await this.#look();
@@ -140,7 +128,7 @@ export class RunLoop {
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
     if (await this.#plans.refresh(this.#seen.reads.values())) {
-      this.#selected = selectedTasks(this.#options.tasks, this.#plan());
+      this.#selected = this.#options.select(this.#plan());
       this.#refused.clear();
       this.#integrations.forget();
     }

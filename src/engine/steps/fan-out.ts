@@ -1,10 +1,19 @@
 /** Fan-outs of an attempt at work: a set of children is sealed once, by one commit. */
 
 import { newId } from '../../domain/context.ts';
-import { type Child, type FanOut, fanOutsOf, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
+import {
+  type Child,
+  childId,
+  type FanOut,
+  fanOutsOf,
+  type Sealed,
+  whyNoFanOut,
+} from '../../domain/fan-out/fan-outs.ts';
 import { requireKind, type Step, stepRepeated } from '../../domain/steps/journal.ts';
+import { rerunOf, restartChild } from '../../domain/task/by-hand.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isoTime } from '../../lib/time.ts';
+import { changeTask } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { addToJournal } from './task-journal.ts';
@@ -22,6 +31,7 @@ export async function sealFanOut(env: Env, attempt: AttemptRef, name: string, ch
   const fault = record && sealedIn(record, name) === undefined ? whyNoFanOut(fanOutsOf(record), name) : null;
   if (fault !== null) throw fault;
   const children = record && sealedIn(record, name) !== undefined ? [] : [...(await childrenFor())];
+  if (record !== null && rerunOf(record) !== null) await restartChildren(env, taskId, name, children);
   const fanOut: FanOut = { version: 1, fan_out_id: newId(env.ctx), name, children };
   const own: Sealed = { name, attempt_id: attemptId, fan_out_id: fanOut.fan_out_id, children: children.length };
   const startedAt = isoTime(env.now());
@@ -56,6 +66,18 @@ export async function sealFanOut(env: Env, attempt: AttemptRef, name: string, ch
     },
   );
   return view.steps.get(name) as Step;
+}
+
+/**
+ * Has the children begin again that a set of before has left, where the task was itself begun again. Before the new set is sealed they are in
+ * no plan, so that nothing can claim them; a process that is killed here leaves the rest to the next attempt.
+ */
+async function restartChildren(env: Env, parent: string, fanOut: string, children: readonly Child[]): Promise<void> {
+  const known = new Set(await env.store.list());
+  for (const { name } of children) {
+    const id = childId(parent, fanOut, name);
+    if (known.has(id)) await changeTask(env, id, (record) => restartChild(record, env.now()));
+  }
 }
 
 function sealedIn(record: TaskRecord, name: string): Sealed | undefined {

@@ -38,5 +38,7 @@ test('a task is not named that has not shipped, has no readable record, or was d
 
 test('of many changed tasks ten are named', () => {
   const many = Array.from({ length: 12 }, (_, i) => ({ ...PLANNED, id: `t${i}`, run: 'x' }));
-  expect(redefinedText(onePhase(...many), () => done)).toMatch(/since: t0, .*t9 and 2 more$/);
+  expect(redefinedText(onePhase(...many), () => done)).toMatch(
+    /since: t0, .*t9 and 2 more; do them again with `forge orchestrate rerun t0 .*t9`$/,
+  );
 });

@@ -17,9 +17,9 @@ import fc from '../../support/properties.ts';
 
 /** Every state with the moves that lead out of it and where each ends. What is not here is refused. */
 const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
-  unclaimed: { claim: 'claimed', cancel: 'cancelled' },
-  abandoned: { claim: 'claimed', cancel: 'cancelled' },
-  awaiting_respawn: { claim: 'claimed', cancel: 'cancelled' },
+  unclaimed: { claim: 'claimed', cancel: 'cancelled', done_by_hand: 'shipped' },
+  abandoned: { claim: 'claimed', cancel: 'cancelled', rerun: 'unclaimed', done_by_hand: 'shipped' },
+  awaiting_respawn: { claim: 'claimed', cancel: 'cancelled', rerun: 'unclaimed', done_by_hand: 'shipped' },
   claimed: {
     dispatch: 'dispatched',
     unclaim: 'unclaimed',
@@ -47,19 +47,26 @@ const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
     abandon: 'abandoned',
     cancel: 'cancelled',
   },
-  blocked_on_question: { resume: 'awaiting_respawn', cancel: 'cancelled' },
-  waiting: { claim: 'claimed', cancel: 'cancelled' },
+  blocked_on_question: { resume: 'awaiting_respawn', cancel: 'cancelled', done_by_hand: 'shipped' },
+  waiting: { claim: 'claimed', cancel: 'cancelled', done_by_hand: 'shipped' },
   ready_for_review: {
     pass_review: 'reviewed',
     send_back: 'awaiting_respawn',
     fail: 'failed',
     cancel: 'cancelled',
+    done_by_hand: 'shipped',
   },
-  reviewed: { queue_merge: 'merge_pending', ship: 'shipped', cancel: 'cancelled' },
-  merge_pending: { ship: 'shipped', send_back: 'awaiting_respawn', fail: 'failed', cancel: 'cancelled' },
-  shipped: {},
-  cancelled: { reopen: 'unclaimed' },
-  failed: { reopen: 'unclaimed' },
+  reviewed: { queue_merge: 'merge_pending', ship: 'shipped', cancel: 'cancelled', done_by_hand: 'shipped' },
+  merge_pending: {
+    ship: 'shipped',
+    send_back: 'awaiting_respawn',
+    fail: 'failed',
+    cancel: 'cancelled',
+    done_by_hand: 'shipped',
+  },
+  shipped: { rerun: 'unclaimed' },
+  cancelled: { reopen: 'unclaimed', rerun: 'unclaimed' },
+  failed: { reopen: 'unclaimed', rerun: 'unclaimed', done_by_hand: 'shipped' },
 };
 
 const ALL_MOVES = Object.keys(MOVES) as Move[];
@@ -80,12 +87,12 @@ describe('table of moves', () => {
     expect(new Set(TASK_STATES).size).toBe(TASK_STATES.length);
   });
 
-  test('a failed or cancelled task has one way out, a shipped one none', () => {
+  test('only a person takes a task out of a state in which it is over', () => {
     const waysOut = (state: TaskState) => ALL_MOVES.filter((move) => refusalOf(state, move) === 'done');
     expect(TERMINAL_TASK_STATES.map((state) => [state, waysOut(state)])).toEqual([
-      ['shipped', []],
-      ['cancelled', ['reopen']],
-      ['failed', ['reopen']],
+      ['shipped', ['rerun']],
+      ['cancelled', ['reopen', 'rerun']],
+      ['failed', ['reopen', 'rerun', 'done_by_hand']],
     ]);
   });
 

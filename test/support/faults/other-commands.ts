@@ -1,5 +1,8 @@
 /** The changing commands that no owner of a task makes, under faults: the project that each starts on. */
 
+import fs from 'node:fs';
+import path from 'node:path';
+import { complete } from '../../../src/commands/complete.ts';
 import { question } from '../../../src/commands/question.ts';
 import type { VerbName } from '../../../src/commands/registry.ts';
 import { runStart } from '../../../src/commands/run-start.ts';
@@ -125,4 +128,34 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
       return { dir, args: ['guardrail-check', TASK, '--attempt', attempt, '--path', `${PROJECT}/migrations/1.sql`] };
     },
   },
+  {
+    verb: 'rerun',
+    async prepare() {
+      return { dir: await shipped(), args: ['rerun', TASK] };
+    },
+  },
+  {
+    verb: 'done',
+    async prepare() {
+      return { dir: project(), args: ['done', TASK, '--note', 'elsewhere'] };
+    },
+  },
+  {
+    verb: 'forget',
+    async prepare() {
+      const dir = await shipped();
+      const plan = path.join(dir, 'plans/phases.yaml');
+      fs.writeFileSync(plan, fs.readFileSync(plan, 'utf8').replaceAll(TASK, 'other'));
+      return { dir, args: ['forget', TASK] };
+    },
+  },
 ];
+
+async function shipped(): Promise<string> {
+  const dir = project();
+  const attempt = await worked(dir, { beats: 1 });
+  const verdict_file = path.join(dir, 'verdict.json');
+  fs.writeFileSync(verdict_file, '{"verdict": "ready_for_review", "summary": "done"}');
+  await complete.run(callOn(dir), { task: TASK, attempt, verdict_file });
+  return dir;
+}

@@ -1,0 +1,47 @@
+/** `done`: say that tasks are done, without forge. */
+
+import * as z from 'zod/mini';
+import { doneByHandOf, doneTask, NOTE_MAX_CHARS } from '../domain/task/by-hand.ts';
+import { changeTask } from '../store/change.ts';
+import { command, optional, requireLength, tasksField } from './shared/command.ts';
+import { moveSchema } from './shared/data.ts';
+import { openSession, requireKnown } from './shared/session.ts';
+
+export const done = command({
+  changes: true,
+  notes:
+    'For checkpoints of people, and for work that was done elsewhere. Nothing is checked, and `show` says who said so.',
+  examples: [
+    ['done sign-off', 'a checkpoint'],
+    ['done build docs --note "by hand, in the release of May"', 'two tasks, and why'],
+  ],
+  input: z.object({ tasks: tasksField(), note: optional.text('text', 'What to say of it, for the history') }),
+  output: () =>
+    z.strictObject({
+      tasks: z.array(
+        z.strictObject({
+          ...moveSchema().shape,
+          /** False: it had shipped by its own work. */
+          by_hand: z.boolean(),
+        }),
+      ),
+      note: z.nullable(z.string()),
+    }),
+  /**
+   * Ends tasks as shipped on a person's word; those that have shipped stay as they are. Throws ILLEGAL_TRANSITION for one that is worked on or was
+   * cancelled, TASK_NOT_FOUND, INVALID_ARGS.
+   */
+  async run(context, { tasks, note = null }) {
+    if (note !== null) requireLength('--note', note, NOTE_MAX_CHARS);
+    const session = await openSession(context);
+    for (const id of tasks) await requireKnown(session, id);
+    const moved = [];
+    for (const id of new Set(tasks)) {
+      const { record, result } = await changeTask(session, id, (seen) =>
+        doneTask(seen, { note, nowMs: session.now() }),
+      );
+      moved.push({ ...result, by_hand: doneByHandOf(record) !== null });
+    }
+    return { tasks: moved, note };
+  },
+});

@@ -1,0 +1,64 @@
+/** `forget`: remove the state of tasks that have left the plan. */
+
+import * as z from 'zod/mini';
+import { isInFlight } from '../domain/task/states.ts';
+import { errorMessage, ForgeError } from '../lib/errors.ts';
+import { ancestorsOf } from '../lib/ids.ts';
+import { requirePlan } from '../project/plan-file.ts';
+import { command, tasksField } from './shared/command.ts';
+import { openSession, requireRecord, type Session } from './shared/session.ts';
+
+export const forget = command({
+  changes: true,
+  notes:
+    'Removes all that is kept of them: records, attempts, logs, and those of their children. A task of that name that comes into\n' +
+    'the plan later begins anew. What they have in git stays: `gc` finds it.',
+  examples: [
+    ['forget old-docs', 'a task that is no longer in the plan'],
+    ['forget old-docs old-tests --json', 'two, for a script'],
+  ],
+  input: z.object({ tasks: tasksField() }),
+  output: () =>
+    z.strictObject({
+      /** With their children. */
+      tasks: z.array(z.string()),
+    }),
+  /** Nothing is removed when one of the tasks can't be. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND, STATE_NOT_FOUND, PHASES_NOT_FOUND. */
+  async run(context, { tasks }) {
+    const session = await openSession(context);
+    const { plan, file } = await requirePlan(session);
+    const planned = tasks.find((id) => plan.byId.has(id));
+    if (planned !== undefined)
+      throw new ForgeError('ILLEGAL_TRANSITION', `task ${planned} is in ${file}: it can't be forgotten`, {
+        details: { task_id: planned },
+        hint: 'Take it out of the plan first; `rerun` has it done again.',
+      });
+    const ids = await withChildren(session, tasks);
+    for (const id of ids) await refuseAtWork(session, id);
+    try {
+      session.store.gc.removeTasks(ids, session.newOp());
+    } catch (error) {
+      // They leave their place whole; what is left of them elsewhere goes with the next removal.
+      const left = await session.store.list();
+      if (ids.some((id) => left.includes(id))) throw error;
+      session.warn(errorMessage(error));
+    }
+    return { tasks: ids.sort() };
+  },
+});
+
+async function withChildren(session: Session, tasks: readonly string[]): Promise<string[]> {
+  const named = new Set(tasks);
+  const ids = await session.store.list();
+  return [...named, ...ids.filter((id) => !named.has(id) && ancestorsOf(id).some((above) => named.has(above)))];
+}
+
+async function refuseAtWork(session: Session, taskId: string): Promise<void> {
+  const { record } = await requireRecord(session, taskId);
+  const { state } = record.state;
+  if (!isInFlight(state) && record.lease === null) return;
+  throw new ForgeError('ILLEGAL_TRANSITION', `task ${taskId} is ${state}: it is being worked on`, {
+    details: { task_id: taskId, state },
+    hint: `Wait for it, or end it first with \`forge orchestrate cancel ${taskId}\`, and repeat the command.`,
+  });
+}

@@ -1,0 +1,45 @@
+/** `rerun`: do tasks again from the start. */
+
+import * as z from 'zod/mini';
+import { requirePlan } from '../project/plan-file.ts';
+import { command, flag, tasksField } from './shared/command.ts';
+import { moveSchema } from './shared/data.ts';
+import { planRerun, rerunTasks } from './shared/rerun.ts';
+import { openSession } from './shared/session.ts';
+
+export const rerun = command({
+  changes: true,
+  notes:
+    'Begins tasks again that have shipped, failed or were cancelled: as if they had not been done. Steps, children, counts and\n' +
+    'what they have come to are left behind; attempts and their logs stay. The next `run` does them.',
+  examples: [
+    ['rerun build', 'do build again'],
+    ['rerun build --with-dependents', 'and all that was made of what it has come to'],
+    ['rerun build --with-dependents --dry-run', 'only show which those are'],
+  ],
+  input: z.object({
+    tasks: tasksField(),
+    with_dependents: flag('Also all tasks that depend on these, directly or through others'),
+    dry_run: flag('Show what would be begun again; change nothing'),
+  }),
+  output: () =>
+    z.strictObject({
+      /** All that are begun again, each behind those that it depends on; with --dry-run as they would be. */
+      tasks: z.array(moveSchema()),
+      /** Tasks that were made of what these had come to, and are not begun again. */
+      dependents: z.array(z.string()),
+      dry_run: z.boolean(),
+    }),
+  /** Nothing is begun when one of the tasks can't be. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND, INVALID_ID, PHASES_NOT_FOUND. */
+  async run(context, { tasks, with_dependents = false, dry_run = false }) {
+    const session = await openSession(context);
+    const planned = await planRerun(session, await requirePlan(session), tasks, with_dependents);
+    const { dependents } = planned;
+    if (!dry_run) return { tasks: await rerunTasks(session, planned), dependents, dry_run };
+    return {
+      tasks: planned.tasks.map((task_id) => ({ task_id, state: 'unclaimed' as const })),
+      dependents,
+      dry_run,
+    };
+  },
+});

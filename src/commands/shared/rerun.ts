@@ -1,0 +1,96 @@
+/** Beginning tasks again from the start: which ones, in which order, and that none is begun when one of them can't be. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import { dependencyOrder, dependentsOf } from '../../domain/schedule/selection.ts';
+import { isUntouched, refuseRerun, rerunTask } from '../../domain/task/by-hand.ts';
+import type { MoveResult } from '../../domain/task/operations.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { isInFlight } from '../../domain/task/states.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { ancestorsOf } from '../../lib/ids.ts';
+import type { LoadedPlan } from '../../project/plan-file.ts';
+import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { plannedTask, type Session } from './session.ts';
+
+export interface Rerun {
+  /** Ids of the tasks to begin again, each behind those that it depends on. */
+  tasks: string[];
+  /** Tasks that were made of what these have come to, and are not begun again; in the same order. */
+  dependents: string[];
+}
+
+/**
+ * What beginning `taskIds` again comes to; with `withDependents` the tasks that depend on them are begun again as well. Changes nothing. Throws
+ * INVALID_ID, TASK_NOT_FOUND, and ILLEGAL_TRANSITION when one of them can't be begun again now.
+ */
+export async function planRerun(
+  session: Session,
+  loaded: LoadedPlan,
+  taskIds: readonly string[],
+  withDependents: boolean,
+): Promise<Rerun> {
+  const { plan } = loaded;
+  for (const id of taskIds) refuseOver(plannedTask(loaded, id));
+  const named = new Set(taskIds);
+  const found = dependentsOf(taskIds, plan);
+  const tasks: string[] = [];
+  const dependents: string[] = [];
+  for (const id of dependencyOrder(plan)) {
+    const isNamed = named.has(id);
+    if (!isNamed && !found.has(id)) continue;
+    const record = await recordOf(session, id);
+    // What nothing has happened to was made of nothing.
+    if (!isNamed && (record === null || isUntouched(record) || isOver(plan.byId.get(id)))) continue;
+    if (!isNamed && !withDependents) {
+      dependents.push(id);
+      continue;
+    }
+    if (record !== null) refuseRerun(record);
+    tasks.push(id);
+  }
+  await refuseWorkingChildren(session, loaded, new Set(tasks));
+  return { tasks, dependents };
+}
+
+/** Begins these tasks again, in their order; a repeat finishes what one that was cut off has left. Throws as `planRerun` does. */
+export async function rerunTasks(session: Session, { tasks }: Rerun): Promise<MoveResult[]> {
+  const moved: MoveResult[] = [];
+  for (const id of tasks)
+    moved.push((await changeTask(session, id, (record) => rerunTask(record, session.now()))).result);
+  return moved;
+}
+
+async function recordOf(session: Session, taskId: string): Promise<TaskRecord | null> {
+  const read = await session.store.read(taskId, { thorough: true });
+  refuseUnreadable(read);
+  return read.record;
+}
+
+function isOver(task: PlanTask | undefined): boolean {
+  return task?.status === 'done' || task?.status === 'dropped';
+}
+
+function refuseOver({ id, status }: PlanTask): void {
+  if (status !== 'done' && status !== 'dropped') return;
+  throw new ForgeError('ILLEGAL_TRANSITION', `the plan says that task ${id} is ${status}`, {
+    details: { task_id: id, move: 'rerun' },
+    hint: 'Set its `status: active` in the plan first.',
+  });
+}
+
+/** A child at work would write for a set that is gone. */
+async function refuseWorkingChildren(
+  session: Session,
+  { plan }: LoadedPlan,
+  tasks: ReadonlySet<string>,
+): Promise<void> {
+  for (const { id, parent } of plan.tasks) {
+    if (parent === null || !ancestorsOf(id).some((above) => tasks.has(above))) continue;
+    const state = (await session.store.read(id)).record?.state.state ?? 'unclaimed';
+    if (!isInFlight(state)) continue;
+    throw new ForgeError('ILLEGAL_TRANSITION', `task ${parent} can't be begun again: its child ${id} is ${state}`, {
+      details: { task_id: parent, state, move: 'rerun' },
+      hint: `Wait for it, or end it first with \`forge orchestrate cancel ${id}\`, and repeat the command.`,
+    });
+  }
+}

@@ -1,0 +1,191 @@
+/** What a person makes of a task beside its attempts: begun again from the start, or done elsewhere. Pure. */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+import { isoTime } from '../../lib/time.ts';
+import { clearedLedger, closedLedger } from '../question/questions.ts';
+import type { TaskRecord, TaskState } from './records.ts';
+import { spendingAfterRetry } from './spending.ts';
+import { isClaimable, isInFlight, isTerminal } from './states.ts';
+import { changed, type Decision, refusal, repeated } from './transition.ts';
+
+const RerunSchema = once(() =>
+  z.looseObject({
+    /** When, the last time; ISO 8601. */
+    at: z.string(),
+    times: z.int().check(z.gte(1)),
+    /** The worktree and the branch of before are still to be removed, before the next attempt's are made. */
+    clears: z.boolean(),
+  }),
+);
+export type Rerun = z.infer<ReturnType<typeof RerunSchema>>;
+
+/** Null for a task that was never begun again. */
+export function rerunOf({ memo }: Pick<TaskRecord, 'memo'>): Rerun | null {
+  if (memo.rerun === undefined) return null;
+  const parsed = RerunSchema().safeParse(memo.rerun);
+  return parsed.success ? parsed.data : null;
+}
+
+/** For the commit that opens an attempt: it has its workspace. */
+export function rerunBegun(record: TaskRecord): Partial<TaskRecord['memo']> {
+  const rerun = rerunOf(record);
+  return rerun?.clears === true ? { rerun: { ...rerun, clears: false } } : {};
+}
+
+interface MoveResult {
+  task_id: string;
+  state: TaskState;
+}
+
+const resultOf = ({ state }: TaskRecord): MoveResult => ({ task_id: state.task_id, state: state.state });
+
+/** What the next attempt would go on with. */
+const OF_BEFORE = [
+  'journal',
+  'fan_outs',
+  'evidence',
+  'verification',
+  'review_hold',
+  'held',
+  'failures',
+  'backoff',
+  'definition',
+  'agent',
+  'done_by_hand',
+] as const satisfies readonly (keyof TaskRecord['memo'])[];
+
+/** Whether the next attempt would be the first anyway. */
+export function isUntouched({ state, memo }: TaskRecord): boolean {
+  const isFresh = state.state === 'unclaimed' && state.current_attempt_id === null && state.failure_count === 0;
+  return isFresh && OF_BEFORE.every((key) => memo[key] === undefined);
+}
+
+/** Throws ILLEGAL_TRANSITION where `rerunTask` does. */
+export function refuseRerun(record: TaskRecord): void {
+  const { task_id, state } = record.state;
+  if (isTerminal(state) || (isClaimable(state) && state !== 'waiting')) return;
+  const [what, first] = isInFlight(state)
+    ? ['is being worked on', 'Wait for it, or end it first']
+    : ['is not over', 'Let it end, or end it first'];
+  const hint = `${first} with \`forge orchestrate cancel ${task_id}\`, and repeat the command.`;
+  throw refusal('ILLEGAL_TRANSITION', record, `task ${task_id} is ${state}: it ${what}`, { move: 'rerun' }, hint);
+}
+
+/**
+ * Begins a task again from the start: its steps, its children, its counts, and what it has come to are those of before. Attempts stay
+ * counted, and the fencing generation stays. Changes nothing where the next attempt is the first anyway. Throws ILLEGAL_TRANSITION while it is
+ * worked on, or waits for something.
+ */
+export function rerunTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+  refuseRerun(record);
+  if (isUntouched(record)) return repeated(resultOf(record));
+  return begunAgain(record, nowMs);
+}
+
+/** `rerunTask` for a child of a task that is begun again, wherever it stands: what it did belongs to a set that is gone. */
+export function restartChild(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+  return isUntouched(record) && record.lease === null ? repeated(resultOf(record)) : begunAgain(record, nowMs);
+}
+
+function begunAgain(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+  const { state } = record.state;
+  const ends = { how: 'rerun', reason: 'begun again from the start' };
+  const next = changed(record, {
+    moves:
+      state === 'unclaimed'
+        ? []
+        : isTerminal(state) || (isClaimable(state) && state !== 'waiting')
+          ? ['rerun']
+          : ['cancel', 'rerun'],
+    lease: null,
+    state: {
+      current_attempt_id: null,
+      failure_count: 0,
+      failure_reason: null,
+      last_error: null,
+      last_failed_at: null,
+      next_eligible_at: null,
+    },
+    memo: {
+      abandons: 0,
+      ...clearedLedger(record),
+      ...withoutSession(record),
+      rerun: { at: isoTime(nowMs), times: (rerunOf(record)?.times ?? 0) + 1, clears: true } satisfies Rerun,
+    },
+    ends,
+    by: null,
+    nowMs,
+  });
+  delete next.record.state.retry_counts;
+  delete next.record.state.waited;
+  for (const key of OF_BEFORE) delete next.record.memo[key];
+  const entry = { event: 'rerun', generation: record.memo.generation } as const;
+  return { ...next, history: [...next.history, entry], result: resultOf(next.record) };
+}
+
+/** What was used stays counted as before; no agent goes on with the session of before. */
+function withoutSession(record: TaskRecord): Pick<TaskRecord['memo'], 'spending'> {
+  const { spending = record.memo.spending } = spendingAfterRetry(record);
+  return spending === undefined ? {} : { spending: { ...(spending as object), session: null } };
+}
+
+// --- done elsewhere --------------------------------------------------------------------------------------------------
+
+const DoneByHandSchema = once(() =>
+  z.looseObject({
+    /** ISO 8601. */
+    at: z.string(),
+    /** What the person said of it; null: nothing. */
+    note: z.nullable(z.string()),
+  }),
+);
+export type DoneByHand = z.infer<ReturnType<typeof DoneByHandSchema>>;
+
+/** Null for a task that has shipped by its own work, or has not. */
+export function doneByHandOf({ memo, state }: TaskRecord): DoneByHand | null {
+  if (memo.done_by_hand === undefined || state.state !== 'shipped') return null;
+  const parsed = DoneByHandSchema().safeParse(memo.done_by_hand);
+  return parsed.success ? parsed.data : null;
+}
+
+/** Longest note, characters. */
+export const NOTE_MAX_CHARS = 1000;
+
+/**
+ * Ends a task as shipped because a person says that it is done; nothing is verified, and nothing claims that it was. Changes nothing where
+ * it has shipped. Throws ILLEGAL_TRANSITION while it is worked on, and for one that was cancelled.
+ */
+export function doneTask(
+  record: TaskRecord,
+  { note, nowMs }: { note: string | null; nowMs: number },
+): Decision<MoveResult> {
+  const { task_id, state } = record.state;
+  if (state === 'shipped') return repeated(resultOf(record));
+  if (record.lease !== null || isInFlight(state)) {
+    const message = `task ${task_id} is ${state}: it is being worked on`;
+    const hint = `Wait for it, or end it first with \`forge orchestrate cancel ${task_id}\`, then \`retry ${task_id}\` and \`done ${task_id}\`.`;
+    throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'done_by_hand' }, hint);
+  }
+  if (state === 'cancelled') {
+    const hint = `Take that back first with \`forge orchestrate retry ${task_id}\`.`;
+    throw refusal('ILLEGAL_TRANSITION', record, `task ${task_id} was cancelled`, { move: 'done_by_hand' }, hint);
+  }
+  const said = note === null ? null : oneLine(note, NOTE_MAX_CHARS);
+  const next = changed(record, {
+    moves: ['done_by_hand'],
+    lease: null,
+    state: { failure_reason: null, next_eligible_at: null },
+    memo: {
+      abandons: 0,
+      ...closedLedger(record),
+      done_by_hand: { at: isoTime(nowMs), note: said } satisfies DoneByHand,
+    },
+    by: null,
+    nowMs,
+  });
+  const reason = said === null ? {} : { reason: said };
+  const entry = { event: 'done_by_hand', generation: record.memo.generation, ...reason } as const;
+  return { ...next, history: [...next.history, entry], result: resultOf(next.record) };
+}

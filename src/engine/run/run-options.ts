@@ -1,0 +1,18 @@
+/** What a run is told. */
+
+import type { Plan } from '../../domain/plan/plan.ts';
+import type { OutputMode } from '../../domain/run/output.ts';
+import type { OwnerIdentity } from '../../domain/task/identity.ts';
+
+export interface RunOptions {
+  runId: string;
+  owner: OwnerIdentity;
+  maxParallel: number;
+  /** Ids of the tasks to work on, as the plan stands. */
+  select(plan: Plan): ReadonlySet<string>;
+  /** What was begun again for this run. */
+  rerun: readonly string[];
+  /** `stop`: nothing new is started once a task has failed for good. */
+  onFailure: 'continue' | 'stop';
+  output: OutputMode;
+}

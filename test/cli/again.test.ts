@@ -1,0 +1,103 @@
+/** Doing tasks again, on the command line. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { orchestrate, project } from '../support/cli.ts';
+import { Repository } from '../support/repository.ts';
+
+const F = '"$FORGE_CLI" orchestrate';
+const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
+const reported = async (cwd: string) => {
+  const { data } = (await orchestrate(['gc', '--dry-run', '--json'], { cwd })).json();
+  return [...data.planned, ...data.reported];
+};
+
+describe('run', () => {
+  it('does again what --from, --force and --only say, and nothing else', async () => {
+    const cwd = project([
+      'id: a, title: A, run: echo a >> ledger',
+      'id: b, title: B, run: echo b >> ledger, depends_on: [a]',
+      'id: c, title: C, run: echo c >> ledger',
+    ]);
+    const alone = await orchestrate(['run', '--only', 'b', '--json'], { cwd });
+    expect(alone).toMatchObject({ code: 4 });
+    expect(alone.json().error).toMatchObject({ code: 'NOT_READY', hint: expect.stringContaining('run --task b') });
+    await orchestrate(['run', '--max-parallel', '1'], { cwd });
+    const again = await orchestrate(['run', '--from', 'a', '--max-parallel', '1'], { cwd });
+    expect(again.stdout).toContain('begun again from the start: a, b\n');
+    await orchestrate(['run', '--task', 'b', '--force'], { cwd });
+    await orchestrate(['run', '--only', 'c', '--force'], { cwd });
+    expect(lines(cwd)).toEqual(['a', 'b', 'c', 'a', 'b', 'b', 'c']);
+    const dry = await orchestrate(['run', '--from', 'a', '--dry-run', '--json'], { cwd });
+    expect(dry.json().data).toMatchObject({ would_start: [{ task_id: 'a' }], waiting: [{ task_id: 'b' }] });
+    expect((await orchestrate(['status', '--json'], { cwd })).json().data.counts).toEqual({ shipped: 3 });
+  });
+
+  it.each([
+    [['--force'], '--force needs --task or --only'],
+    [['--only', 'a', '--task', 'a'], '--only goes with neither'],
+  ])('%j is refused', async (flags, message) => {
+    const cwd = project(['id: a, title: A, run: "true"']);
+    const refused = await orchestrate(['run', ...flags, '--json'], { cwd });
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.json().error.message).toContain(message);
+  });
+
+  it('says how a task is started that waits out a backoff', async () => {
+    const cwd = project([
+      'id: a, title: A, run: "test -f go || ! touch go", retry: {max_attempts: 2, base: 700ms, jitter: false}',
+    ]);
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toContain('waiting for a (`forge orchestrate retry a` starts it now, else it is tried');
+  });
+});
+
+describe('rerun', () => {
+  it('has the children of a task done again, by the set that it makes then', async () => {
+    const child = (name: string) => JSON.stringify({ name, run: `echo ${name} >> ledger` });
+    const cwd = project(['id: a, title: A, run: sh -e body.sh'], {
+      'body.sh': `${F} step once -- sh -c 'echo once >> ledger'\n${F} fan-out files --from children\n${F} join files\n`,
+      children: `${child('x')}\n${child('y')}\n`,
+    });
+    await orchestrate(['run', '--max-parallel', '1'], { cwd });
+    expect((await orchestrate(['rerun', 'a'], { cwd })).stdout).toBe('a is begun again from the start.\n');
+    expect(await reported(cwd)).toEqual([]);
+    writeFileSync(join(cwd, 'children'), `${child('x')}\n${child('z')}\n`);
+    expect(await orchestrate(['run', '--max-parallel', '1'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['once', 'x', 'y', 'once', 'x', 'z']);
+    const { data } = (await orchestrate(['show', 'a/files/x', '--json'], { cwd })).json();
+    expect(data.attempts).toHaveLength(2);
+    expect(await reported(cwd)).toEqual([]);
+    const dry = await orchestrate(['rerun', 'a/files/x', '--json'], { cwd });
+    expect(dry.json().data).toMatchObject({ tasks: [{ task_id: 'a/files/x' }], dependents: ['a'] });
+  });
+
+  it('begins in a new worktree from the base as it is, and rescues what no branch has', async () => {
+    const commit = 'git add . && git commit -qm work';
+    const cwd = project(
+      [
+        `id: a, title: A, run: cat src >> out && ${commit}`,
+        `id: b, title: B, run: "echo b > left && ${commit} && false", retry: {max_attempts: 1}`,
+      ],
+      { '.forge/settings.yaml': 'workspace: worktree\nship: {policy: merge}\n' },
+    );
+    const repository = new Repository(cwd);
+    repository.commit({ src: 'one\n' });
+    await orchestrate(['run', '--max-parallel', '1'], { cwd });
+    expect(lines(cwd, 'out')).toEqual(['one']);
+    repository.commit({ src: 'two\n', out: '' });
+    await orchestrate(['rerun', 'a', 'b'], { cwd });
+    expect(await reported(cwd)).toEqual([]);
+    const { stderr } = await orchestrate(['run', '--max-parallel', '1'], { cwd });
+    expect(lines(cwd, 'out')).toEqual(['two']);
+    expect(stderr).toMatch(/the work of before at task b is kept in refs\/forge\/rescue\/b\//);
+  });
+});
+
+it('a verb that needs tasks says so', async () => {
+  const refused = await orchestrate(['rerun', '--json'], { cwd: project(['id: a, title: A']) });
+  expect(refused).toMatchObject({ code: 2 });
+  expect(refused.json().error.message).toBe('rerun needs <tasks>');
+});
