@@ -4,6 +4,7 @@ import type { VerbName } from '../commands/registry.ts';
 import { EXIT } from '../lib/errors.ts';
 import type { View } from './view.ts';
 
+const inbox = async () => (await import('./render/inbox.ts')).INBOX;
 const phases = async () => (await import('./render/phases.ts')).PHASES;
 const plan = async () => (await import('./render/plan.ts')).PLAN;
 const project = async () => (await import('./render/project.ts')).PROJECT;
@@ -70,6 +71,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   hook: { text: work, asIs: true },
   review: { text: work },
   ship: { text: work },
+  inbox: { text: inbox },
   question: { text: questions },
   answer: { text: questions },
   questions: { text: questions },

@@ -65,6 +65,7 @@ export const COMMANDS = {
   hook: entry(WORK, 'What to tell a coding agent at an event of its session', () => import('./hook.ts')),
   review: entry(MERGE, 'Review what a task has come to', () => import('./review.ts')),
   ship: entry(MERGE, 'Merge a reviewed task into the base', () => import('./ship.ts')),
+  inbox: entry(ASK, 'What waits for a person, and the command that settles it', () => import('./inbox.ts')),
   question: entry(ASK, 'Ask for a decision; the task waits for it, and the worker ends', () => import('./question.ts')),
   answer: entry(ASK, 'Decide a question', () => import('./answer.ts')),
   questions: entry(ASK, 'What was asked, and what came of it', () => import('./questions.ts')),

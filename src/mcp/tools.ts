@@ -82,6 +82,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   hook: 'it is for the settings of an agent',
   review: [{ effects: { ...safe, openWorldHint: true }, turn: 'merge' }],
   ship: [{ effects: grave, turn: 'merge' }],
+  inbox: [{ effects: safe }],
   question: [{ effects: safe }],
   answer: [{ effects: safe }],
   questions: [{ effects: safe }],

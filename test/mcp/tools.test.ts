@@ -54,6 +54,7 @@ describe('the tools', () => {
         'release',
         'review',
         'ship',
+        'inbox',
         'question',
         'answer',
         'questions',

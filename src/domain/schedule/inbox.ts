@@ -1,0 +1,113 @@
+/** What waits for a person: questions, checkpoints, reviews and merges, and what runs have given up. Pure. */
+
+import { JOIN_FAILED } from '../fan-out/join.ts';
+import type { PlanTask } from '../plan/plan.ts';
+import { openQuestion } from '../question/questions.ts';
+import { errorText } from '../retry/classify.ts';
+import { heldOf, heldText } from '../task/held.ts';
+import { budgetReasons } from './budgets.ts';
+import {
+  queueFor,
+  readableRecord,
+  reasonsToWait,
+  type SchedulingContext,
+  type Survey,
+  surveyOf,
+  type WaitCode,
+} from './readiness.ts';
+
+/** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
+export const INBOX_KINDS = ['question', 'checkpoint', 'review', 'merge', 'login', 'budget', 'held', 'failed'] as const;
+export type InboxKind = (typeof INBOX_KINDS)[number];
+
+export interface InboxItem {
+  kind: InboxKind;
+  /** Null for what is about the whole project. */
+  task_id: string | null;
+  title: string | null;
+  /** Since when, ISO 8601; null where that is not known. */
+  since: string | null;
+  /** What is wanted, or what went wrong. */
+  message: string;
+  /** Command lines that settle it, one after the other; empty where a file has to be edited, as `message` says. */
+  commands: string[];
+}
+
+/** Everything in the plan that a person has to do, by kind and then in the order of the plan. */
+export function inboxOf(scheduling: SchedulingContext): InboxItem[] {
+  const survey = surveyOf(scheduling);
+  const items = [...logins(scheduling, survey), ...projectBudget(survey)];
+  const known = new Set(items.flatMap(({ task_id }) => task_id ?? []));
+  const reviews = new Set(scheduling.does.review ? [] : queueFor('review', scheduling).ready);
+  const merges = new Set(scheduling.does.ship ? [] : queueFor('ship', scheduling).ready);
+  for (const task of scheduling.plan.tasks) {
+    if (known.has(task.id)) continue;
+    const found =
+      ofRecord(task, scheduling, survey) ??
+      (reviews.has(task)
+        ? wanting('review', 'its result waits for a review', [`review ${task.id} --file review.json`])
+        : null) ??
+      (merges.has(task) ? wanting('merge', 'it is reviewed and waits to be merged', [`ship ${task.id}`]) : null);
+    if (found === null) continue;
+    const since = found.kind === 'checkpoint' ? null : readableRecord(task.id, scheduling)?.state.updated_at;
+    items.push({ ...found, task_id: task.id, title: task.title, since: since ?? null });
+  }
+  return items.sort((a, b) => INBOX_KINDS.indexOf(a.kind) - INBOX_KINDS.indexOf(b.kind));
+}
+
+/** Reasons that keep workers from a task, and no person. */
+const ONLY_AGENTS: readonly WaitCode[] = ['BUDGET', 'AGENT_LIMIT', 'AGENT_REFUSED', 'OVERLAP_CONFLICT'];
+
+type Found = Pick<InboxItem, 'kind' | 'message' | 'commands'>;
+
+function wanting(kind: InboxKind, message: string, verbs: string[]): Found {
+  return { kind, message, commands: verbs.map((verb) => `forge orchestrate ${verb}`) };
+}
+
+function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey): Found | null {
+  if (task.status === 'done' || task.status === 'dropped') return null;
+  if (task.human) {
+    // Its turn is when an agent could start it; what keeps agents does not keep a person.
+    const waits = reasonsToWait({ ...task, human: false }, scheduling, survey);
+    return waits.every(({ code }) => ONLY_AGENTS.includes(code))
+      ? wanting('checkpoint', 'a person does it', [`edit ${task.id} --set status=done`])
+      : null;
+  }
+  const record = readableRecord(task.id, scheduling);
+  if (record === null) return null;
+  const { state, last_error } = record.state;
+  if (state === 'blocked_on_question') {
+    const asked = openQuestion(record);
+    return wanting('question', `it asks about ${asked?.decision_key ?? 'something'}`, [`answer ${task.id} OPTION`]);
+  }
+  if (state === 'failed') {
+    // Its children that have failed are there themselves, and it goes on with them.
+    if (last_error?.class === JOIN_FAILED) return null;
+    return wanting('failed', last_error ? errorText(last_error) : 'it failed', [`retry ${task.id}`, 'run']);
+  }
+  if (reasonsToWait(task, scheduling, survey).some(({ code }) => code === 'BUDGET')) {
+    const [own] = budgetReasons(task, scheduling, () => null);
+    if (own !== undefined) return wanting('budget', own.message, [`retry ${task.id}`, 'run']);
+  }
+  const held = heldOf(record);
+  return held && wanting('held', heldText(held), ['run']);
+}
+
+/** Agents that can't be used, each once. */
+function logins({ plan, recordOf }: SchedulingContext, survey: Survey): InboxItem[] {
+  return [...survey.holds().values()].flatMap(({ task_id, until, message }) => {
+    if (until !== null) return [];
+    const record = recordOf(task_id);
+    const isReview = record !== null && record !== 'unreadable' && record.state.state !== 'failed';
+    const found = wanting('login', message, [`${isReview ? 'review' : 'retry'} ${task_id}`, 'run']);
+    const since = record === null || record === 'unreadable' ? null : record.state.updated_at;
+    return [{ ...found, task_id, title: plan.byId.get(task_id)?.title ?? null, since }];
+  });
+}
+
+function projectBudget(survey: Survey): InboxItem[] {
+  const used = survey.projectUsedUp();
+  if (used === null) return [];
+  const message = `the budget of the project is used up: ${used}; raise budget.project in the settings`;
+  return [{ kind: 'budget', task_id: null, title: null, since: null, message, commands: ['forge orchestrate run'] }];
+}
