@@ -57,11 +57,12 @@ export const waitUntil = workerCommand({
         kind: 'wait-until',
         costly: true,
         look: async (before) => {
-          const limit = lookLimit(before, condition, journal.instant());
+          const began = journal.instant();
+          const limit = lookLimit(before, condition, began);
           const request = { attempt, argv, variables, timeoutMs: limit, timeoutText: null, emit: emitterOf(context) };
           const { exit, timedOut, failed } = await runCommand(session, request, lost);
           const found = failed !== null && !timedOut && exit.code !== 1 ? failed : { value: failed === null };
-          return (now, looker) => afterLook(now, looker, condition, found);
+          return (now, looker) => afterLook(now, { ...looker, began }, condition, found);
         },
       });
     });

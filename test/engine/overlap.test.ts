@@ -18,7 +18,7 @@ import type { TaskEvent } from '../../src/store/events.ts';
 import type { TaskRead } from '../../src/store/port.ts';
 import { onePhase } from '../support/domain/plans.ts';
 import { BOOT, GRACE_MS, id, T0, TTL_MS } from '../support/domain/tasks.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 /** Ends a killed claimer without any cleanup. */
 class Killed extends Error {}
@@ -181,7 +181,7 @@ const someGlobs = fc.array(
 );
 
 describe('concurrent claims of overlapping tasks', () => {
-  const runs = { numRuns: 400 };
+  const many = runs(400);
 
   test('of overlapping tasks never two are dispatched at once, and every task is done in the end', async () => {
     let yielded = 0;
@@ -198,7 +198,7 @@ describe('concurrent claims of overlapping tasks', () => {
         expect(outcome.states.filter((state) => state !== 'shipped')).toEqual([]);
         yielded += outcome.yielded;
       }),
-      runs,
+      many,
     );
     expect(yielded).toBeGreaterThan(0);
   });
@@ -210,7 +210,7 @@ describe('concurrent claims of overlapping tasks', () => {
         const outcome = await play(s, { globs, dies: globs.map(() => null), jumps: 0, rounds: 1, look: lookForRivals });
         expect(outcome.states).toContain('shipped');
       }),
-      runs,
+      many,
     );
   });
 
@@ -220,7 +220,7 @@ describe('concurrent claims of overlapping tasks', () => {
       fc.asyncProperty(fc.scheduler(), someGlobs, deaths, fc.nat(4), async (s, globs, dies, jumps) => {
         expect((await play(s, { globs, dies, jumps, rounds: 10, look: lookForRivals })).collisions).toEqual([]);
       }),
-      { numRuns: 1500 },
+      runs(1500),
     );
   });
 

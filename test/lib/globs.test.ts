@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { commonPath, globOf, globOfFolder, matches } from '../../src/lib/globs/globs.ts';
 import { GLOB_MAX_CHARS, GLOB_MAX_EXPANDED, globFault, readGlob } from '../../src/lib/globs/syntax.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 const meet = (...globs: string[]) => commonPath(globs.map(globOf));
 
@@ -103,7 +103,7 @@ describe('glob faults', () => {
         if (globFault(text) === null) expect(readGlob(text).length).toBeGreaterThan(0);
         else expect(() => readGlob(text)).toThrow();
       }),
-      { numRuns: 3000 },
+      runs(3000),
     );
   });
 });
@@ -212,7 +212,7 @@ describe('globs compared with all paths over a small alphabet', () => {
         const read = globOf(text);
         expect(PATHS.filter((path) => matches(read, path))).toEqual(inEnumeration([text]));
       }),
-      { numRuns: 400 },
+      runs(400),
     );
   });
 
@@ -230,7 +230,7 @@ describe('globs compared with all paths over a small alphabet', () => {
           if (path.length <= LONGEST || first !== undefined) expect(path).toHaveLength(first?.length ?? -1);
         }
       }),
-      { numRuns: 1500 },
+      runs(1500),
     );
     expect(met).toBeGreaterThan(100);
     expect(met).toBeLessThan(1400);
@@ -245,7 +245,7 @@ describe('globs compared with all paths over a small alphabet', () => {
         if (own === null) expect(inEnumeration([a])).toEqual([]);
         else expect(matches(globOf(a), own)).toBe(true);
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });

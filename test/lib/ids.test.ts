@@ -13,7 +13,7 @@ import {
   uuidv7,
 } from '../../src/lib/ids.ts';
 import { refusal } from '../support/domain/tasks.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 const UUID = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
 
@@ -136,7 +136,7 @@ describe('task ids', () => {
         expect(['.', '..']).not.toContain(fileNameOf(text));
         expect(text.startsWith('-')).toBe(false);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 

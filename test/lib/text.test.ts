@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { closest, firstOf, lastLine, oneLine, outputText, plainJson, plainText } from '../../src/lib/text.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 const ESC = '\u001b';
 const BEL = '\u0007';
@@ -51,7 +51,7 @@ describe('plainText', () => {
           /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/,
         );
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -62,7 +62,7 @@ describe('plainText', () => {
         expect(plainText(json)).toBe(json);
         expect(JSON.parse(json)).toEqual({ [text]: text });
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -71,7 +71,7 @@ describe('plainText', () => {
       fc.property(nasty, (text) => {
         expect(plainText(plainText(text))).toBe(plainText(text));
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseYaml, positionsOf, type YamlPath } from '../../src/lib/yaml.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 function read(text: string): unknown {
   const result = parseYaml(text, 'a.yaml');
@@ -237,7 +237,7 @@ describe('YAML of any value', () => {
         expect(() => JSON.stringify(result)).not.toThrow();
         positionsOf(any).place(['a', 0, 'b']);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { agentsSection, locateSection, withoutSection, withSection } from '../../src/project/agents-file.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 const SECTION_BEGIN = '<!-- forge:begin -->';
 const SECTION_END = '<!-- forge:end -->';
@@ -48,7 +48,7 @@ describe('AGENTS.md section', () => {
       fc.property(fc.option(bytes), (text) => {
         expect(take(put(text))).toBe(text);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { whyNoHooks, withHooks, withoutHooks } from '../../src/project/claude-settings.ts';
-import fc from '../support/properties.ts';
+import fc, { runs } from '../support/properties.ts';
 
 const EVENTS = ['SessionStart', 'PreToolUse', 'PostToolUse', 'Stop'];
 const add = (text: string | null) => withHooks(text);
@@ -107,7 +107,7 @@ describe('hooks in the settings of Claude Code', () => {
           expect(take(add(text))).toEqual({ text, left: false });
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });

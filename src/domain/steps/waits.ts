@@ -33,6 +33,8 @@ export interface Looker {
   attemptId: string;
   generation: number;
   instant: Instant;
+  /** When the look began, where it took time. Default: `instant`. */
+  began?: Instant;
 }
 
 /** How a wait stands. Not over: its `wake` says when to look again. */
@@ -102,10 +104,11 @@ export type Found = { value: boolean } | Failed;
 
 /** A wait for a condition, after a look at it. What is true counts even when it is seen late. Looks are no tries. */
 export function afterLook(now: Journaled, looker: Looker, condition: Condition, found: Found): Standing {
-  const { instant, name } = looker;
+  const { instant, name, began = instant } = looker;
   const { everyMs, timeoutMs, policy, random } = condition;
   const before = reached(now, name, 'wait-until');
-  const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, instant));
+  // The time that the first look takes is part of the wait.
+  const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, began));
   const wakeAfter = (delayMs: number) => ({ wake: deadlineIn(Math.min(delayMs, msLeft(deadline, instant)), instant) });
   const stand = (end: End, counted?: Counted) => stands(now, looker, 'wait-until', before, deadline, end, counted);
   if ('value' in found && found.value) return stand({ value: null });
@@ -138,7 +141,7 @@ function countedBefore(before: Step | undefined, journal: Journal): Counted {
 
 export function stands(
   { journal }: Journaled,
-  { name, attemptId, generation, instant }: Looker,
+  { name, attemptId, generation, instant, began = instant }: Looker,
   kind: StepKind,
   before: Step | undefined,
   deadline: Deadline | null,
@@ -153,7 +156,7 @@ export function stands(
     kind,
     status: 'value' in end ? 'completed' : 'wake' in end ? 'running' : end.status,
     ...counted,
-    started_at: before?.started_at ?? at,
+    started_at: before?.started_at ?? isoTime(began.nowMs),
     ended_at: over ? at : null,
     ...(deadline === null ? {} : { deadline }),
     ...('wake' in end && end.wake !== null ? { wake: end.wake } : {}),

@@ -169,7 +169,8 @@ export class StepWorker {
         kind: 'wait-until',
         costly: true,
         look: async (before) => {
-          const limit = lookLimit(before, condition, journal.instant());
+          const began = journal.instant();
+          const limit = lookLimit(before, condition, began);
           const made = await tryOnce(async (signal) => Boolean(await fn({ signal })), { lost, timeoutMs: limit, name });
           const isLate = 'error' in made && made.error instanceof TimeUp;
           thrown = 'error' in made && !isLate ? made : undefined;
@@ -177,7 +178,7 @@ export class StepWorker {
             'error' in made && !isLate
               ? failureEnd(made.error, journal)
               : { value: 'value' in made && made.value === true };
-          return (now, looker) => afterLook(now, looker, condition, found);
+          return (now, looker) => afterLook(now, { ...looker, began }, condition, found);
         },
       });
       if (step.status === 'failed' && thrown !== undefined) throw thrown.error;

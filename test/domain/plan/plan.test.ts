@@ -3,7 +3,7 @@ import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
 import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
 import { TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
-import fc from '../../support/properties.ts';
+import fc, { runs } from '../../support/properties.ts';
 
 const FILE = 'plans/phases.yaml';
 
@@ -726,7 +726,7 @@ describe('generated plans', () => {
         expect(lines.length === 0).toBe(canBeDone(any));
         for (const step of cycles.flat()) expect(any.edges).toContainEqual(step);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 
@@ -735,7 +735,7 @@ describe('generated plans', () => {
       fc.property(anyhow, (any) => {
         expect(parsePlan(write(any), FILE).ok).toBe(canBeDone(any));
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -759,7 +759,7 @@ describe('generated plans', () => {
           expect(place.line).toBeGreaterThan(0);
         }
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -791,7 +791,7 @@ describe('generated plans', () => {
           expect(place.column).toBeLessThanOrEqual(lines[(place.line ?? 0) - 1]?.length ?? -1);
         }
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });

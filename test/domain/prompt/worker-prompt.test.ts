@@ -9,7 +9,7 @@ import {
 } from '../../../src/domain/prompt/worker-prompt.ts';
 import type { CheckResult } from '../../../src/domain/verify/verification.ts';
 import { plainText } from '../../../src/lib/text.ts';
-import fc from '../../support/properties.ts';
+import fc, { runs } from '../../support/properties.ts';
 
 const FACTS: PromptFacts = {
   task: {
@@ -434,7 +434,7 @@ describe('fenced data', () => {
           expect(dataOf(text).some((block) => block.text.includes(kept))).toBe(true);
         }
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 
@@ -450,7 +450,7 @@ describe('fenced data', () => {
         expect(parsed(text).outside.join('\n')).toContain(parsed(section).outside.join('\n').trimEnd());
         expect(parsed(section).outside.join('\n')).not.toContain('INTRUDER');
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
 import { criticalPath, weightOf } from '../../../src/domain/schedule/critical-path.ts';
 import { onePhase, type PhaseEntry, plan, type TaskEntry } from '../../support/domain/plans.ts';
-import fc from '../../support/properties.ts';
+import fc, { runs } from '../../support/properties.ts';
 
 const everything = () => true;
 
@@ -134,7 +134,7 @@ test('the critical path of any plan is a chain of tasks that are left, and none 
         ),
       );
     }),
-    { numRuns: 500 },
+    runs(500),
   );
 });
 

@@ -8,7 +8,7 @@ import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { plan, scheduling } from '../../support/domain/plans.ts';
 import { GRACE_MS, lease, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
-import fc from '../../support/properties.ts';
+import fc, { runs } from '../../support/properties.ts';
 
 const CONDITIONS = [
   'untouched',
@@ -145,7 +145,7 @@ describe('readiness of generated plans', () => {
             .sort(),
         ).toEqual([...ready].sort());
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -210,7 +210,7 @@ describe('run selection of generated plans', () => {
         const lost = [...startedByRunner(made, records, selected)].filter((id) => !hope.has(id));
         expect(lost).toEqual([]);
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -228,7 +228,7 @@ describe('run selection of generated plans', () => {
           expect(selected.has(task.id) && task.run !== null).toBe(true);
         }
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -241,7 +241,7 @@ describe('run selection of generated plans', () => {
         if (startedByRunner(made, records, all).size > 0) some++;
         else none++;
       }),
-      { numRuns: 300 },
+      runs(300),
     );
     expect(Math.min(some, none)).toBeGreaterThan(20);
   });
@@ -257,7 +257,7 @@ describe('run selection of generated plans', () => {
           expect(needed.filter((other) => !selected.has(other))).toEqual([]);
         }
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 });

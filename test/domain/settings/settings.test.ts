@@ -3,7 +3,7 @@ import { coercePolicy } from '../../../src/domain/retry/retry.ts';
 import { TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 import { parseSettings } from '../../../src/domain/settings/parse.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../../src/domain/settings/settings.ts';
-import fc from '../../support/properties.ts';
+import fc, { runs } from '../../support/properties.ts';
 
 const FILE = '.forge/settings.yaml';
 
@@ -397,7 +397,7 @@ describe('invalid settings', () => {
         expect(result.problems.length).toBeGreaterThan(0);
         for (const { place } of result.problems) expect(place.line).toBeGreaterThan(0);
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });

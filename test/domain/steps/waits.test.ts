@@ -202,6 +202,21 @@ describe('a wait for a condition', () => {
     expect(standings.at(-1)).toMatchObject(expected);
   });
 
+  test('is over when its first look has taken all of its time', () => {
+    const { now } = journal();
+    const condition = { everyMs: 30_000, timeoutMs: 200, policy: waitPolicy(undefined), random: () => 0 };
+    const late = { ...looker(5200), began: at(5000) };
+    expect(afterLook(now(), late, condition, { value: false })).toMatchObject({
+      over: true,
+      step: { status: 'timed_out', started_at: '2030-01-01T00:00:05.000Z' },
+    });
+    expect(afterLook(now(), { ...late, instant: at(5199) }, condition, { value: false })).toMatchObject({
+      over: false,
+      step: { wake: { at: '2030-01-01T00:00:05.200Z' } },
+    });
+    expect(afterLook(now(), late, condition, { value: true })).toMatchObject({ step: { status: 'completed' } });
+  });
+
   test('counts each error class of a list on its own', () => {
     const list = waitPolicy([
       { retry_on: ['network'], max_attempts: 4, base: 1 },

@@ -20,7 +20,7 @@ import type { Decision } from '../../../src/domain/task/transition.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { frozen, GRACE_MS, id, instant, OWNER, observer, TTL_MS } from '../../support/domain/tasks.ts';
-import fc from '../../support/properties.ts';
+import fc, { runs } from '../../support/properties.ts';
 
 const ABANDON_LIMIT = 3;
 
@@ -300,7 +300,7 @@ test('any sequence of requests by several claimants keeps the rules', () => {
         reached.add(model.record.state.state);
       }
     }),
-    { numRuns: 300 },
+    runs(300),
   );
   // The sequences are worth something only if they get everywhere that these requests lead.
   expect([...reached].sort()).toEqual(
