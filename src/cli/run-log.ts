@@ -240,8 +240,8 @@ export class RunLog {
     for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
     const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
     const file = `log: ${this.#options.logOf(task_id, attempt_id, log)}`;
-    // A path that the end of the line breaks can't be copied.
-    const fits = this.#options.whole || widthOf(file) + 4 <= width;
+    // A path that the end of the line breaks can't be copied, and of a stream that was not written to there is no log.
+    const fits = tail.stdout + tail.stderr !== '' && (this.#options.whole || widthOf(file) + 4 <= width);
     this.#print(`    ${palette.dim(fits ? file : `log: forge orchestrate logs ${task_id}`)}`);
   }
 

@@ -28,6 +28,7 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     draftPath: (attempt, draft) => artifacts.draftPath(attempt, draft),
     readDraft: (attempt, draft, maxBytes) => masked(artifacts.readDraft(attempt, draft, maxBytes), secrets),
     leftovers: (taskId) => artifacts.leftovers(taskId),
+    tidy: (attempt, options) => artifacts.tidy(attempt, options),
     removeLeftovers: (attempt) => artifacts.removeLeftovers(attempt),
     tellDoing: (attempt, text) => artifacts.tellDoing(attempt, text),
     doing: (attempt) => artifacts.doing(attempt),

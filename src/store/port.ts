@@ -197,6 +197,11 @@ export interface AttemptArtifacts {
   tellDoing(attempt: AttemptRef, text: string): void;
   /** What was said last; '' where nothing is. Never throws. */
   doing(attempt: AttemptRef): string;
+  /**
+   * Removes what says nothing of an attempt whose processes have ended: logs that are empty, and folders that are. `told`: also what its worker
+   * was told, which is made of the plan and the record. Never throws.
+   */
+  tidy(attempt: AttemptRef, options: { told: boolean }): void;
   /** Removes all files of an attempt that no commit refers to. Never throws. */
   discard(attempt: AttemptRef): void;
 }

@@ -498,8 +498,31 @@ describe('logs', () => {
     return { cwd, data, files: data.files as Record<'stdout' | 'stderr', string> };
   }
 
+  it('a task that says nothing leaves the record, its view, its manifest and its history', async () => {
+    const { cwd } = await ran('true');
+    const names = readdirSync(join(cwd, '.forge/orchestrator/tasks/a'), { recursive: true, withFileTypes: true });
+    expect(
+      names
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => name.replace(/^v0+\d/, 'v'))
+        .sort(),
+    ).toEqual(['claim-history.jsonl', 'manifest.json', 'state.json', 'v.json', 'v.json']);
+    expect(names.filter((entry) => entry.isDirectory())).toHaveLength(2);
+    const { stdout, stderr, code } = await orchestrate(['logs', 'a', '--follow'], { cwd });
+    expect({ stdout, code }).toEqual({ stdout: '', code: 0 });
+    expect(stderr).toMatch(/^nothing in .*stderr\.log\n$/m);
+  });
+
+  it('a task that fails without a word keeps what it was told, and the summary names the command that shows its logs', async () => {
+    const cwd = project(["id: a, title: A, run: 'exit 3', retry: {max_attempts: 1}"]);
+    const { stdout } = await orchestrate(['run'], { cwd });
+    expect(stdout).toContain('\n    log: forge orchestrate logs a\n');
+    const names = readdirSync(join(cwd, '.forge/orchestrator/tasks/a/attempts'), { recursive: true, encoding: 'utf8' });
+    expect(names.map((name) => name.replace(/^[^/]*\/?/, '')).sort()).toEqual(['', 'manifest.json', 'prompt.md']);
+  });
+
   it('logs --json of many pieces is the text of both files', async () => {
-    const { cwd, data, files } = await ran('true');
+    const { cwd, data, files } = await ran('echo; echo >&2');
     writeFileSync(files.stdout, 'é漢😀"\\\n\u001b[0m'.repeat(20_000));
     writeFileSync(files.stderr, 'x'.repeat(200_000));
     const both = { ...data, stdout: readFileSync(files.stdout, 'utf8'), stderr: readFileSync(files.stderr, 'utf8') };

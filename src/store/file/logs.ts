@@ -5,7 +5,7 @@ import path from 'node:path';
 import { cutMark, partsOf } from '../../domain/log-cuts.ts';
 import { maskOf } from '../../domain/secrets.ts';
 import { cutMiddle } from '../../lib/fs/cut-middle.ts';
-import { makeFolder, refuseSymlink, sumOf, swept } from '../../lib/fs/folders.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, sumOf, swept } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, NO_PATH, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { createFile, createLog } from '../../lib/fs/new-file.ts';
@@ -29,6 +29,9 @@ import { replaceIn, type StateTree } from './tree.ts';
 
 /** What of an attempt's folder decides nothing and is read by people alone. */
 const LEFTOVERS = ['drafts', 'events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'] as const;
+
+/** What a worker was told. */
+const TOLD = ['prompt.md', 'input.json'] as const;
 
 /** What its worker does now. A worker may write there what it likes. */
 const DOING = 'doing';
@@ -219,6 +222,20 @@ export class FileArtifacts implements AttemptArtifacts {
     const folder = this.#tree.attemptFolder(taskId, attemptId);
     const rooms = LEFTOVERS.map((name) => swept(`${folder}/${name}`, { remove }));
     return rooms.every((room) => room === null) ? null : { attempt_id: attemptId, ...sumOf(rooms) };
+  }
+
+  tidy(attempt: AttemptRef, { told }: { told: boolean }): void {
+    try {
+      const folder = this.#tree.attemptFolder(attempt.taskId, attempt.attemptId);
+      const logs = `${folder}/logs`;
+      for (const { name } of entriesIn(logs))
+        if (fs.lstatSync(`${logs}/${name}`).size === 0) fs.rmSync(`${logs}/${name}`, { force: true });
+      if (told) for (const name of TOLD) fs.rmSync(`${folder}/${name}`, { force: true });
+      for (const dir of [logs, `${folder}/drafts`])
+        if (isRealEntry(dir) && entriesIn(dir).length === 0) fs.rmdirSync(dir);
+    } catch {
+      // What stays does no harm.
+    }
   }
 
   discard(attempt: AttemptRef): void {
