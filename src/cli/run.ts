@@ -38,7 +38,7 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
     log(event);
   };
   try {
-    const more = { output, watched: live === null ? undefined : watched };
+    const more = { output, person: screen.hasReader, watched: live === null ? undefined : watched };
     const { exit_code } = await runPlan({ ...context, interrupts: () => interrupts, emit, ...more }, input);
     return exit_code;
   } finally {

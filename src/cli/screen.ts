@@ -52,12 +52,23 @@ export class Screen {
    * same terminal again, in the middle of what is drawn there.
    */
   whyNotDrawn(): string | null {
-    const { CI: ci, TERM: term } = this.#env;
-    if (this.json) return '--json is given';
-    if (!isTerminal('stdout')) return 'standard output is none';
-    if (ci && ci !== '0' && ci.toLowerCase() !== 'false') return `CI is set (${oneLine(ci, 20)})`;
+    const { TERM: term } = this.#env;
+    const alone = this.#whyAlone();
+    if (alone !== null) return alone;
     if (!term || term === 'dumb') return `TERM is ${term || 'not set'}, so nothing can be drawn on it`;
     return null;
+  }
+
+  /** Whether a person reads what is printed while it is printed. */
+  get hasReader(): boolean {
+    return this.#whyAlone() === null;
+  }
+
+  #whyAlone(): string | null {
+    const { CI: ci } = this.#env;
+    if (this.json) return '--json is given';
+    if (!isTerminal('stdout')) return 'standard output is none';
+    return ci && ci !== '0' && ci.toLowerCase() !== 'false' ? `CI is set (${oneLine(ci, 20)})` : null;
   }
 
   warn(message: string): void {

@@ -16,7 +16,7 @@ export const drop = command({
     ['drop docs', 'docs will not be done'],
     ['drop docs --json', 'the same for a script, with the tasks that wait for it'],
   ],
-  input: z.object({ task: operand(z.string(), 'Id of a task of the plan') }),
+  input: z.object({ task: operand(z.string(), 'Id of a task of the plan', { id: 'task' }) }),
   output: () =>
     z.strictObject({
       ...changedTaskFields(),

@@ -20,7 +20,7 @@ export const edit = command({
   ],
   input: z.object({
     // Not the worker's own task by default: what is changed is said.
-    task: operand(z.string(), 'Id of a task of the plan'),
+    task: operand(z.string(), 'Id of a task of the plan', { id: 'task' }),
     set: optional.texts('key=value', 'A key of the task and its value; may be repeated'),
     depends_on: optional.text('list', '`+a,-b`: tasks to wait for from now on, and no more'),
   }),

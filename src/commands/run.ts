@@ -49,6 +49,7 @@ const input = z.object({
     OUTPUTS,
     'What is shown of workers: failures (default), each line, all at the end, or nothing',
   ),
+  wait: flag('Wait for answers when nothing else is left, as it does on a terminal; else it ends with 4 then'),
   dry_run: flag('Show what would be started now; change nothing'),
 });
 type Input = z.infer<typeof input>;
@@ -79,6 +80,8 @@ export type DryRunData = z.infer<ReturnType<typeof dryRunSchema>>;
 export interface RunContext extends CommandContext<RunEvent> {
   /** Unless the input has it. Default: `failures`. */
   output?: OutputMode | undefined;
+  /** A person watches, who may answer. Default: false. */
+  person?: boolean | undefined;
   /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
   watched?: ((look: () => LiveModel | null) => void) | undefined;
 }
@@ -94,6 +97,7 @@ export const run = command({
     ['run', 'the whole plan'],
     ['run --max-parallel 4 --on-failure stop', 'four at a time, until the first failure'],
     ['run --task build --task docs', 'two tasks and what they depend on'],
+    ['run --wait', 'also for answers to questions, without a terminal'],
     ['run --output prefixed', 'with every line that a worker writes'],
     ['run --from build', 'build again, and all that was made of it'],
     ['run --only docs --force', 'docs once more, and nothing else'],
@@ -132,6 +136,7 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
         rerun: again.tasks,
         onFailure: options.on_failure ?? 'continue',
         output: options.output ?? context.output ?? 'failures',
+        answers: options.wait === true || context.person === true,
       },
       new PlanSource(session, loaded),
       interrupts,

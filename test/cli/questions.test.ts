@@ -1,6 +1,6 @@
 /** Questions with real processes: workers that ask and end, people who answer or don't, and runs that are killed. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FORGE, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
@@ -50,7 +50,7 @@ describe('run', () => {
       ignored: asker('ignored', '--deadline 1ms'),
       other: 'touch other.done',
     });
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
     const events = eventsOf(run);
     const asked = () => events().find(({ type, task_id }) => type === 'question_opened' && task_id === 'answered');
     await until('the question', () => asked() !== undefined);
@@ -79,9 +79,21 @@ describe('run', () => {
     );
   });
 
+  it('without a terminal run ends when all that is left waits for an answer, and --wait has it go on', async () => {
+    const cwd = planned({ a: asker('k', '--default drop --deadline 1h'), b: 'touch b.done', c: asker('c') });
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(4);
+    expect(stdout).toMatch(/\nLeft\n {2}a +it asked about k/);
+    expect(existsSync(join(cwd, 'b.done'))).toBe(true);
+    const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
+    await until('the run waits', () => run.stdout().includes('"waiting"'));
+    for (const task of ['a', 'c']) await orchestrate(['answer', task, '1'], { cwd });
+    expect((await run.ended).code).toBe(0);
+  });
+
   it('run prints a question with the command that answers it', async () => {
     const cwd = planned({ a: asker('k', '--default drop --deadline 1s') });
-    const { code, stdout } = await orchestrate(['run'], { cwd });
+    const { code, stdout } = await orchestrate(['run', '--wait'], { cwd });
     expect(code).toBe(0);
     expect(stdout).toMatch(
       /^\? a +asks: Keep it\?\n {4}1\. keep — Keep it\n {4}2\. drop — Drop it \(default\)\n {4}forge orchestrate answer [0-9a-f-]{36} --option keep\|drop\n/m,
@@ -91,14 +103,14 @@ describe('run', () => {
 
   it('after a run is killed while it waits, an answer counts and the next run goes on', async () => {
     const cwd = planned({ a: asker('k') });
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
     const events = eventsOf(run);
     await until('a question', () => events().some(({ type }) => type === 'question_opened'));
     run.process.kill('SIGKILL');
     await run.ended;
     const [open] = await openQuestions(cwd);
     expect((await orchestrate(['answer', open?.question_id ?? '', '--option', 'drop'], { cwd })).code).toBe(0);
-    expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+    expect((await orchestrate(['run', '--wait'], { cwd })).code).toBe(0);
     expect(readFileSync(join(cwd, 'k.told'), 'utf8').trimEnd().split('\n')).toHaveLength(1);
   });
 });
@@ -108,7 +120,7 @@ it('of an answer, the default and two runs at once exactly one settles the quest
     a: asker('a', '--default drop --deadline 1s'),
     b: asker('b', '--default drop --deadline 1s'),
   });
-  const runs = [1, 2].map(() => startCli(['orchestrate', 'run', '--json'], { cwd }));
+  const runs = [1, 2].map(() => startCli(['orchestrate', 'run', '--wait', '--json'], { cwd }));
   const seen = runs.map(eventsOf);
   const asked = () => seen.flatMap((events) => events().filter(({ type }) => type === 'question_opened'));
   await until('both questions', () => new Set(asked().map(({ task_id }) => task_id)).size === 2);
@@ -133,7 +145,7 @@ it('of an answer, the default and two runs at once exactly one settles the quest
 
 it('attach shows the questions of a run until it is over', async () => {
   const cwd = planned({ a: asker('k') });
-  const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+  const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
   const events = eventsOf(run);
   await until('a question', () => events().some(({ type }) => type === 'question_opened'));
   const { run_id } = events()[0] as unknown as { run_id: string };
@@ -155,5 +167,5 @@ it('a worker that does not end after asking is stopped', { timeout: 30_000 }, as
   const settings = await orchestrate(['init'], { cwd });
   expect(settings.code).toBe(0);
   writeFileSync(join(cwd, '.forge/settings.yaml'), 'version: 1\nagents: { kill_grace_ms: 100ms }\n');
-  expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+  expect((await orchestrate(['run', '--wait'], { cwd })).code).toBe(0);
 });

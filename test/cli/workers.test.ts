@@ -144,7 +144,7 @@ forge orchestrate question --decision-key format --question 'Which?' --options-f
   });
   const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\n${ONE_TRY}` });
   const inCwd = { cwd, env: { PATH } };
-  const run = startCli(['orchestrate', 'run', '--json'], inCwd);
+  const run = startCli(['orchestrate', 'run', '--wait', '--json'], inCwd);
   const question = await new Promise<string>((resolve) => {
     let seen = '';
     run.process.stdout?.on('data', (text: string) => {

@@ -72,7 +72,7 @@ describe('ten tasks in a repository', () => {
       const play = newPlay();
       const random = seeded(seed);
       for (let kill = 0; kill < KILLS; kill++) {
-        const runs = Array.from({ length: 1 + (kill % 2) }, () => play.forge('run', '--max-parallel', '3'));
+        const runs = Array.from({ length: 1 + (kill % 2) }, () => play.forge('run', '--wait', '--max-parallel', '3'));
         // The moment is the fault; nothing is waited for here.
         await sleep(random() * LIFE_MS);
         for (const run of runs) run.signal('SIGKILL');

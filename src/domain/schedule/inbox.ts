@@ -70,7 +70,7 @@ function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey)
     // Its turn is when an agent could start it; what keeps agents does not keep a person.
     const waits = reasonsToWait({ ...task, human: false }, scheduling, survey);
     return waits.every(({ code }) => ONLY_AGENTS.includes(code))
-      ? wanting('checkpoint', 'a person does it', [`edit ${task.id} --set status=done`])
+      ? wanting('checkpoint', 'a person does it', [`done ${task.id}`])
       : null;
   }
   const record = readableRecord(task.id, scheduling);

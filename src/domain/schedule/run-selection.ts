@@ -42,11 +42,12 @@ const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT'
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
  * obstacle is in flight, in backoff, or can still start itself. `surrounding`: tasks in flight that wait for the runner itself. Default: none.
+ * `answers`: whether an open question is such an obstacle too, as its answer or its deadline removes it. Default: true.
  */
 export function mayStillRun(
   scheduling: SchedulingContext,
   selected: ReadonlySet<string>,
-  surrounding: ReadonlySet<string> = new Set(),
+  { surrounding = new Set(), answers = true }: { surrounding?: ReadonlySet<string>; answers?: boolean } = {},
 ): PlanTask[] {
   const survey = surveyOf(scheduling);
   const known = new Map<string, boolean>();
@@ -72,7 +73,7 @@ export function mayStillRun(
     return reasons.every(({ code, on }) => {
       if (PASSING.includes(code)) return true;
       // Its deadline settles a question that the record names.
-      if (code === 'TASK_WAITS_FOR_ANSWER') return record !== null && openQuestion(record) !== null;
+      if (code === 'TASK_WAITS_FOR_ANSWER') return answers && record !== null && openQuestion(record) !== null;
       // A signal that nobody has to send in time may never come.
       if (code === 'TASK_PARKED')
         return Boolean(record?.state.wake_at) || (record !== null && mayJoin(task.id, record));

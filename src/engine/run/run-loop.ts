@@ -140,7 +140,8 @@ export class RunLoop {
     this.#progress.look(this.#active, this.#integrations.running(), () => this.#scheduling());
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), this.#surrounding);
+    const over = { surrounding: this.#surrounding, answers: this.#options.answers };
+    const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), over);
     if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
     return hopeful.length > 0 || this.#plans.lacks(this.#seen.reads.values());
   }

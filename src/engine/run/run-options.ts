@@ -15,4 +15,6 @@ export interface RunOptions {
   /** `stop`: nothing new is started once a task has failed for good. */
   onFailure: 'continue' | 'stop';
   output: OutputMode;
+  /** Whether the run goes on while all that is left waits for answers. */
+  answers: boolean;
 }

@@ -38,7 +38,7 @@ describe('the inbox', () => {
     [
       'a checkpoint whose turn it is',
       scheduling(onePhase({ id: 'build' }, { ...SIGN, depends_on: ['build'] }), { build: record('shipped') }),
-      [['checkpoint', 'sign', ['edit sign --set status=done']]],
+      [['checkpoint', 'sign', ['done sign']]],
     ],
     [
       'no checkpoint that waits for others',

@@ -52,7 +52,7 @@ export class GitPlay {
     runs: number,
     unanswered: string | null = null,
   ): Promise<{ run: LiveForge; end: Awaited<LiveForge['ended']> }[]> {
-    const live = Array.from({ length: runs }, () => this.forge('run', '--max-parallel', '3'));
+    const live = Array.from({ length: runs }, () => this.forge('run', '--wait', '--max-parallel', '3'));
     await Promise.all(live.map((run) => this.#answerIn(run, unanswered)));
     return Promise.all(live.map(async (run) => ({ run, end: await run.ended })));
   }
