@@ -35,13 +35,21 @@ const SDKS = new Map([
   ['sdk.ts', { source: 'src/mcp/sdk.ts', made: 'mcp-sdk.cjs' }],
   ['acp-sdk.ts', { source: 'src/acp/acp-sdk.ts', made: 'acp-sdk.cjs' }],
 ]);
+
+/** Names stay, for the stack of a bug that is reported. */
+const MINIFY = {
+  compress: { keepNames: { function: true, class: true } },
+  mangle: { keepNames: { function: true, class: true } },
+};
+
 const sdkOf = (id) => SDKS.get(path.basename(id));
 
 // Made beside and put in place whole, so that a forge that is started meanwhile finds one that works.
 const out = path.join(repo, `dist.${process.pid}.tmp`);
 
 try {
-  compileLibrary(path.join(out, 'lib'));
+  writeTypes(path.join(out, 'lib'));
+  await bundleLibrary(path.join(out, 'lib'));
   await bundleCommand(path.join(out, 'cli'));
   writeCodeCache(path.join(out, 'cli'));
   fs.rmSync(dist, { recursive: true, force: true });
@@ -50,11 +58,29 @@ try {
   fs.rmSync(out, { recursive: true, force: true });
 }
 
-function compileLibrary(outDir) {
+/** Of what the library exports, and of what that names. */
+function writeTypes(outDir) {
   const tsc = path.join(repo, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [tsc, '-p', path.join(repo, 'tsconfig.build.json'), '--outDir', outDir];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status !== 0) throw new Error(`tsc exited with ${status}`);
+}
+
+/** One file an entry and those that they share: a file each would make the package half as large again. */
+async function bundleLibrary(outDir) {
+  const made = await build({
+    input: { index: path.join(repo, 'src/index.ts'), worker: path.join(repo, 'src/worker.ts') },
+    platform: 'node',
+    logLevel: 'warn',
+    write: false,
+    external: (id) => /^[^./]/.test(id) && !path.isAbsolute(id),
+    output: { format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'shared-[name]-[hash].js', minify: MINIFY },
+  });
+  for (const { fileName, code } of made.output) {
+    const file = path.join(outDir, fileName);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, code);
+  }
 }
 
 /** Without it forge works all the same, only slower: so a failure is told, and no more. */
@@ -93,11 +119,7 @@ async function bundle(file, { output, ...more }) {
       format: 'cjs',
       entryFileNames: '[name].cjs',
       chunkFileNames: '[name]-[hash].cjs',
-      // Names stay, for the stack of a bug that somebody reports.
-      minify: {
-        compress: { keepNames: { function: true, class: true } },
-        mangle: { keepNames: { function: true, class: true } },
-      },
+      minify: MINIFY,
       ...output,
     },
   });

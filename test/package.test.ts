@@ -1,7 +1,7 @@
 /** What `npm pack` puts into the package, and that it works by itself. */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { environment, folder } from './support/cli.ts';
@@ -17,6 +17,7 @@ function run(command: string, args: readonly string[], cwd: string): string {
 
 describe('the package', () => {
   let files: string[] = [];
+  let tarball = '';
   /** What is unpacked where it is installed. */
   let unpacked = '';
 
@@ -26,6 +27,7 @@ describe('the package', () => {
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', place, '--cache', join(place, 'cache')];
     const [packed] = JSON.parse(run('npm', args, ROOT));
     files = packed.files.map(({ path }: { path: string }) => path);
+    tarball = join(place, packed.filename);
     run('tar', ['-xf', packed.filename], place);
     unpacked = join(place, 'package');
   });
@@ -51,6 +53,10 @@ describe('the package', () => {
     expect(files.filter((file) => /\.(tmp|tgz|log)$/.test(file) && !file.startsWith('.forge.example/'))).toEqual([]);
   });
 
+  test('takes at most a megabyte to download', () => {
+    expect(statSync(tarball).size).toBeLessThanOrEqual(1_000_000);
+  });
+
   test('is built before it is packed', () => {
     expect(manifest.scripts.prepack).toBe('npm run build');
   });
@@ -66,4 +72,38 @@ describe('the package', () => {
     forge('orchestrate', 'init');
     expect(JSON.parse(forge('orchestrate', 'status', '--json'))).toMatchObject({ ok: true });
   });
+
+  test('installs into a project with the dependencies that it names, and runs a plan there by npx', () => {
+    const project = folder();
+    const dependencies = { [manifest.name]: `file:${tarball}` };
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'project', private: true, dependencies }));
+    writeFileSync(join(project, 'package-lock.json'), JSON.stringify(lockFor(dependencies)));
+    // With what installing the packages of this repository has left in npm's cache; only what is missing there is asked for.
+    run('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'], project);
+    const forge = (...args: string[]) => run('npx', ['--offline', manifest.name, ...args], project);
+    forge('init');
+    writeFileSync(join(project, 'plans/phases.yaml'), PLAN);
+    expect(forge('run')).toContain('all done');
+    const library = `import('${manifest.name}').then(({ planGc }) => console.log(typeof planGc));`;
+    const worker = `import('${manifest.name}/worker').then(({ memoryWorker }) => console.log(typeof memoryWorker));`;
+    expect(run(process.execPath, ['-e', library + worker], project)).toBe('function\nfunction\n');
+  });
 });
+
+const PLAN = 'project: p\nphases: [{id: one, name: One, tasks: [{id: a, title: A, run: "true"}]}]\n';
+
+/** A lock file with this package and its dependencies, in the versions of this repository: npm then needs no registry to find them. */
+function lockFor(dependencies: Record<string, string>) {
+  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
+  const others = Object.entries<{ dev?: boolean; optional?: boolean }>(lock.packages).filter(
+    ([place, { dev, optional }]) => place !== '' && dev !== true && optional !== true,
+  );
+  const { version, bin, dependencies: own } = manifest;
+  const packed = { version, bin, dependencies: own, resolved: dependencies[manifest.name] };
+  return {
+    name: 'project',
+    lockfileVersion: 3,
+    requires: true,
+    packages: { '': { dependencies }, [`node_modules/${manifest.name}`]: packed, ...Object.fromEntries(others) },
+  };
+}
