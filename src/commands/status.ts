@@ -68,6 +68,7 @@ export const status = command({
   ],
   input: z.object({
     run: optionalRunField('Only the tasks of this run'),
+    children: flag('List the children of fan-outs one by one; else their parent has their number', { terminal: true }),
     watch: flag('What runs and what waits, kept up to date until Ctrl-C; needs a terminal', { terminal: true }),
   }),
   output: () =>

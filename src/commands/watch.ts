@@ -19,7 +19,7 @@ const POLL_TIMES = 10;
  */
 export async function watch(
   context: CommandContext,
-  options: { run?: string | undefined },
+  options: { run?: string | undefined; children?: boolean | undefined },
   show: (look: () => LiveModel) => void,
 ): Promise<void> {
   const { signal } = context;
@@ -37,6 +37,7 @@ export async function watch(
       scheduling: schedulingContextOf(session, plans.current.plan, seen.reads),
       selected: selected(),
       own: new Map(),
+      unfolded: options.children === true,
     });
   for (let shown = false; signal?.aborted !== true; shown = true) {
     const began = session.ctx.monotonicMs();

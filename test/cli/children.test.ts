@@ -81,8 +81,9 @@ describe('a run', () => {
     expect(run.code).toBe(1);
     expect(lines(cwd)).toEqual(['a/files/bad', 'a/files/bad']);
     const { stdout } = await orchestrate(['status'], { cwd });
-    expect(stdout).toMatch(/\n {2}✓ a .*\n {4}files 2: 1 failed, 1 shipped\n {2}✗ a\/files\/bad .*\n/);
+    expect(stdout).toMatch(/\n {2}✓ a .*\n {4}files: 1 of 2 done, 1 failed\n {2}✗ a\/files\/bad .*\n/);
     expect(stdout).not.toContain('a/files/good');
+    expect((await orchestrate(['status', '--children'], { cwd })).stdout).toContain('a/files/good');
     await within(['retry', 'a/files/bad'], { cwd });
     expect((await data(cwd, 'why', 'a/files/bad')).ready).toBe(true);
   });

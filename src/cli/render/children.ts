@@ -1,10 +1,8 @@
 /** Children in lists for people: counted behind their parent, and listed where there is something to look at. */
 
 import type { VerbData } from '../../commands/registry.ts';
-import { countBy } from '../../commands/shared/data.ts';
-import { isInFlight } from '../../domain/task/states.ts';
-import type { RenderContext } from '../render-context.ts';
-import { countsText, type ShownState } from './parts.ts';
+import { addChild, childCountOf, childrenText, noChildren } from '../../domain/fan-out/counts.ts';
+import type { ShownState } from './parts.ts';
 
 type Row = VerbData<'status'>['tasks'][number];
 
@@ -14,8 +12,8 @@ export type Item = { row: Row } | { text: string };
 /** Children of one fan-out that are listed. */
 const LISTED = 20;
 
-/** The rows of a list, in their order; `stateOf`: as it is shown. */
-export function foldChildren(rows: readonly Row[], stateOf: (row: Row) => ShownState, context: RenderContext): Item[] {
+/** The rows of a list, in their order; `stateOf`: as it is shown. `all`: every child is listed. */
+export function foldChildren(rows: readonly Row[], stateOf: (row: Row) => ShownState, all: boolean): Item[] {
   const known = new Set(rows.map(({ task_id }) => task_id));
   const sets = new Map<string, Map<string, Row[]>>();
   for (const row of rows) {
@@ -29,21 +27,22 @@ export function foldChildren(rows: readonly Row[], stateOf: (row: Row) => ShownS
   }
   const behind = (row: Row): Item[] =>
     [...(sets.get(row.task_id) ?? [])].flatMap(([name, children]): Item[] => {
-      const counts = countsText(countBy(children.map(stateOf)), context);
+      const sum = noChildren();
+      for (const child of children) addChild(sum, childCountOf(stateOf(child)));
       // A child that is not listed may have children that are.
       const listed = children.flatMap((child) => {
         const items = behind(child);
-        return isToSee(child) || items.some((item) => 'row' in item) ? [[{ row: child }, ...items]] : [];
+        return all || isToSee(child) || items.some((item) => 'row' in item) ? [[{ row: child }, ...items]] : [];
       });
-      const more = listed.length - LISTED;
+      const most = all ? listed.length : LISTED;
+      const more = listed.length - most;
       const rest = more > 0 ? [{ text: `    and ${more} more of ${name}: \`forge orchestrate status --json\`` }] : [];
-      return [{ text: `    ${name} ${children.length}: ${counts}` }, ...listed.slice(0, LISTED).flat(), ...rest];
+      return [{ text: `    ${name}: ${childrenText(sum)}` }, ...listed.slice(0, most).flat(), ...rest];
     });
   return rows.filter(({ parent }) => parent === null || !known.has(parent)).flatMap((row) => [{ row }, ...behind(row)]);
 }
 
-/** It failed, runs or asks. */
+/** It failed or asks: a person has something to do. */
 function isToSee({ state, held }: Row): boolean {
-  if (held !== null || state === 'failed' || state === 'unreadable' || state === 'blocked_on_question') return true;
-  return isInFlight(state);
+  return held !== null || state === 'failed' || state === 'unreadable' || state === 'blocked_on_question';
 }

@@ -29,11 +29,11 @@ interface Columns {
 }
 
 export const STATUS = {
-  status(data, context) {
+  status(data, context, { children = false }) {
     const { bold } = context.palette;
     const phases = [...new Set(data.tasks.map(({ phase_id }) => phase_id))].map((phase) => {
       const rows = data.tasks.filter(({ phase_id }) => phase_id === phase);
-      return { phase, items: foldChildren(rows, shownState, context) };
+      return { phase, items: foldChildren(rows, shownState, children) };
     });
     const listed = phases.flatMap(({ items }) => items.flatMap((item) => ('row' in item ? item.row : [])));
     const columns = { id: columnOf(24, listed, 'task_id'), state: widest(19, listed.map(shownState)) };

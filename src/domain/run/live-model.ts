@@ -1,6 +1,7 @@
 /** The content of the live view: what runs, what waits and why, open questions, and how much is left. */
 
 import { fromIso } from '../../lib/time.ts';
+import { addChild, type ChildCount, type ChildrenSum, childrenText, fanOutOf, noChildren } from '../fan-out/counts.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { openQuestion, type Question } from '../question/questions.ts';
 import { criticalPath } from '../schedule/critical-path.ts';
@@ -33,9 +34,12 @@ export interface Standing {
   own: ReadonlyMap<string, OwnAttempt>;
   /** Commands of the process that shows the view and that prepare worktrees, by task. Default: none. */
   setups?: ReadonlyMap<string, string>;
+  /** Whether children of fan-outs are shown one by one. Default: one line has their number. */
+  unfolded?: boolean;
 }
 
 export interface LiveRun {
+  /** Of children that are folded, `<parent>/<fan-out>`. */
   task_id: string;
   title: string;
   /** Null while it is only claimed. */
@@ -105,7 +109,7 @@ const RANKS: Partial<Record<WaitCode, number>> = {
 };
 
 /** The live view of `standing`. The caller looks up `phase`, `line` and `question`. */
-export function liveModel({ scheduling: asked, selected, own, setups }: Standing): LiveModel {
+export function liveModel({ scheduling: asked, selected, own, setups, unfolded = false }: Standing): LiveModel {
   const scheduling = askingOnce(asked);
   const model: LiveModel = {
     counts: Object.fromEntries(COUNTS.map((count) => [count, 0])) as LiveModel['counts'],
@@ -117,6 +121,7 @@ export function liveModel({ scheduling: asked, selected, own, setups }: Standing
   const survey = surveyOf(scheduling);
   const waits = new Map<string, LiveWait>();
   const left = new Set<string>();
+  const fanOuts = new Map<string, FoldedChildren>();
   for (const task of scheduling.plan.tasks) {
     if (task.status === 'dropped' || selected?.has(task.id) === false) continue;
     const read = scheduling.recordOf(task.id);
@@ -125,19 +130,59 @@ export function liveModel({ scheduling: asked, selected, own, setups }: Standing
     const count = own.has(task.id) ? 'running' : countOf(why, record, scheduling);
     model.counts[count]++;
     if (count !== 'over' && count !== 'cancelled') left.add(task.id);
-    if (count === 'running')
-      model.running.push({ ...runOf(task, record, own.get(task.id), scheduling), setup: setups?.get(task.id) ?? null });
-    else if (count === 'asked') model.asked.push(...questionOf(record));
+    const run = () => ({
+      ...runOf(task, record, own.get(task.id), scheduling),
+      setup: setups?.get(task.id) ?? null,
+    });
+    const fanOut = unfolded ? null : fanOutOf(task.id);
+    if (fanOut !== null) fold(fanOuts, fanOut, count, count === 'running' ? run().since_ms : null);
+    else if (count === 'running') model.running.push(run());
+    if (count === 'asked') model.asked.push(...questionOf(record));
+    else if (fanOut !== null || count === 'running') continue;
     else if (count === 'waiting') addWait(waits, task, why, backoffEnd(record, scheduling));
     else if (count === 'human') addWait(waits, task, [FOR_A_PERSON]);
     else if (count === 'ready' && !hasWork(task, scheduling)) addWait(waits, task, [FOR_AN_AGENT]);
   }
+  for (const [task_id, folded] of fanOuts) model.running.push(...lineOfChildren(task_id, folded, scheduling));
   model.running.sort((a, b) => a.since_ms - b.since_ms);
   const running = new Set(model.running.map(({ task_id }) => task_id));
   const rank = ({ code, on }: LiveWait) => (RANKS[code] ?? 0) - (on.some((id) => running.has(id)) ? 0.5 : 0);
   model.waiting = [...waits.values()].sort((a, b) => rank(a) - rank(b));
   model.path = criticalPath(scheduling.plan, ({ id }) => left.has(id));
   return model;
+}
+
+interface FoldedChildren {
+  sum: ChildrenSum;
+  /** When the first of those that run has begun, milliseconds since the epoch; null where none runs. */
+  since_ms: number | null;
+}
+
+const CHILD_COUNTED: Partial<Record<LiveCount, ChildCount>> = {
+  over: 'done',
+  failed: 'failed',
+  unreadable: 'failed',
+  cancelled: 'cancelled',
+  asked: 'asking',
+  running: 'running',
+};
+
+function fold(fanOuts: Map<string, FoldedChildren>, id: string, count: LiveCount, since: number | null): void {
+  const folded = fanOuts.get(id) ?? { sum: noChildren(), since_ms: null };
+  fanOuts.set(id, folded);
+  addChild(folded.sum, CHILD_COUNTED[count] ?? null);
+  if (since !== null) folded.since_ms = Math.min(since, folded.since_ms ?? since);
+}
+
+/** Children of which none is left have no line. */
+function lineOfChildren(
+  task_id: string,
+  { sum, since_ms }: FoldedChildren,
+  { observer }: SchedulingContext,
+): LiveRun[] {
+  if (sum.done + sum.failed + sum.cancelled === sum.all) return [];
+  const none = { attempt_id: null, attempt_number: 0, setup: null, checking: null, phase: null };
+  return [{ task_id, title: '', ...none, since_ms: since_ms ?? observer.nowMs, line: childrenText(sum) }];
 }
 
 /** Many tasks have the same owner, and on some systems a liveness check starts a process. */

@@ -1,7 +1,7 @@
 /** The data of the live view: every task counts once, and waiting tasks are grouped by what they wait for. */
 
 import { describe, expect, test } from 'vitest';
-import type { Plan } from '../../../src/domain/plan/plan.ts';
+import { indexed, type Plan } from '../../../src/domain/plan/plan.ts';
 import { type LiveModel, liveModel } from '../../../src/domain/run/live-model.ts';
 import { classifyTasks } from '../../../src/domain/schedule/readiness.ts';
 import { TASK_STATES, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
@@ -218,4 +218,40 @@ test('the live view counts each task once, and only claimable tasks as ready', (
       expect(told).toBe(seen.counts.waiting + seen.counts.human);
     }),
   );
+});
+
+describe('children of a fan-out', () => {
+  /** A task with six children, of which three run. */
+  function fanned(): { made: Plan; records: Record<string, TaskRecord> } {
+    const states: TaskState[] = ['shipped', 'failed', 'running', 'running', 'claimed', 'blocked_on_question'];
+    const parent = onePhase({ id: 'a', ...RUN });
+    const [a] = parent.tasks;
+    if (a === undefined) throw new Error('no task');
+    const children = [...states, 'unclaimed'].map((_, i) => ({ ...a, id: `a/files/${i}`, parent: 'a' }));
+    const records = Object.fromEntries(states.map((state, i) => [`a/files/${i}`, record(state)]));
+    return { made: indexed({ ...parent, tasks: [a, ...children] }), records: { ...records, a: record('waiting') } };
+  }
+
+  test('are one line of the live view, with how many are done, failed and at work', () => {
+    const { made, records } = fanned();
+    const { running, waiting, counts } = model(made, records);
+    expect(running.map(({ task_id, line }) => [task_id, line])).toEqual([
+      ['a/files', '1 of 7 done, 1 failed, 1 asking, 3 running'],
+    ]);
+    expect(waiting.flatMap(({ tasks }) => tasks)).toEqual(['a']);
+    expect(counts).toMatchObject({ over: 1, failed: 1, running: 3, asked: 1 });
+  });
+
+  test('are shown one by one where that is asked for', () => {
+    const { made, records } = fanned();
+    const seen = { scheduling: scheduling(made, records), selected: null, own: NONE };
+    const { running } = liveModel({ ...seen, unfolded: true });
+    expect(running.map(({ task_id }) => task_id)).toEqual(['a/files/2', 'a/files/3', 'a/files/4']);
+  });
+
+  test('have no line when all are over', () => {
+    const { made } = fanned();
+    const over = Object.fromEntries(made.tasks.map(({ id: task }) => [task, record('shipped')]));
+    expect(model(made, over).running).toEqual([]);
+  });
 });
