@@ -45,5 +45,6 @@ function childTask(
     env,
     retry: retry as RetryYaml | null,
     discovered_from: null,
+    matrix: null,
   };
 }

@@ -6,7 +6,9 @@
 import { valueAt } from '../../lib/schema-issues.ts';
 import { closest, oneLine } from '../../lib/text.ts';
 import type { Spelling, YamlPath } from '../../lib/yaml.ts';
+import { findCycles, type Graph } from './cycles.ts';
 import { didYouMean, type Finding } from './findings.ts';
+import { matrixTasks } from './matrix.ts';
 
 /** As much of a plan as the checks need, read from any value; what has the wrong type is left out. */
 export interface Outline {
@@ -25,6 +27,8 @@ interface PhaseOutline {
 
 interface TaskOutline {
   id: string;
+  /** The id as it is written, of a task that a matrix makes; else null. */
+  group: string | null;
   phase: PhaseOutline;
   /** Index in `tasks` of its phase. */
   index: number;
@@ -48,22 +52,38 @@ export function outlineOf(value: unknown): Outline {
     };
     outline.phases.push(phase);
     for (const [taskIndex, rawTask] of listIn(raw, 'tasks').entries()) {
-      const dependsOn = listIn(rawTask, 'depends_on').map((id) => (typeof id === 'string' ? id : null));
-      const issue = valueAt(rawTask, ['tracker_issue_id']);
-      const task: TaskOutline = {
-        id: textIn(rawTask, 'id'),
-        phase,
-        index: taskIndex,
-        status: valueAt(rawTask, ['status']),
-        dependsOn,
-        issue: (typeof issue === 'string' && issue !== '') || typeof issue === 'number' ? issue : null,
-      };
-      phase.tasks.push(task);
-      outline.tasks.push(task);
+      const made = valueAt(rawTask, ['matrix']) === undefined ? null : matrixTasks(rawTask);
+      const tasks = made?.map(({ id, raw: task }) =>
+        taskOutline(id, task, phase, taskIndex, textIn(rawTask, 'id')),
+      ) ?? [taskOutline(textIn(rawTask, 'id'), rawTask, phase, taskIndex)];
+      phase.tasks.push(...tasks);
+      outline.tasks.push(...tasks);
     }
   }
   return outline;
 }
+
+function taskOutline(
+  id: string,
+  raw: unknown,
+  phase: PhaseOutline,
+  index: number,
+  group: string | null = null,
+): TaskOutline {
+  const issue = valueAt(raw, ['tracker_issue_id']);
+  return {
+    id,
+    group,
+    phase,
+    index,
+    status: valueAt(raw, ['status']),
+    dependsOn: listIn(raw, 'depends_on').map((other) => (typeof other === 'string' ? other : null)),
+    issue: (typeof issue === 'string' && issue !== '') || typeof issue === 'number' ? issue : null,
+  };
+}
+
+/** Whether `id`, as a task may name another, means this one: itself, or all that its matrix makes. */
+const isNamed = (id: string | null, task: TaskOutline) => id === task.id || (id !== null && id === task.group);
 
 export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlPath {
   return ['phases', task.phase.index, 'tasks', task.index, ...rest];
@@ -71,19 +91,64 @@ export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlP
 
 /** All problems with ids, references and order. Linear in the size of the plan, except for suggestions, which are limited. */
 export function checkOutline({ phases, tasks }: Outline, spell: Spelling): Finding[] {
-  const taskIndex = new Map<string, number>();
+  const indexesOf = namedIndexes(tasks);
   const phaseIndex = new Map<string, number>();
   return [
     ...checkIds('phase', phases, (phase) => ['phases', phase.index, 'id'], phaseIndex),
-    ...checkIds('task', tasks, (task) => taskPath(task, 'id'), taskIndex),
+    ...checkTaskIds(tasks),
     ...checkIssues(tasks, spell),
-    ...checkDependencies(tasks, taskIndex, phaseIndex),
+    ...checkDependencies(tasks, indexesOf, phaseIndex),
     ...checkBlockedBy(phases, phaseIndex),
-    ...checkOrder(phases, tasks, taskIndex, phaseIndex),
+    ...checkOrder(phases, tasks, indexesOf, phaseIndex),
   ];
 }
 
 // ---------------------------------------------------------------------------------------------- ids and references
+
+/** The tasks that each id means: one, or all that a matrix makes. */
+function namedIndexes(tasks: readonly TaskOutline[]): Map<string, number[]> {
+  const named = new Map<string, number[]>();
+  for (const [index, { id, group }] of tasks.entries()) {
+    if (id !== '' && !named.has(id)) named.set(id, [index]);
+    if (group !== null) named.set(group, [...(named.get(group) ?? []), index]);
+  }
+  return named;
+}
+
+/** Ids that are written, and those that matrices make; of one place the first that is wrong. */
+function checkTaskIds(tasks: readonly TaskOutline[]): Finding[] {
+  const ids: TaskOutline[] = [];
+  const own: Finding[] = [];
+  let written: TaskOutline | undefined;
+  for (const task of tasks) {
+    const { group, id } = task;
+    const isNext = written?.phase !== task.phase || written.index !== task.index;
+    if (isNext) written = task;
+    if (isNext && group !== null) ids.push({ ...task, id: group });
+    const path = taskPath(task, 'matrix');
+    const twice =
+      group !== null &&
+      ids.some((other) => other.id === id && other.index === task.index && other.phase === task.phase);
+    const made = `task "${show(group ?? '')}": its matrix makes the id "${show(id)}"`;
+    if (twice)
+      own.push({
+        path,
+        message: `${made} twice`,
+        suggestion: 'Of a value only letters, digits, ".", "_" and "-" go into an id.',
+      });
+    else ids.push(task);
+    if (group === null || id.length <= ID_MAX_CHARS) continue;
+    const message = `${made}, which has ${id.length} characters; at most ${ID_MAX_CHARS} are taken`;
+    own.push({ path, message, suggestion: 'Shorten the id, or the values.' });
+  }
+  const told = new Set<string>();
+  return [...own, ...checkIds('task', ids, (task) => taskPath(task, 'id'), new Map())].filter(({ path }) => {
+    const place = JSON.stringify(path);
+    return !told.has(place) && told.add(place);
+  });
+}
+
+const ID_MAX_CHARS = 64;
 
 /** Fills `seen` with the first place of every id. */
 function checkIds<T extends { id: string }>(
@@ -130,7 +195,7 @@ function checkIssues(tasks: readonly TaskOutline[], spell: Spelling): Finding[] 
 
 function checkDependencies(
   tasks: readonly TaskOutline[],
-  known: ReadonlyMap<string, number>,
+  known: ReadonlyMap<string, unknown>,
   phases: ReadonlyMap<string, number>,
 ): Finding[] {
   const suggest = boundedDidYouMean(known);
@@ -138,7 +203,7 @@ function checkDependencies(
     task.dependsOn.flatMap((id, i): Finding[] => {
       if (id === null) return [];
       const path = taskPath(task, 'depends_on', i);
-      if (id === task.id)
+      if (isNamed(id, task))
         return [{ path, message: `task "${show(id)}" depends on itself (cycle: ${cycleText([id])})` }];
       if (known.has(id)) return [];
       const message = `task "${show(task.id)}": unknown dependency "${show(id)}"`;
@@ -170,7 +235,7 @@ function checkBlockedBy(phases: readonly PhaseOutline[], known: ReadonlyMap<stri
 /** Comparing every unknown id with every known one is quadratic; above this many comparisons there are no suggestions. */
 const MAX_COMPARISONS = 100_000;
 
-function boundedDidYouMean(candidates: ReadonlyMap<string, number>): (word: string) => { suggestion?: string } {
+function boundedDidYouMean(candidates: ReadonlyMap<string, unknown>): (word: string) => { suggestion?: string } {
   const asked = new Map<string, { suggestion?: string }>();
   return (word) => {
     const known = asked.get(word);
@@ -188,11 +253,11 @@ function boundedDidYouMean(candidates: ReadonlyMap<string, number>): (word: stri
 function checkOrder(
   phases: readonly PhaseOutline[],
   tasks: readonly TaskOutline[],
-  taskIndex: ReadonlyMap<string, number>,
+  named: ReadonlyMap<string, readonly number[]>,
   phaseIndex: ReadonlyMap<string, number>,
 ): Finding[] {
   const blockers = phases.map(({ id, blockedBy }) => indexes(phaseIndex, [blockedBy === id ? null : blockedBy]));
-  const needs = tasks.map(({ dependsOn }) => indexes(taskIndex, dependsOn));
+  const needs = tasks.map(({ dependsOn }) => indexes(named, dependsOn));
   const phaseCycles = findCycles(blockers);
   const taskCycles = findCycles(needs);
   const explained = new Set([...taskCycles.flat(), ...phaseCycles.flat().map((phase) => tasks.length + phase)]);
@@ -262,7 +327,7 @@ function deadlock(cycle: readonly number[], phases: readonly PhaseOutline[], tas
 function dependencyPath(tasks: readonly TaskOutline[], cycle: readonly number[]): YamlPath {
   const [task, next] = [tasks[cycle[0] ?? 0], tasks[cycle[1] ?? 0]];
   if (task === undefined || next === undefined) return [];
-  const at = task.dependsOn.indexOf(next.id);
+  const at = task.dependsOn.findIndex((id) => isNamed(id, next));
   return at < 0 ? taskPath(task) : taskPath(task, 'depends_on', at);
 }
 
@@ -277,7 +342,7 @@ function abridged(parts: readonly string[]): string[] {
     : [...parts.slice(0, 10), `... (${parts.length - 15} more)`, ...parts.slice(-5)];
 }
 
-function indexes(known: ReadonlyMap<string, number>, ids: readonly (string | null)[]): number[] {
+function indexes(known: ReadonlyMap<string, number | readonly number[]>, ids: readonly (string | null)[]): number[] {
   return ids.flatMap((id) => (id === null ? [] : (known.get(id) ?? [])));
 }
 
@@ -296,79 +361,4 @@ function listIn(value: unknown, key: string): unknown[] {
 function textIn(value: unknown, key: string): string {
   const field = valueAt(value, [key]);
   return typeof field === 'string' ? field : '';
-}
-
-export type Graph = readonly (readonly number[])[];
-
-/**
- * One cycle for each strongly connected component, as its nodes in order (the last points to the first). Edges from a node to
- * itself are ignored. The cycle is the shortest through the component's lowest node. Linear in nodes and edges, whatever the
- * number of cycles.
- */
-function findCycles(edges: Graph): number[][] {
-  return knots(edges).map((knot) => cycleIn(edges, knot));
-}
-
-/** The strongly connected components of two nodes or more. Source: Tarjan (1972), with an explicit stack instead of recursion. */
-function knots(edges: Graph): number[][] {
-  const order = new Int32Array(edges.length).fill(-1);
-  const low = new Int32Array(edges.length);
-  const onStack = new Uint8Array(edges.length);
-  const nextEdge = new Int32Array(edges.length);
-  const stack: number[] = [];
-  const found: number[][] = [];
-  let count = 0;
-  for (let root = 0; root < edges.length; root++) {
-    if (order[root] !== -1) continue;
-    const path = [root];
-    for (let node = path.at(-1); node !== undefined; node = path.at(-1)) {
-      if (order[node] === -1) {
-        order[node] = low[node] = count++;
-        onStack[node] = 1;
-        stack.push(node);
-      }
-      const at = nextEdge[node] ?? 0;
-      nextEdge[node] = at + 1;
-      const next = edges[node]?.[at];
-      if (next !== undefined) {
-        if (order[next] === -1) path.push(next);
-        else if (onStack[next] === 1) low[node] = Math.min(low[node] as number, order[next] as number);
-        continue;
-      }
-      path.pop();
-      const parent = path.at(-1);
-      if (parent !== undefined) low[parent] = Math.min(low[parent] as number, low[node] as number);
-      if (low[node] !== order[node]) continue;
-      const knot = stack.splice(stack.lastIndexOf(node));
-      for (const member of knot) onStack[member] = 0;
-      if (knot.length > 1) found.push(knot);
-    }
-  }
-  return found;
-}
-
-/** Breadth first from the lowest node of the component until an edge leads back to it. */
-function cycleIn(edges: Graph, knot: readonly number[]): number[] {
-  const members = new Set(knot);
-  const start = knot.reduce((a, b) => Math.min(a, b));
-  const cameFrom = new Map<number, number>();
-  const queue = [start];
-  for (const node of queue) {
-    for (const next of edges[node] ?? []) {
-      if (next === start && node !== start) return pathTo(node, start, cameFrom);
-      if (!members.has(next) || cameFrom.has(next) || next === start) continue;
-      cameFrom.set(next, node);
-      queue.push(next);
-    }
-  }
-  return [...knot];
-}
-
-function pathTo(end: number, start: number, cameFrom: ReadonlyMap<number, number>): number[] {
-  const path = [end];
-  for (let node = end; node !== start; ) {
-    node = cameFrom.get(node) ?? start;
-    path.push(node);
-  }
-  return path.reverse();
 }

@@ -29,17 +29,46 @@ type Label = (path: YamlPath) => string;
 /** Finds the places, sorts by them, and adds `file`. Reads the text once for all findings. */
 export function toProblems(findings: readonly Finding[], text: string, file: string): Problem[] {
   const positions = positionsOf(text);
-  const problems = findings.map((finding): Problem => {
-    const first = finding.first === undefined ? null : positions.place(finding.first);
+  return inOrder(
+    problemsIn(findings, (path) => ({ file, positions, path })),
+    [file],
+  );
+}
+
+/** In the order of the files, and of the places in each. */
+export function inOrder(problems: readonly Problem[], files: readonly string[]): Problem[] {
+  return problems.toSorted(
+    ({ place: a }, { place: b }) =>
+      files.indexOf(a.file) - files.indexOf(b.file) ||
+      (a.line ?? 0) - (b.line ?? 0) ||
+      (a.column ?? 0) - (b.column ?? 0),
+  );
+}
+
+/** Where a path leads: to which file, its places, and the path in there. */
+export interface Spot {
+  file: string;
+  positions: Positions;
+  path: YamlPath;
+}
+
+/** The same for findings in several files, in no order. */
+export function problemsIn(findings: readonly Finding[], spotOf: (path: YamlPath) => Spot): Problem[] {
+  return findings.map((finding): Problem => {
+    const { file, positions, path } = spotOf(finding.path);
     return {
-      message: first === null ? finding.message : `${finding.message} (first in line ${first.line})`,
-      place: { file, ...positions.place(finding.path, finding.at) },
-      ...suggestionFor(finding, positions),
+      message: finding.message + firstText(finding, file, spotOf),
+      place: { file, ...positions.place(path, finding.at) },
+      ...suggestionFor({ ...finding, path }, positions),
     };
   });
-  return problems.sort(
-    ({ place: a }, { place: b }) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
-  );
+}
+
+function firstText({ first }: Finding, file: string, spotOf: (path: YamlPath) => Spot): string {
+  if (first === undefined) return '';
+  const spot = spotOf(first);
+  const { line = 1 } = spot.positions.place(spot.path) ?? {};
+  return spot.file === file ? ` (first in line ${line})` : ` (first in ${spot.file}:${line})`;
 }
 
 function suggestionFor({ path, suggestion, quoted }: Finding, { spelling }: Positions): Pick<Problem, 'suggestion'> {

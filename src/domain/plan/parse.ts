@@ -2,37 +2,108 @@
 
 import type { Problem } from '../../lib/errors.ts';
 import { ID_PATTERN } from '../../lib/ids.ts';
+import { once } from '../../lib/once.ts';
 import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
-import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
+import { type Positions, positionsOf, type Spelling, type YamlPath } from '../../lib/yaml.ts';
 import { checkOutline, outlineOf } from './checks.ts';
-import { type Finding, shapeFindings, toProblems, unitWarnings } from './findings.ts';
+import { type DefaultsLevel, levelOf, withDefaults } from './defaults.ts';
+import { type Finding, inOrder, problemsIn, shapeFindings, unitWarnings } from './findings.ts';
+import { matrixEnv } from './matrix.ts';
+import { expandedPart, type MadeTask } from './matrix-tasks.ts';
+import { mergedValue, type PlanPart, partAt, type ReadPlan, readParts, spellingOf } from './parts.ts';
+import type { PlanText } from './places.ts';
 import { indexed, type Plan, type PlanTask } from './plan.ts';
-import { DEFERRED_STATUS, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
+import { DEFERRED_STATUS, includedSchema, isOwnKey, type PlanYaml, planSchema } from './schema.ts';
 
-type PlanResult = { ok: true; plan: Plan; warnings: string[] } | { ok: false; problems: Problem[] };
+type PlanResult =
+  /** `included`: the files that it includes, with their texts. */
+  { ok: true; plan: Plan; warnings: string[]; included: PlanText[] } | { ok: false; problems: Problem[] };
 
 /**
  * Reads a plan. All problems are reported, in file order, each with line and column; `file` is the name they show. A plan that
  * cannot be completed is a problem too: one with cycles, or with tasks that wait for each other across phases. Warnings are for
- * what is legal and probably not meant.
+ * what is legal and probably not meant. `read`: reads the files that it includes; default: there are none.
  */
-export function parsePlan(text: string, file: string): PlanResult {
-  const yaml = parseYaml(text, file);
-  if (!yaml.ok) return yaml;
-  if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
-  const spell = spellingIn(text);
-  const value = withSpelledIds(yaml.value, spell);
-  const shape = shapeOf(value);
+export function parsePlan(text: string, file: string, read: ReadPlan = () => null): PlanResult {
+  const { parts, problems, findings: wrong } = readParts({ file, text }, read, prepared);
+  if (problems.length > 0) return { ok: false, problems };
+  const value = mergedValue(parts);
+  const checked = parts.map((part, i) => checkedPart(part, i === 0));
+  const spell = spellingOf(parts);
+  const across = checkOutline(outlineOf(value), spell);
+  if (across.length + wrong.length > 0 || checked.some(({ findings, data }) => findings.length > 0 || data === null))
+    return { ok: false, problems: problemsOf(parts, checked, wrong, across) };
+  const plan = buildPlan(checked as ShapedPart[]);
+  const units = parts.flatMap((part) =>
+    unitWarnings(planSchema, part.value, part.text, part.file, labelIn(part.value)),
+  );
+  const included = parts.slice(1).map(({ file, text }) => ({ file, text }));
+  return { ok: true, plan, warnings: [...units, ...warningsOf(plan)], included };
+}
+
+/** What forge makes of the value of a file, before anything is checked. */
+function prepared(value: unknown, spell: Spelling): unknown {
+  return withSpelledIds(withoutOwnKeys(value), spell);
+}
+
+/** Keys of the root that belong to its writer, such as those that only have anchors. */
+function withoutOwnKeys(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  if (!Object.keys(value).some(isOwnKey)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !isOwnKey(key)));
+}
+
+interface CheckedPart {
+  part: PlanPart;
+  findings: Finding[];
+  /** Null where the shape is wrong. */
+  data: (Omit<PlanYaml, 'project'> & { project: string | null }) | null;
+  /** The tasks that a task of the file stands for, by their indexes there; by a matrix it may be several. */
+  tasksAt(phase: number, task: number): MadeTask[];
+}
+type ShapedPart = CheckedPart & { data: NonNullable<CheckedPart['data']> };
+
+function checkedPart(part: PlanPart, isFirst: boolean): CheckedPart {
+  const schema = isFirst ? planSchema : includedSchema;
+  const { value, findings, tasksAt } = expandedPart(part.value, labelIn(part.value));
+  const shape = shapeOf(schema, value);
   const issues = shape.success ? [] : shape.error.issues;
-  const findings = [
-    ...suggestIds(shapeFindings(planSchema, value, issues, labelIn(value)), value),
-    ...checkOutline(outlineOf(value), spell),
+  return {
+    part,
+    findings: [...suggestIds(shapeFindings(schema, value, issues, labelIn(value)), value), ...findings],
+    data: shape.success ? shape.data : null,
+    tasksAt: (i, j) => tasksAt(shape.data?.phases[i]?.tasks[j], i, j),
+  };
+}
+
+function problemsOf(
+  parts: readonly PlanPart[],
+  checked: readonly CheckedPart[],
+  wrong: readonly { part: PlanPart; finding: Finding }[],
+  across: readonly Finding[],
+): Problem[] {
+  const positions = new Map(parts.map(({ file, text }) => [file, once((): Positions => positionsOf(text))]));
+  const spotIn = ({ file, text }: PlanPart, path: YamlPath) => ({
+    file,
+    path,
+    positions: positions.get(file)?.() ?? positionsOf(text),
+  });
+  const inPart = (part: PlanPart, findings: readonly Finding[]) => problemsIn(findings, (path) => spotIn(part, path));
+  const problems = [
+    ...checked.flatMap(({ part, findings }) => inPart(part, findings)),
+    ...wrong.flatMap(({ part, finding }) => inPart(part, [finding])),
+    ...problemsIn(across, (path) => {
+      const at = partAt(parts, path);
+      return spotIn(at.part, at.path);
+    }),
   ];
-  if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
-  const plan = buildPlan(shape.data, spell);
-  const units = unitWarnings(planSchema, value, text, file, labelIn(value));
-  return { ok: true, plan, warnings: [...units, ...warningsOf(plan)] };
+  // What is wrong with each task of a matrix is wrong with the one that is written.
+  const told = new Map(problems.map((problem) => [JSON.stringify([problem.place, problem.message]), problem]));
+  return inOrder(
+    [...told.values()],
+    parts.map(({ file }) => file),
+  );
 }
 
 /** Ids that YAML reads as numbers or booleans are text, as they are spelled: `1.10` is not `1.1`. */
@@ -40,6 +111,12 @@ function withSpelledIds(value: unknown, spell: Spelling): unknown {
   const spelled = (part: unknown, path: YamlPath): unknown => {
     if (typeof part === 'number' || typeof part === 'boolean') return spell(part, path);
     return Array.isArray(part) ? each(part, path, spelled) : part;
+  };
+  /** All values in a mapping, and in what is in there. */
+  const allSpelled = (part: unknown, path: YamlPath): unknown => {
+    if (Array.isArray(part)) return each(part, path, allSpelled);
+    if (typeof part !== 'object' || part === null) return spelled(part, path);
+    return keysOf(part, path, Object.fromEntries(Object.keys(part).map((key) => [key, allSpelled])));
   };
   return keysOf(value, [], {
     phases: (phases, path) =>
@@ -49,7 +126,7 @@ function withSpelledIds(value: unknown, spell: Spelling): unknown {
           blocked_by: spelled,
           tasks: (tasks, below) =>
             each(tasks, below, (task, place) =>
-              keysOf(task, place, { id: spelled, depends_on: spelled, discovered_from: spelled }),
+              keysOf(task, place, { id: spelled, depends_on: spelled, discovered_from: spelled, matrix: allSpelled }),
             ),
         }),
       ),
@@ -79,57 +156,92 @@ function keysOf(mapping: unknown, path: YamlPath, changes: Readonly<Record<strin
 const TASKS_SAMPLED = 100;
 
 /** zod collects issues as arguments of a call; tens of thousands of them are more than a stack has room for. */
-function shapeOf(value: unknown) {
+function shapeOf(schema: typeof planSchema | typeof includedSchema, value: unknown) {
   try {
-    return planSchema.safeParse(value, WITHOUT_WORDS);
+    return schema.safeParse(value, WITHOUT_WORDS);
   } catch (error) {
     const { phases } = (value ?? {}) as { phases?: unknown };
     if (!(error instanceof RangeError) || !Array.isArray(phases)) throw error;
     const sample = phases.map((phase) =>
       Array.isArray(phase?.tasks) ? { ...phase, tasks: phase.tasks.slice(0, TASKS_SAMPLED) } : phase,
     );
-    return planSchema.safeParse({ ...(value as object), phases: sample }, WITHOUT_WORDS);
+    return schema.safeParse({ ...(value as object), phases: sample }, WITHOUT_WORDS);
   }
-}
-
-function emptyFile(file: string): Problem {
-  return {
-    message: 'the plan is empty',
-    place: { file, line: 1, column: 1 },
-    suggestion: 'It needs at least project and phases.',
-  };
 }
 
 // ---------------------------------------------------------------------------------------------- the plan itself
 
-function buildPlan({ source, shell, ...yaml }: PlanYaml, spell: Spelling): Plan {
-  const spelled = (key: 'project_id' | 'spec_revision') => spell(source?.[key] ?? '', ['source', key]) || null;
+function buildPlan(checked: readonly ShapedPart[]): Plan {
+  const [first] = checked as [ShapedPart];
+  const { source, project, tracker_url, gate_check_command } = first.data;
+  const spelled = (key: 'project_id' | 'spec_revision') =>
+    first.part.spell(source?.[key] ?? '', ['source', key]) || null;
+  const levels = new Map(checked.map(({ part, data }) => [part, levelOf(data, part.value, [], part.spell)]));
+  const tasks: PlanTask[] = [];
+  const phases = checked.flatMap(({ part, data, tasksAt }) => {
+    const files = [part, ...part.above].flatMap((file) => levels.get(file) ?? []);
+    return data.phases.map(({ tasks: written, shell, defaults, ...phase }, i) => {
+      const own = levelOf({ shell, defaults }, part.value, ['phases', i], part.spell);
+      const made = written.flatMap((_, j) =>
+        tasksAt(i, j).map((task) =>
+          buildTask(task, phase.id, ['phases', i, 'tasks', j], { part, levels: [own, ...files] }),
+        ),
+      );
+      tasks.push(...made);
+      return { ...phase, task_ids: made.map(({ id }) => id) };
+    });
+  });
   return indexed({
-    ...yaml,
+    project: project ?? '',
+    tracker_url,
+    gate_check_command,
     source: source && { ...source, project_id: spelled('project_id'), spec_revision: spelled('spec_revision') },
-    phases: yaml.phases.map(({ tasks, shell: _, ...phase }) => ({ ...phase, task_ids: tasks.map(({ id }) => id) })),
-    tasks: yaml.phases.flatMap((phase, i) =>
-      phase.tasks.map((task, j) =>
-        buildTask({ ...task, shell: task.shell ?? phase.shell ?? shell }, phase.id, ['phases', i, 'tasks', j], spell),
-      ),
-    ),
+    phases,
+    tasks: dependingOnAll(tasks),
   });
 }
 
-function buildTask({ timeout, ...task }: TaskYaml, phase_id: string, path: YamlPath, spell: Spelling): PlanTask {
-  const env = Object.entries(task.env).map(([name, value]) => [name, spell(value, [...path, 'env', name])]);
+/** What depends on a task with a matrix depends on all that are made by it. */
+function dependingOnAll(tasks: readonly PlanTask[]): readonly PlanTask[] {
+  const made = new Map<string, string[]>();
+  for (const { id, matrix } of tasks)
+    if (matrix !== null) made.set(matrix.task, [...(made.get(matrix.task) ?? []), id]);
+  if (made.size === 0) return tasks;
+  return tasks.map((task) => ({
+    ...task,
+    depends_on: [...new Set(task.depends_on.flatMap((id) => made.get(id) ?? [id]))],
+  }));
+}
+
+function buildTask(
+  { id, task: written, matrix }: MadeTask,
+  phase_id: string,
+  path: YamlPath,
+  { part, levels }: { part: PlanPart; levels: readonly DefaultsLevel[] },
+): PlanTask {
+  const { keys, env } = withDefaults(written, part.value, path, levels, part.spell);
+  const { timeout, cwd, env: _, ...task } = keys;
   return {
     ...task,
+    id,
     parent: null,
     input: null,
     phase_id,
     human: task.owner_type === 'human',
     depends_on: [...new Set(task.depends_on)],
-    tracker_issue_id: spell(task.tracker_issue_id ?? '', [...path, 'tracker_issue_id']) || null,
+    tracker_issue_id: part.spell(task.tracker_issue_id ?? '', [...path, 'tracker_issue_id']) || null,
     status: task.status === DEFERRED_STATUS ? 'paused' : task.status,
     timeout_ms: timeout,
-    env: Object.fromEntries(env),
+    cwd: folderOf(cwd),
+    env: matrix === null ? env : { ...env, ...matrixEnv(matrix.values) },
+    matrix,
   };
+}
+
+/** The folder, without what says nothing; null for the workspace itself. */
+function folderOf(cwd: string | null): string | null {
+  const parts = (cwd ?? '').split('/').filter((name) => name !== '' && name !== '.');
+  return parts.length === 0 ? null : parts.join('/');
 }
 
 // ---------------------------------------------------------------------------------------------- what is probably not meant

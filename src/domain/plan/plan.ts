@@ -86,6 +86,8 @@ export const PlanTaskSchema = () => {
     args: z.nullable(texts),
     /** The shell of `run` and `verify` with its options, its own, its phase's or the plan's; null: /bin/sh, see `shellOf`. */
     shell: z.nullable(texts),
+    /** Where `run` and `verify` are started, relative to the workspace, with `/` between folders; null: in it. */
+    cwd: textOrNull,
     verify: texts,
     /** Null, of it or of a part: as the settings say. `wall_clock`: milliseconds. */
     budget: z.nullable(
@@ -103,6 +105,8 @@ export const PlanTaskSchema = () => {
     env: z.readonly(z.record(z.string(), z.string())),
     /** As written; null: as the settings say. */
     retry: z.unknown(),
+    /** The task of the plan that it is a combination of, and its values; null for one without a matrix. */
+    matrix: z.nullable(z.strictObject({ task: z.string(), values: z.readonly(z.record(z.string(), z.string())) })),
     /** The task in whose work it was found; it need not be in the plan. */
     discovered_from: textOrNull,
   });

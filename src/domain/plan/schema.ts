@@ -12,6 +12,7 @@ import {
   budget,
   command,
   described,
+  filledText,
   globs,
   ignored,
   key,
@@ -22,6 +23,7 @@ import {
   text,
   texts,
 } from './declare.ts';
+import { matrixSchema } from './matrix-schema.ts';
 import { ESTIMATES, PHASE_STATUSES, PRIORITIES, TASK_STATUSES } from './plan.ts';
 import { envKey, retryKey, timeoutKey } from './run-keys.ts';
 
@@ -37,6 +39,14 @@ const unused = (what: string) => ignored(`${what} Accepted and ignored.`);
 // Ids of other systems are often bare numbers, which YAML does not read as text.
 const foreignId = z.union([text, z.number()]);
 
+/** Relative, and below the folder that it is relative to. */
+const folder = command.check(
+  must((path) => {
+    const isOutside = path.startsWith('/') || path.split('/').includes('..');
+    return isOutside ? { message: 'must be a folder in the workspace: a relative path without ".."' } : null;
+  }),
+);
+
 const owner = z.string().check(
   must((type) => {
     if (type === 'human' || closest(type, ['human']) === null) return null;
@@ -45,7 +55,7 @@ const owner = z.string().check(
   }),
 );
 
-const taskSchema = described(
+export const taskSchema = described(
   z
     .strictObject({
       id: id(
@@ -121,6 +131,12 @@ const taskSchema = described(
         null,
       ),
       shell: shellKey('of this task'),
+      cwd: key(
+        folder,
+        'The folder where run and verify are started, or the worker, relative to the workspace of the task. It has to be there then.',
+        null,
+        { examples: ['packages/api'] },
+      ),
       verify: key(
         z.array(command),
         'Command lines that must succeed before the result counts. Run in order, after run.',
@@ -130,6 +146,12 @@ const taskSchema = described(
       timeout: timeoutKey(),
       env: envKey(),
       retry: retryKey(),
+      matrix: key(
+        matrixSchema,
+        `Makes a task of each combination of values, such as test.node-20. A text has a value by $${'{{ matrix.node }}'}, run and verify also by FORGE_MATRIX_NODE.`,
+        null,
+        { examples: [{ node: [20, 22], os: ['linux'] }] },
+      ),
       discovered_from: key(
         text,
         'The task in whose work it was found, for people. It need not be in the plan any more.',
@@ -156,6 +178,47 @@ const taskSchema = described(
   'A piece of work for one worker.',
 );
 
+/** The keys of a task that a phase, or the plan, can have for all of theirs. */
+export const INHERITED = [
+  'priority',
+  'worker',
+  'model',
+  'args',
+  'budget',
+  'question_budget',
+  'changes',
+  'shell',
+  'cwd',
+  'verify',
+  'timeout',
+  'env',
+  'retry',
+] as const;
+
+const { shape } = taskSchema;
+const defaultsSchema = z.strictObject({
+  priority: shape.priority,
+  worker: shape.worker,
+  model: shape.model,
+  args: shape.args,
+  budget: shape.budget,
+  question_budget: shape.question_budget,
+  changes: shape.changes,
+  shell: shape.shell,
+  cwd: shape.cwd,
+  verify: shape.verify,
+  timeout: shape.timeout,
+  env: shape.env,
+  retry: shape.retry,
+} satisfies Record<(typeof INHERITED)[number], unknown>);
+
+const defaultsKey = (where: string) =>
+  key(
+    defaultsSchema,
+    `Keys of all tasks ${where}, where a task does not have them itself. Variables of env are added to those of the task.`,
+    null,
+  );
+
 const phaseSchema = described(
   z.strictObject({
     id: id('Names the phase, for example phase-1 or phase-2.1. Unique among phases.'),
@@ -168,6 +231,7 @@ const phaseSchema = described(
     blocked_by: key(text, 'Id of a phase that must be finished first.', null),
     goal: key(text, 'What the phase is for.', null),
     shell: shellKey('of the tasks of this phase'),
+    defaults: defaultsKey('of this phase'),
     gate_criteria: key(texts, 'When the phase counts as reached, in prose. Never executed.', []),
     tasks: described(
       z.array(taskSchema),
@@ -185,6 +249,9 @@ const sourceSchema = z.strictObject({
   spec_revision: key(foreignId, 'The revision of the specification that the plan follows.', null),
 });
 
+/** A key of a person's own. */
+export const isOwnKey = (name: string) => name.startsWith('x-');
+
 export const planSchema = z.strictObject({
   project: name('The name of the project.'),
   phases: described(
@@ -193,9 +260,23 @@ export const planSchema = z.strictObject({
   ),
   tracker_url: key(text, 'Where people find the tracker.', null),
   shell: shellKey('of all tasks'),
+  defaults: defaultsKey('of the plan'),
+  include: key(
+    z.array(filledText),
+    'Other plan files, relative to this one: their phases come after those of this file.',
+    [],
+    { examples: [['packages/api/plan.yaml']] },
+  ),
   source: key(sourceSchema, 'Where the plan was generated from.', null),
   gate_check_command: key(text, 'A command that checks a phase gate. Accepted, never executed.', null),
 });
 
+/** A file that another one includes. It may be a plan of its own, of which only phases, defaults and shell count then. */
+export const includedSchema = z.strictObject({
+  ...planSchema.shape,
+  project: key(text, 'The name of the project, where the file is a plan of its own.', null),
+});
+
 export type PlanYaml = z.output<typeof planSchema>;
 export type TaskYaml = PlanYaml['phases'][number]['tasks'][number];
+export type DefaultsYaml = NonNullable<PlanYaml['defaults']>;

@@ -132,6 +132,8 @@ describe('valid plan', () => {
         timeout_ms: null,
         env: {},
         retry: null,
+        cwd: null,
+        matrix: null,
         discovered_from: null,
       },
     ]);
@@ -225,6 +227,8 @@ phases:
       timeout_ms: 7_200_000,
       env: { PLAIN: 'text', VERSION: '1.10', HEX: '0x1F', FLAG: 'True', EMPTY: '' },
       retry: { max_attempts: 3, base: '10s' },
+      cwd: null,
+      matrix: null,
       discovered_from: '1.10',
     });
   });

@@ -1,0 +1,50 @@
+/** The shape of a matrix. */
+
+import * as z from 'zod/mini';
+import { closest } from '../../lib/text.ts';
+import { described, filledText, key, must } from './declare.ts';
+import { combinationCount, MATRIX_MAX } from './matrix.ts';
+
+const scalar = z.union([filledText, z.number(), z.boolean()]);
+const rules = z.array(z.record(z.string(), scalar));
+
+type Matrix = Record<string, unknown> & { include: Record<string, unknown>[]; exclude: Record<string, unknown>[] };
+
+export const matrixSchema = z
+  .catchall(
+    z.object({
+      include: key(
+        rules,
+        'Combinations besides those of the axes; one that fits to some of these adds its other values to them.',
+        [],
+        { examples: [[{ node: 22, coverage: true }]] },
+      ),
+      exclude: key(rules, 'Combinations that are left out: all that have these values.', []),
+    }),
+    described(z.array(scalar).check(z.minLength(1)), 'An axis: its values.'),
+  )
+  .check(must((matrix) => faultOf(matrix as Matrix)));
+
+function faultOf({ include, exclude, ...axes }: Matrix) {
+  const names = Object.keys(axes);
+  const all = [...names, ...include.flatMap((rule) => Object.keys(rule))];
+  const bad = all.find((name) => !/^[A-Za-z][A-Za-z0-9_-]*$/.test(name));
+  if (bad !== undefined) {
+    const message = `${JSON.stringify(bad)} names no axis: a letter, then letters, digits, "_" and "-"`;
+    return { message, ...(names.includes(bad) ? { path: [bad] } : {}) };
+  }
+  if (all.length === 0) return { message: 'a matrix needs an axis', suggestion: 'Such as node: [20, 22].' };
+  for (const [i, rule] of exclude.entries()) {
+    const strange = Object.keys(rule).find((name) => !names.includes(name));
+    if (strange === undefined) continue;
+    const near = closest(strange, names);
+    const suggestion = near === null ? `The axes are ${names.join(', ')}.` : `Did you mean "${near}"?`;
+    return { message: `${JSON.stringify(strange)} is no axis`, path: ['exclude', i, strange], suggestion };
+  }
+  // What is said of an empty axis is said of it.
+  if (Object.values(axes).some((values) => Array.isArray(values) && values.length === 0)) return null;
+  const count = combinationCount({ ...axes, include, exclude });
+  if (count === 0) return { message: 'no combination is left', path: ['exclude'] };
+  if (count !== null && count > MATRIX_MAX) return { message: `makes ${count} tasks; at most ${MATRIX_MAX} are taken` };
+  return null;
+}

@@ -1,0 +1,88 @@
+/** The tasks of a plan file with those that matrices make in their place. Pure. */
+
+import { valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { closest } from '../../lib/text.ts';
+import type { YamlPath } from '../../lib/yaml.ts';
+import { type Finding, shapeFindings } from './findings.ts';
+import { type MatrixTask, type MatrixValues, matrixTasks, unknownReferences } from './matrix.ts';
+import { type TaskYaml, taskSchema } from './schema.ts';
+
+export interface MadeTask {
+  id: string;
+  task: TaskYaml;
+  /** The task with the matrix, and the values of this one; null where there is no matrix. */
+  matrix: { task: string; values: MatrixValues } | null;
+}
+
+interface Expanded {
+  /** The value of the file in which a task with a matrix is the first that it makes, so that a schema fits. */
+  value: unknown;
+  /** What is wrong with the other tasks. */
+  findings: Finding[];
+  /** The tasks that a task is, by its indexes; `task`: as `value` has it, parsed. */
+  tasksAt(task: TaskYaml | undefined, i: number, j: number): MadeTask[];
+}
+
+export function expandedPart(value: unknown, label: (path: YamlPath) => string): Expanded {
+  const made = new Map<string, MatrixTask[]>();
+  const phases = valueAt(value, ['phases']);
+  if (!Array.isArray(phases)) return { value, findings: [], tasksAt: () => [] };
+  const findings: Finding[] = [];
+  const more = new Map<string, TaskYaml[]>();
+  const expanded = phases.map((phase, i) => {
+    const tasks = valueAt(phase, ['tasks']);
+    if (!Array.isArray(tasks)) return phase;
+    const now = tasks.map((task, j) => {
+      const all = valueAt(task, ['matrix']) === undefined ? null : matrixTasks(task);
+      if (all === null || all[0] === undefined) return task;
+      made.set(`${i}/${j}`, all);
+      const path = ['phases', i, 'tasks', j];
+      findings.push(...strangeNames(all, path, label));
+      const checked = all.slice(1).map(({ raw }) => parsed(raw, path, label));
+      findings.push(...distinct(checked.flatMap((each) => each.findings)));
+      more.set(
+        `${i}/${j}`,
+        checked.flatMap((each) => each.task ?? []),
+      );
+      return { ...all[0].raw, id: task.id, matrix: task.matrix };
+    });
+    return now.every((task, j) => task === tasks[j]) ? phase : { ...phase, tasks: now };
+  });
+  return {
+    value: made.size === 0 ? value : { ...(value as object), phases: expanded },
+    findings,
+    tasksAt(task, i, j) {
+      if (task === undefined) return [];
+      const all = made.get(`${i}/${j}`);
+      if (all === undefined) return [{ id: task.id, task, matrix: null }];
+      const others = more.get(`${i}/${j}`) ?? [];
+      return all.flatMap(({ id, values }, k) => {
+        const own = k === 0 ? task : others[k - 1];
+        return own === undefined ? [] : [{ id, task: own, matrix: { task: task.id, values } }];
+      });
+    },
+  };
+}
+
+function parsed(raw: unknown, path: YamlPath, label: (path: YamlPath) => string) {
+  const shape = taskSchema.safeParse(raw, WITHOUT_WORDS);
+  if (shape.success) return { task: shape.data, findings: [] };
+  const findings = shapeFindings(taskSchema, raw, shape.error.issues, (inside) => label([...path, ...inside]));
+  return { task: null, findings: findings.map((finding) => ({ ...finding, path: [...path, ...finding.path] })) };
+}
+
+/** What is wrong with all of them is said once. */
+function distinct(findings: readonly Finding[]): Finding[] {
+  const told = new Map(findings.map((finding) => [JSON.stringify([finding.path, finding.message]), finding]));
+  return [...told.values()];
+}
+
+function strangeNames(all: readonly MatrixTask[], path: YamlPath, label: (path: YamlPath) => string): Finding[] {
+  const names = [...new Set(all.flatMap(({ values }) => Object.keys(values)))];
+  return unknownReferences({ ...all[0]?.raw, id: '', matrix: null }).map(({ path: inside, name }) => {
+    const near = closest(name, names);
+    const suggestion = near === null ? `The axes are ${names.join(', ')}.` : `Did you mean "${near}"?`;
+    const at = [...path, ...inside];
+    return { path: at, message: `${label(at)}: the matrix has no axis "${name}"`, suggestion };
+  });
+}
