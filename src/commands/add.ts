@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import { idOf, newTaskYaml, phaseForNew, plannedOrigin } from '../domain/plan/new-task.ts';
 import { phasePlace } from '../domain/plan/places.ts';
-import { type Plan, PRIORITIES } from '../domain/plan/plan.ts';
+import { idsIn, type Plan, PRIORITIES, tasksNamed } from '../domain/plan/plan.ts';
 import { itemsOf, settingOf } from '../domain/plan/task-edits.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { command, operand, optional, requireLength } from './shared/command.ts';
@@ -54,9 +54,9 @@ export const add = command({
           `--phase ${phase_id}: there is no such phase in ${texts[0]?.file}`,
           nearest(phase_id, plan.phaseById.keys()),
         );
-      if (id !== undefined && plan.byId.has(id))
+      if (id !== undefined && tasksNamed(plan, id).length > 0)
         throw new ForgeError('DUPLICATE_ID', `there is a task ${id} in the plan already`);
-      const task_id = id ?? idOf(title, plan.byId.keys());
+      const task_id = id ?? idOf(title, idsIn(plan));
       const needed = depends_on?.flatMap(itemsOf);
       const written = newTaskYaml({ ...keys, id: task_id, title: title.trim(), depends_on: needed, discovered_from });
       for (const { path, value } of more) setIn(written, path, value);

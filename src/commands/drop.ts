@@ -1,6 +1,7 @@
 /** `drop`: say in the plan that a task will never be done. */
 
 import * as z from 'zod/mini';
+import { tasksNamed } from '../domain/plan/plan.ts';
 import { isInFlight, phaseDue } from '../domain/task/states.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { command, operand } from './shared/command.ts';
@@ -30,10 +31,12 @@ export const drop = command({
     const session = await openSession(context);
     return changedPlan(session, async (seen) => {
       const place = placeToChange(seen, task);
-      await refuseUnlessIdle(session, task);
-      const changed = seen.plan.byId.get(task)?.status !== 'dropped';
+      // By a matrix it may be several.
+      const tasks = tasksNamed(seen.plan, task);
+      for (const { id } of tasks) await refuseUnlessIdle(session, id);
+      const changed = tasks.some(({ status }) => status !== 'dropped');
       const waits = seen.plan.tasks.filter(
-        ({ status, depends_on }) => status === 'active' && depends_on.includes(task),
+        ({ status, depends_on }) => status === 'active' && tasks.some(({ id }) => depends_on.includes(id)),
       );
       return {
         file: place.file,

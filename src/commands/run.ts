@@ -28,6 +28,7 @@ import { planRerun, type Rerun, rerunTasks } from './shared/rerun.ts';
 import {
   type CommandContext,
   endRun,
+  idsMeant,
   interruptible,
   openRun,
   openSession,
@@ -110,12 +111,12 @@ export const run = command({
 });
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
-export function runPlan(context: RunContext, options: Input): Promise<RunFinished> {
+export function runPlan(context: RunContext, given: Input): Promise<RunFinished> {
   const emit = (event: RunEvent) => context.emit?.(event);
   const warn = (message: string) => emit({ type: 'warning', message });
   return interruptible(context, async (interrupts) => {
     const session = await openSession({ ...context, warn }, yielding);
-    const before = await planFor(session, options);
+    const { loaded: before, options } = await planFor(session, given);
     const again = await rerunFor(session, before, options);
     const owner = ownIdentity(session);
     const changed = await otherMeaning(session, before);
@@ -165,8 +166,8 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
   });
 }
 
-/** The plan, in which every task that is asked for must be. Refuses what could not be done in any case. */
-async function planFor(session: Session, options: Input): Promise<LoadedPlan> {
+/** The plan, in which every task that is asked for must be, and which these are. Refuses what could not be done in any case. */
+async function planFor(session: Session, options: Input): Promise<{ loaded: LoadedPlan; options: Input }> {
   const { task = [], only = [], from = [], force = false } = options;
   if (only.length > 0 && task.length + from.length > 0)
     throw invalidArgs('--only goes with neither --task nor --from', 'Name all tasks with --only, or none.');
@@ -176,9 +177,9 @@ async function planFor(session: Session, options: Input): Promise<LoadedPlan> {
       'Such as: run --force --task build',
     );
   const loaded = await requirePlan(session);
-  for (const id of [...task, ...only, ...from]) plannedTask(loaded, id);
+  const meant = { task: idsMeant(loaded, task), only: idsMeant(loaded, only), from: idsMeant(loaded, from) };
   await requireWorktrees(session);
-  return loaded;
+  return { loaded, options: { ...options, ...meant } };
 }
 
 /** What the run begins again before it starts. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
@@ -245,9 +246,9 @@ async function otherMeaning({ store }: Session, { plan }: LoadedPlan): Promise<s
 }
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
-export async function dryRun(context: CommandContext, options: Input): Promise<DryRunData> {
+export async function dryRun(context: CommandContext, given: Input): Promise<DryRunData> {
   const session = await openSession(context);
-  const loaded = await planFor(session, options);
+  const { loaded, options } = await planFor(session, given);
   const { agents } = session.settings;
   const { reads } = await readAll(session);
   for (const id of (await rerunFor(session, loaded, options)).tasks) {

@@ -8,7 +8,7 @@ import { durationText, parseDuration } from '../lib/time.ts';
 import type { YamlPath } from '../lib/yaml.ts';
 import { readOptional, shown } from './find-project.ts';
 import type { SourceText } from './parse-cache.ts';
-import { readPlanText } from './plan-file.ts';
+import { loadPlanned } from './plan-file.ts';
 
 interface LimitEnv {
   paths: ProjectPaths;
@@ -16,12 +16,12 @@ interface LimitEnv {
 }
 
 /** `30s (plans/phases.yaml:7)`; without a place where the plan says something else by now. */
-export async function taskLimit(env: LimitEnv, { id, timeout_ms: ms }: PlanTask): Promise<string> {
+export async function taskLimit(env: LimitEnv, { id, matrix, timeout_ms: ms }: PlanTask): Promise<string> {
   if (ms === null) return settingLimit(env, 'worker');
   const place = await orNull(async () => {
     const { taskPlace } = await import('../domain/plan/places.ts');
-    const source = readPlanText(env);
-    const at = source && taskPlace([source], id);
+    const loaded = await loadPlanned(env);
+    const at = loaded && taskPlace([loaded, ...loaded.included], matrix?.task ?? id);
     return at && (await placeIn(at, ms, [...at.path, 'timeout']));
   });
   return place ?? durationText(ms);

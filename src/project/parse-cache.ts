@@ -9,16 +9,19 @@ export interface SourceText {
   text: string;
 }
 
-/** `parse` gives a value that JSON can hold, unless `isJson` denies that. Throws `code` with all problems. */
+/**
+ * `parse` gives a value that JSON can hold, unless `isJson` denies that; `isCurrent`: whether what else it was made of is the same still. Throws
+ * `code` with all problems.
+ */
 export async function parsedText<T extends object>(
   { file, text }: SourceText,
   cache: Cache,
   [name, code]: readonly [CacheName, ErrorCode],
   parse: () => Promise<({ ok: true } & T) | { ok: false; problems: readonly Problem[] }>,
-  isJson: (value: T) => boolean = () => true,
+  { isJson = () => true, isCurrent = () => true }: { isJson?(value: T): boolean; isCurrent?(value: T): boolean } = {},
 ): Promise<T> {
   const cached = cachedFor<T>(cache.read(name), text);
-  if (cached !== null) return cached;
+  if (cached !== null && isCurrent(cached)) return cached;
   const parsed = await parse();
   if (!parsed.ok) {
     const { problems } = parsed;

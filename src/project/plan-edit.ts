@@ -12,7 +12,7 @@ import { createDurable } from '../lib/fs/new-file.ts';
 import type { YamlEdit } from '../lib/yaml-edit.ts';
 import type { TaskStore } from '../store/port.ts';
 import type { FanOutStore } from './fan-outs.ts';
-import { type PlanEnv, parsePlanText, planStamp, readPlanText, requirePlan, withChildrenOf } from './plan-file.ts';
+import { includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
 
 export type PlanEditEnv = PlanEnv & {
   store: FanOutStore & Pick<TaskStore, 'planTurn'>;
@@ -50,16 +50,19 @@ export async function editPlan<T>(
   await requirePlan(env);
   return env.store.planTurn(owner, async () => {
     for (let tries = 0; tries < TRIES; tries++) {
-      const before = readPlanText(env) ?? (await requirePlan(env));
-      const stamp = planStamp(env.paths, before.file);
-      const source = readPlanText(env);
-      if (source === null || source.file !== before.file) continue;
-      const loaded = await withChildrenOf(env.store, await parsePlanText(source, env.cache));
-      const { file, edits, result } = await decide({ plan: loaded.plan, texts: [source] });
+      const before = await requirePlan(env);
+      const stamps = new Map(filesOf(before).map((file) => [file, planStamp(env.paths, file)]));
+      const seen = await requirePlan(env);
+      const texts = [seen, ...seen.included].map(({ file, text }) => ({ file, text }));
+      const { file, edits, result } = await decide({ plan: seen.plan, texts });
+      const source = texts.find((each) => each.file === file);
+      // A file that is new in it has no stamp yet.
+      if (source === undefined || !stamps.has(file)) continue;
       if (edits.length === 0) return { result, text: source.text };
-      const text = await checked(env, source, loaded.warnings, edits);
+      const text = await checked(env, seen, source, edits);
       const place = path.resolve(env.paths.project, file);
-      if (await replaced(place, text, env.newOp(), () => planStamp(env.paths, file) === stamp)) return { result, text };
+      const isSame = () => planStamp(env.paths, file) === stamps.get(file);
+      if (await replaced(place, text, env.newOp(), isSame)) return { result, text };
     }
     throw new ForgeError('IO_ERROR', `the plan was changed by others ${TRIES} times in a row`, {
       hint: 'Nothing was changed. Close what writes to it, then repeat the command.',
@@ -68,9 +71,9 @@ export async function editPlan<T>(
 }
 
 async function checked(
-  { warn }: Pick<PlanEditEnv, 'warn'>,
+  env: PlanEditEnv,
+  seen: LoadedPlan,
   source: PlanText,
-  warnings: readonly string[],
   edits: readonly YamlEdit[],
 ): Promise<string> {
   const { editYaml } = await import('../lib/yaml-edit.ts');
@@ -81,17 +84,25 @@ async function checked(
     });
   }
   const { parsePlan } = await import('../domain/plan/parse.ts');
-  const parsed = parsePlan(text, source.file);
+  const read = includedBy(env);
+  const first = source.file === seen.file ? text : seen.text;
+  const parsed = parsePlan(first, seen.file, (file) => (file === source.file ? text : read(file)));
   if (parsed.ok) {
-    for (const warning of newIn(parsed.warnings, warnings)) warn(warning);
+    for (const warning of newIn(parsed.warnings, seen.warnings)) env.warn(warning);
     return text;
   }
   const lines = text.split('\n');
   const count = parsed.problems.length === 1 ? 'one problem' : `${parsed.problems.length} problems`;
   throw new ForgeError('PHASES_PARSE_ERROR', `with that change there would be ${count} in ${source.file}`, {
-    problems: parsed.problems.map((problem) => ({ ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' })),
+    problems: parsed.problems.map((problem) =>
+      problem.place.file === source.file ? { ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' } : problem,
+    ),
     hint: 'Nothing was changed. The places are those that the lines would have.',
   });
+}
+
+function filesOf({ file, included }: LoadedPlan): string[] {
+  return [file, ...included.map((other) => other.file)];
 }
 
 /** Those that were not there before, whatever line they name. */

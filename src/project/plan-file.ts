@@ -1,11 +1,14 @@
 /** Reads the plan of a project. Parsing takes longer than anything else in most commands, so the result is cached. */
 
+import fs from 'node:fs';
 import path from 'node:path';
+import type { ReadPlan } from '../domain/plan/parts.ts';
 import { indexed, type Plan } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
+import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { type FanOutStore, withFanOuts } from './fan-outs.ts';
 import { PLAN_PLACES, readOptional, shown } from './find-project.ts';
 import { isFile, lookAt } from './look.ts';
@@ -23,6 +26,8 @@ export interface PlanEnv {
 export interface LoadedPlan extends SourceText {
   plan: Plan;
   warnings: string[];
+  /** The files that it includes, as they were read. */
+  included: readonly SourceText[];
 }
 
 /**
@@ -37,7 +42,7 @@ export async function loadPlan(env: PlanEnv & { store: FanOutStore }): Promise<L
 /** `loadPlan` without children: what the file says. */
 export async function loadPlanned(env: PlanEnv): Promise<LoadedPlan | null> {
   const source = readPlanText(env);
-  return source === null ? null : parsePlanText(source, env.cache);
+  return source === null ? null : parsePlanText(source, env.cache, includedBy(env));
 }
 
 /** The plan that is in the file, with children. Throws IO_ERROR. */
@@ -46,13 +51,60 @@ export async function withChildrenOf(store: FanOutStore, loaded: LoadedPlan): Pr
   return { ...loaded, plan, warnings: [...loaded.warnings, ...warnings] };
 }
 
-/** Throws PHASES_PARSE_ERROR with all problems. */
-export async function parsePlanText(source: SourceText, cache: Cache = NO_CACHE): Promise<LoadedPlan> {
+/** `read`: reads what it includes; default: there is nothing. Throws PHASES_PARSE_ERROR with all problems, and what `read` throws. */
+export async function parsePlanText(
+  source: SourceText,
+  cache: Cache = NO_CACHE,
+  read: ReadPlan = () => null,
+): Promise<LoadedPlan> {
   const { file, text } = source;
   // With the YAML parser it is loaded only for a text that is not cached.
-  const parse = async () => (await import('../domain/plan/parse.ts')).parsePlan(text, file);
-  const { plan, warnings } = await parsedText(source, cache, ['plan', 'PHASES_PARSE_ERROR'], parse);
-  return { plan: indexed(plan), file, text, warnings };
+  const parse = async () => (await import('../domain/plan/parse.ts')).parsePlan(text, file, read);
+  const names = ['plan', 'PHASES_PARSE_ERROR'] as const;
+  const isCurrent = ({ included }: Omit<LoadedPlan, 'file' | 'text'>) =>
+    included.every((other) => orElse(() => read(other.file), null) === other.text);
+  const { plan, warnings, included } = await parsedText(source, cache, names, parse, { isCurrent });
+  return { plan: indexed(plan), file, text, warnings, included };
+}
+
+function orElse<T>(work: () => T, other: T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof ForgeError) return other;
+    throw error;
+  }
+}
+
+/** Reads files of the project that a plan includes. Throws PHASES_PARSE_ERROR for a symlink out of it, FOREIGN_PROJECT, IO_ERROR. */
+export function includedBy({ paths: { project } }: Pick<PlanEnv, 'paths'>): ReadPlan {
+  return (file) => {
+    const place = path.resolve(project, file);
+    const real = ifThere(`reading ${place}`, () => fs.realpathSync.native(place), NO_PATH);
+    if (real === null) return null;
+    const top = fs.realpathSync.native(project);
+    if (!real.startsWith(`${top}${path.sep}`)) {
+      throw new ForgeError(
+        'PHASES_PARSE_ERROR',
+        `${file}, which the plan includes, is a link that leads out of the project`,
+        {
+          hint: 'Put a file of the project in its place.',
+        },
+      );
+    }
+    const owners = [process.geteuid?.(), lookAt(top)?.uid];
+    const owner = lookAt(real)?.uid;
+    if (owner !== undefined && !owners.includes(owner)) {
+      throw new ForgeError(
+        'FOREIGN_PROJECT',
+        `${file}, which the plan includes, belongs to another user (uid ${owner})`,
+        {
+          hint: 'It says what is run. Take it over with chown, or leave it out.',
+        },
+      );
+    }
+    return readOptional(place);
+  };
 }
 
 export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): SourceText | null {

@@ -23,6 +23,6 @@ export async function loadSettings(paths: ProjectPaths, cache: Cache = NO_CACHE)
   // The options of a tracker may be any YAML value, and JSON has no infinity.
   const isJson = (parsed: unknown) => isDeepStrictEqual(JSON.parse(JSON.stringify(parsed)), parsed);
   const names = ['settings', 'SETTINGS_INVALID'] as const;
-  const { settings, warnings } = await parsedText<LoadedSettings>(source, cache, names, parse, isJson);
+  const { settings, warnings } = await parsedText<LoadedSettings>(source, cache, names, parse, { isJson });
   return { settings, warnings };
 }

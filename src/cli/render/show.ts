@@ -89,6 +89,8 @@ function planned({ task, command }: Data, { width }: RenderContext): string[] {
     ['done by', task.human ? 'a person' : task.owner_type],
     ['depends on', task.depends_on.join(', ')],
     ['found in', task.discovered_from],
+    ['matrix of', task.matrix?.task],
+    ['in folder', task.cwd],
     ['writes', task.write_globs.join(', ')],
     ['runs', command?.command.trimEnd().split('\n')],
     ['by', command === null || command.from === 'run' ? null : settingOf(command.from)],

@@ -47,6 +47,16 @@ export function placeToChange({ plan, texts }: PlanToEdit, taskId: string): Plan
       },
     );
   }
+  const { matrix = null } = plan.byId.get(taskId) ?? {};
+  if (matrix !== null) {
+    throw new ForgeError(
+      'TASK_NOT_FOUND',
+      `task ${taskId} is made by the matrix of ${matrix.task}, and is not written in the plan`,
+      {
+        hint: `Change ${matrix.task}; \`exclude\` of its matrix leaves a combination out.`,
+      },
+    );
+  }
   throw new ForgeError(
     'TASK_NOT_FOUND',
     `there is no task ${taskId} in ${texts[0]?.file}`,

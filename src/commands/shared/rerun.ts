@@ -10,7 +10,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf } from '../../lib/ids.ts';
 import type { LoadedPlan } from '../../project/plan-file.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
-import { plannedTask, type Session } from './session.ts';
+import { idsMeant, plannedTask, type Session } from './session.ts';
 
 export interface Rerun {
   /** Ids of the tasks to begin again, each behind those that it depends on. */
@@ -20,16 +20,17 @@ export interface Rerun {
 }
 
 /**
- * What beginning `taskIds` again comes to; with `withDependents` the tasks that depend on them are begun again as well. Changes nothing. Throws
+ * What beginning the tasks of these names again comes to; with `withDependents` the tasks that depend on them are begun again as well. Changes nothing. Throws
  * INVALID_ID, TASK_NOT_FOUND, and ILLEGAL_TRANSITION when one of them can't be begun again now.
  */
 export async function planRerun(
   session: Session,
   loaded: LoadedPlan,
-  taskIds: readonly string[],
+  names: readonly string[],
   withDependents: boolean,
 ): Promise<Rerun> {
   const { plan } = loaded;
+  const taskIds = idsMeant(loaded, names);
   for (const id of taskIds) refuseOver(plannedTask(loaded, id));
   const named = new Set(taskIds);
   const found = dependentsOf(taskIds, plan);

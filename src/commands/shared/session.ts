@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { agentFor } from '../../domain/agents/known.ts';
 import { type Context, newId } from '../../domain/context.ts';
 import { awaitedChildren } from '../../domain/fan-out/join.ts';
-import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import { type Plan, type PlanTask, tasksNamed } from '../../domain/plan/plan.ts';
 import { type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
 import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
@@ -16,7 +16,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { cacheOf } from '../../lib/fs/cache.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
 import { requireTaskId, requireUuid } from '../../lib/ids.ts';
-import { closest } from '../../lib/text.ts';
+import { closest, firstOf } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
 import { BUILD } from '../../project/build.ts';
@@ -137,7 +137,21 @@ function syncTracker(session: Session): Subscriber {
 export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTask {
   const task = plan.byId.get(requireTaskId(taskId));
   if (task !== undefined) return task;
+  const made = tasksNamed(plan, taskId).map(({ id }) => id);
+  if (made.length > 0) {
+    throw new ForgeError('TASK_NOT_FOUND', `${taskId} is ${made.length} tasks, by its matrix: say which`, {
+      hint: `Such as ${firstOf(made)}.`,
+    });
+  }
   throw new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${file}`, nearest(taskId, plan.byId.keys()));
+}
+
+/** The ids of the tasks that `names` mean, in the plan: of a task with a matrix all that it makes. Throws INVALID_ID, TASK_NOT_FOUND. */
+export function idsMeant(loaded: LoadedPlan, names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    const tasks = tasksNamed(loaded.plan, requireTaskId(name));
+    return (tasks.length > 0 ? tasks : [plannedTask(loaded, name)]).map(({ id }) => id);
+  });
 }
 
 /** A hint at what was probably meant; none where nothing is close. */

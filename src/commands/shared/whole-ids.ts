@@ -1,5 +1,6 @@
 /** Writes out the ids that a person has shortened on the command line. */
 
+import { idsIn } from '../../domain/plan/plan.ts';
 import { attemptNumbered, mayBeginUuid, wholeId } from '../../domain/short-ids.ts';
 import { attemptsThatHappened } from '../../domain/task/attempts.ts';
 import { orNull } from '../../lib/errors.ts';
@@ -67,8 +68,8 @@ async function isKnownTask({ store }: Session, text: string): Promise<boolean> {
 async function wholeTask(session: Session, text: string): Promise<string> {
   if (await isKnownTask(session, text)) return text;
   // A plan that can't be read keeps nobody from a task that has a state.
-  const planned = (await orNull(() => loadPlan(session)))?.plan.byId.keys() ?? [];
-  return wholeId(text, [...planned, ...(await session.store.list())], 'tasks');
+  const plan = (await orNull(() => loadPlan(session)))?.plan;
+  return wholeId(text, [...(plan === undefined ? [] : idsIn(plan)), ...(await session.store.list())], 'tasks');
 }
 
 /** Null where it is not the beginning of one. */

@@ -6,9 +6,11 @@ import type { TaskSummary } from '../task/records.ts';
 import type { Plan, PlanTask } from './plan.ts';
 
 /** A checksum of what a worker is given and its result is checked by. It is no defence against forgery, so a quick one will do. */
-export function definitionOf({ run, shell, verify, env, description, acceptance }: PlanTask): string {
+export function definitionOf({ run, shell, verify, env, description, acceptance, cwd }: PlanTask): string {
   const variables = env && Object.fromEntries(Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return crc32(JSON.stringify([run, shell, verify, variables, description, acceptance]));
+  // Records of an earlier version know of no folder.
+  const folder = cwd === null ? [] : [cwd];
+  return crc32(JSON.stringify([run, shell, verify, variables, description, acceptance, ...folder]));
 }
 
 /** Most tasks that are named. */

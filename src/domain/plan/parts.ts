@@ -55,7 +55,7 @@ export function readParts(
             ...(suggestion === undefined ? {} : { suggestion }),
           },
         });
-      if (path.isAbsolute(named) || place.startsWith('..')) {
+      if (path.isAbsolute(named) || place.startsWith('../')) {
         wrong(`${named} is not in the project`, 'Name a file of it, relative to this one.');
       } else if ([part, ...above].some((other) => other.file === place)) {
         const way = [...[part, ...above].map((other) => other.file).reverse(), place];

@@ -133,3 +133,14 @@ export function indexed(plan: PlanData): Plan {
   }
   return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases), childrenOf };
 }
+
+/** The tasks that an id means: one, or all that the matrix of a task makes; empty for none. */
+export function tasksNamed({ byId, tasks }: Pick<Plan, 'byId' | 'tasks'>, id: string): PlanTask[] {
+  const task = byId.get(id);
+  return task === undefined ? tasks.filter(({ matrix }) => matrix?.task === id) : [task];
+}
+
+/** The ids of all tasks, and those that are written of tasks with a matrix. */
+export function idsIn({ tasks }: Pick<Plan, 'tasks'>): string[] {
+  return [...new Set(tasks.flatMap(({ id, matrix }) => (matrix === null ? [id] : [id, matrix.task])))];
+}

@@ -79,7 +79,10 @@ export interface NewOnBase {
 }
 
 export interface PromptFacts extends Pick<ReportingFacts, 'worker' | 'cli' | 'questions'> {
-  task: Pick<PlanTask, 'id' | 'title' | 'priority' | 'type' | 'description' | 'acceptance' | 'write_globs' | 'run'>;
+  task: Pick<
+    PlanTask,
+    'id' | 'title' | 'priority' | 'type' | 'description' | 'acceptance' | 'write_globs' | 'run' | 'cwd'
+  >;
   phase: { name: string; goal: string | null };
   verify: readonly string[];
   /** Null before the task is claimed. */
@@ -127,6 +130,7 @@ function taskSection({ task, phase, attemptNumber, workspace }: PromptFacts): Se
     ['Type', oneLine(task.type ?? '')],
     ['Attempt', attemptNumber === null ? '' : String(attemptNumber)],
     ['Workspace', codeSpan(workspace.path, 1000)],
+    ['Folder in it', task.cwd === null ? '' : codeSpan(task.cwd, 1000)],
     ['Branch', workspace.branch === null ? '' : codeSpan(workspace.branch)],
     ['Files that it writes', oneLine(task.write_globs.map((glob) => codeSpan(glob)).join(', '), 1500)],
   ];

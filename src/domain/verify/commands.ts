@@ -1,10 +1,13 @@
 /** The commands that a task's result must pass. Pure. */
 
+import type { PlanTask } from '../plan/plan.ts';
 import type { Script } from '../plan/task-command.ts';
 
 export interface VerifyCommand extends Script {
   /** Names its failure: class `verify.<name>`. */
   name: string;
+  /** Where it is started, relative to the workspace; null: in it. */
+  cwd: string | null;
 }
 
 const NAME_MAX_CHARS = 40;
@@ -12,13 +15,14 @@ const NAME_MAX_CHARS = 40;
 /** The settings' commands, then the task's own; a duplicate runs once. `task` is null for one that is not in the plan. */
 export function verifyCommands(
   settings: readonly string[],
-  task: { verify: readonly string[]; shell: readonly string[] | null } | null,
+  task: Pick<PlanTask, 'verify' | 'shell' | 'cwd'> | null,
 ): VerifyCommand[] {
   const own = (task?.verify ?? []).filter((command) => !settings.includes(command));
   return [...new Set([...settings, ...own])].map((command, at) => ({
     name: nameOf(command, at),
     command,
     shell: own.includes(command) ? (task?.shell ?? null) : null,
+    cwd: own.includes(command) ? (task?.cwd ?? null) : null,
   }));
 }
 

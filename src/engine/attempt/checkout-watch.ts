@@ -6,6 +6,7 @@
 import { type CheckoutState, changedSince, checkoutChanges } from '../../domain/verify/checkout-changes.ts';
 import { orNull } from '../../lib/errors.ts';
 import { PLAN_PLACES } from '../../project/find-project.ts';
+import { loadPlanned } from '../../project/plan-file.ts';
 import type { Env } from '../env.ts';
 
 class CheckoutWatch {
@@ -47,7 +48,7 @@ class CheckoutWatch {
   async #look(): Promise<void> {
     const { lookAtMainCheckout, plainCommits } = await import('../../git/main-checkout.ts');
     const before = this.#known;
-    const now = await orNull(() => lookAtMainCheckout(this.#env, notWatched(this.#env)));
+    const now = await orNull(async () => lookAtMainCheckout(this.#env, await notWatched(this.#env)));
     this.#known = now;
     if (before === null || now === null || this.#atWork.size === 0) return;
     for (const name of changedSince(before, now)) for (const changed of this.#atWork.values()) changed.add(name);
@@ -60,9 +61,11 @@ class CheckoutWatch {
 }
 
 /** What forge and people write there while a run is going on: state, the tracker's file, the plan. */
-function notWatched({ settings }: Env): string[] {
+async function notWatched(env: Env): Promise<string[]> {
+  const { settings } = env;
+  const included = (await orNull(() => loadPlanned(env)))?.included.map(({ file }) => file) ?? [];
   const tracker = settings.tracker.type === 'file' ? [settings.tracker.path] : [];
-  const places = ['.forge/', ...tracker, ...(settings.plan === null ? PLAN_PLACES : [settings.plan])];
+  const places = ['.forge/', ...tracker, ...included, ...(settings.plan === null ? PLAN_PLACES : [settings.plan])];
   // Git refuses what is outside of the repository.
   return places.filter((place) => !/^\/|(^|\/)\.\.(\/|$)/.test(place));
 }

@@ -16,6 +16,7 @@ import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { type LimitName, settingLimit } from '../../project/limits.ts';
+import { workdirOf } from '../../project/workdir.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
@@ -183,7 +184,9 @@ export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'facts' | 'ti
 /** Runs one command that checks a result. Null when it was stopped before its end. Throws what `note` throws, IO_ERROR. */
 export async function runCheck(commands: Commands, request: CheckRequest): Promise<CheckResult | null> {
   if (commands.stopped) return null;
-  const { command, index, ...rest } = request;
+  const { command, index, cwd: workspace, ...rest } = request;
+  const { path: cwd, fault } = workdirOf(workspace, command.cwd);
+  if (fault !== null) return unstarted(command, fault);
   const { artifacts, attempt } = commands;
   const name = checkLog(index, command.name);
   const log = artifacts.openLog(attempt, name);
@@ -191,6 +194,7 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
   try {
     end = await commands.run({
       ...rest,
+      cwd,
       script: command,
       output: { stdout: log.fd, stderr: log.fd },
       logs: [name],
@@ -199,6 +203,11 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
     log.close();
   }
   return end && resultOf(commands, end, command, { log: name, from: 0, limit: 'verify' });
+}
+
+/** A check that has failed since it has no place to run. */
+function unstarted({ name, command }: VerifyCommand, fault: string): CheckResult {
+  return { name, command, exit_code: null, signal: null, timed_out: false, duration_ms: 0, output_tail: fault };
 }
 
 /** `log`: what it has written stands there from byte `from` on. */

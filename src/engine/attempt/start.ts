@@ -32,6 +32,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
+import { workdirOf } from '../../project/workdir.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
@@ -203,6 +204,7 @@ function claimFor(env: Env, request: TaskRequest & Partial<AttemptRequest>, clai
 async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<RunningAttempt> {
   let worker: GatedWorker | null = null;
   try {
+    refuseWithoutFolder(request.task, draft);
     await checkoutWatch(env)?.begin(request.task.id);
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
@@ -215,7 +217,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
       identity,
       record,
       agent: agentOf(env, request),
-      cwd: draft.workspace.path,
+      cwd: workdirOf(draft.workspace.path, request.task.cwd).path,
       alone,
     });
   } catch (error) {
@@ -225,6 +227,16 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
     env.artifacts.discard(draft);
     throw error;
   }
+}
+
+/** Trying again would not help. Throws CanNotStart. */
+function refuseWithoutFolder({ id, cwd }: PlanTask, { workspace }: Draft): void {
+  const { fault } = workdirOf(workspace.path, cwd);
+  if (fault === null) return;
+  const where = workspace.branch === null ? 'Make it' : 'Commit it to the base, or have a task before this one do so';
+  throw new CanNotStart('IO_ERROR', `task ${id} is not started: ${fault}`, {
+    hint: `${where}; or change cwd in the plan.`,
+  });
 }
 
 /** An attempt that has failed before its worker could start. */
@@ -284,11 +296,12 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
   };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
   const { resume } = env.settings.agents;
-  const session = resume ? sessionToResume(seen, agentOf(env, request), workspace.path) : null;
+  const cwd = workdirOf(workspace.path, request.task.cwd).path;
+  const session = resume ? sessionToResume(seen, agentOf(env, request), cwd) : null;
   const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
   const worker = spawnGated({
     ...request.command(session),
-    cwd: workspace.path,
+    cwd,
     env: commandEnvironment(env, request.task, {
       taskId: request.task.id,
       claimId: draft.claimId,

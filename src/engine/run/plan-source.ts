@@ -3,8 +3,8 @@
  */
 
 import type { TaskSummary } from '../../domain/task/records.ts';
-import { ForgeError } from '../../lib/errors.ts';
-import { type LoadedPlan, parsePlanText, planStamp, readPlanText, withChildrenOf } from '../../project/plan-file.ts';
+import { ForgeError, type Place } from '../../lib/errors.ts';
+import { type LoadedPlan, loadPlanned, parsePlanText, planStamp, withChildrenOf } from '../../project/plan-file.ts';
 import type { Env } from '../env.ts';
 
 /** Records as they are known. */
@@ -16,6 +16,8 @@ export class PlanSource {
   #planned: LoadedPlan | null = null;
   #text: string;
   #stamp: string;
+  /** The files that it is made of, and those that the last edit has named in vain. */
+  #files: readonly string[];
   /** Ids of the fan-outs whose children it has; null where those are not known. */
   #fanOuts: string | null = null;
   readonly #env: Env;
@@ -23,7 +25,8 @@ export class PlanSource {
   constructor(env: Env, loaded: LoadedPlan) {
     this.#env = env;
     this.#current = loaded;
-    this.#text = loaded.text;
+    this.#text = textOf(loaded);
+    this.#files = filesOf(loaded);
     this.#stamp = this.#stampOf();
   }
 
@@ -36,7 +39,7 @@ export class PlanSource {
     const edited = await this.#edited();
     const fanOuts = fanOutsIn(known);
     if (edited === null && !this.#isNew(fanOuts)) return false;
-    this.#planned = edited ?? this.#planned ?? (await parsePlanText(this.#current, this.#env.cache));
+    this.#planned = edited ?? this.#planned ?? (await this.#again());
     this.#current = await withChildrenOf(this.#env.store, this.#planned);
     this.#fanOuts = fanOuts;
     return true;
@@ -56,21 +59,34 @@ export class PlanSource {
     if (stamp === this.#stamp) return null;
     this.#stamp = stamp;
     try {
-      const source = readPlanText(this.#env);
-      if (source === null || source.text === this.#text) return null;
-      this.#text = source.text;
-      return await parsePlanText(source, this.#env.cache);
+      const loaded = await loadPlanned(this.#env);
+      if (loaded === null) return null;
+      this.#files = filesOf(loaded);
+      this.#stamp = this.#stampOf();
+      const text = textOf(loaded);
+      if (text === this.#text) return null;
+      this.#text = text;
+      return loaded;
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
       const [first] = error.problems;
-      const where = first === undefined ? '' : ` (line ${first.place.line ?? '?'}: ${first.message})`;
+      this.#files = [...new Set([...this.#files, ...error.problems.map(({ place }) => place.file)])];
+      this.#stamp = this.#stampOf();
+      const where = first === undefined ? '' : ` (${placeText(first.place, this.#current.file)}: ${first.message})`;
       this.#env.warn(`${error.message}${where}; going on with the plan as it was before`);
       return null;
     }
   }
 
+  /** As it was read, without children. */
+  async #again(): Promise<LoadedPlan> {
+    const { file, text, included } = this.#current;
+    const read = (name: string) => included.find((other) => other.file === name)?.text ?? null;
+    return parsePlanText({ file, text }, this.#env.cache, read);
+  }
+
   #stampOf(): string {
-    return planStamp(this.#env.paths, this.#current.file);
+    return this.#files.map((file) => planStamp(this.#env.paths, file)).join(' ');
   }
 }
 
@@ -83,4 +99,16 @@ function fanOutsIn(known: Known): string {
       ids.push(...sets.map((set) => String((set as { fan_out_id?: unknown } | null)?.fan_out_id)));
   }
   return ids.sort().join(' ');
+}
+
+function filesOf({ file, included }: LoadedPlan): string[] {
+  return [file, ...included.map((other) => other.file)];
+}
+
+function textOf({ text, included }: LoadedPlan): string {
+  return [text, ...included.map((other) => `${other.file}\n${other.text}`)].join('\n');
+}
+
+function placeText({ file, line = 0 }: Place, planFile: string): string {
+  return file === planFile ? `line ${line || '?'}` : `${file}:${line || '?'}`;
 }

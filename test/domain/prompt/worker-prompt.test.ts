@@ -21,6 +21,7 @@ const FACTS: PromptFacts = {
     acceptance: [],
     write_globs: [],
     run: null,
+    cwd: null,
   },
   phase: { name: 'Foundations', goal: null },
   verify: [],

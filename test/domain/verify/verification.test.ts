@@ -86,12 +86,13 @@ describe('verify commands', () => {
     [`make ${'x'.repeat(80)}`, `make-${'x'.repeat(35)}`],
     ['öä', 'command-1'],
   ])('the verify command %s is called %s', (command, name) => {
-    expect(verifyCommands([command], null)).toEqual([{ name, command, shell: null }]);
+    expect(verifyCommands([command], null)).toEqual([{ name, command, shell: null, cwd: null }]);
   });
 
   test("commands of the settings run before the task's own, and none runs twice", () => {
-    const commands = verifyCommands(['a', 'b'], { verify: ['c', 'a'], shell: ['bash'] });
+    const commands = verifyCommands(['a', 'b'], { verify: ['c', 'a'], shell: ['bash'], cwd: 'api' });
     expect(commands.map(({ command }) => command)).toEqual(['a', 'b', 'c']);
+    expect(commands.map(({ cwd }) => cwd)).toEqual([null, null, 'api']);
     expect(commands.map(({ shell }) => shell)).toEqual([null, null, ['bash']]);
   });
 
