@@ -38,7 +38,17 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
     log(event);
   };
   try {
-    const more = { output, person: screen.hasReader, watched: live === null ? undefined : watched };
+    // Source: GitHub's default environment variables.
+    const isAction = context.ctx.env['GITHUB_ACTIONS'] === 'true';
+    const annotate = (lines: readonly string[]) => {
+      for (const line of lines) screen.output.line(screen.json ? 'stderr' : 'stdout', line);
+    };
+    const more = {
+      output,
+      person: screen.hasReader,
+      watched: live === null ? undefined : watched,
+      annotate: isAction ? annotate : undefined,
+    };
     const { exit_code } = await runPlan({ ...context, interrupts: () => interrupts, emit, ...more }, input);
     return exit_code;
   } finally {

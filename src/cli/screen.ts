@@ -33,13 +33,14 @@ export class Screen {
     this.dir = env['FORGE_DIR'] || undefined;
   }
 
-  /** Colours are for terminals, and never with NO_COLOR, --no-color or --json. Source: no-color.org */
+  /** Colours are for terminals, or where `colourIn` says so; never with --no-color or --json. */
   static async open(argv: readonly string[], env: Env): Promise<Screen> {
     const end = argv.indexOf('--');
     const own = end === -1 ? argv : argv.slice(0, end);
     const json = own.includes('--json');
-    const colour = !json && !own.includes('--no-color') && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
-    const paletteOf = (name: StreamName) => paletteFor(colour && isTerminal(name));
+    const colour = json || own.includes('--no-color') ? 'never' : colourIn(env);
+    const paletteOf = (name: StreamName) =>
+      paletteFor(colour === 'always' || (colour === 'terminal' && isTerminal(name)));
     return new Screen(json, { stdout: await paletteOf('stdout'), stderr: await paletteOf('stderr') }, env);
   }
 
@@ -139,6 +140,17 @@ export class Screen {
       }
     };
   }
+}
+
+/**
+ * NO_COLOR first, whatever it says; then FORCE_COLOR, of which 0 and false mean none and anything else means also without a terminal; both count
+ * as not set where they are empty. Source: no-color.org; FORCE_COLOR as Node has it, in this order as picocolors has them.
+ */
+function colourIn(env: Env): 'always' | 'terminal' | 'never' {
+  const { NO_COLOR: no, FORCE_COLOR: force, TERM: term } = env;
+  if (no) return 'never';
+  if (force) return force === '0' || force === 'false' ? 'never' : 'always';
+  return term === 'dumb' ? 'never' : 'terminal';
 }
 
 function columns(): number {

@@ -25,6 +25,7 @@ import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { planRerun, type Rerun, rerunTasks } from './shared/rerun.ts';
+import type { RunReports } from './shared/run-report.ts';
 import {
   type CommandContext,
   endRun,
@@ -51,6 +52,11 @@ const input = z.object({
     'What is shown of workers: failures (default), each line, all at the end, or nothing',
   ),
   wait: flag('Wait for answers when nothing else is left, as it does on a terminal; else it ends with 4 then'),
+  junit: optional.text('file', 'Write at the end what became of each task, as JUnit XML'),
+  summary: optional.text(
+    'file',
+    'Write a summary in Markdown at the end; added to the one of the step in GitHub Actions',
+  ),
   dry_run: flag('Show what would be started now; change nothing'),
 });
 type Input = z.infer<typeof input>;
@@ -83,6 +89,8 @@ export interface RunContext extends CommandContext<RunEvent> {
   output?: OutputMode | undefined;
   /** A person watches, who may answer. Default: false. */
   person?: boolean | undefined;
+  /** Given what failed as workflow commands of GitHub Actions, a line each, before the run is finished. */
+  annotate?: ((lines: readonly string[]) => void) | undefined;
   /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
   watched?: ((look: () => LiveModel | null) => void) | undefined;
 }
@@ -102,6 +110,7 @@ export const run = command({
     ['run --output prefixed', 'with every line that a worker writes'],
     ['run --from build', 'build again, and all that was made of it'],
     ['run --only docs --force', 'docs once more, and nothing else'],
+    ['run --junit reports/forge.xml --summary summary.md', 'with reports, for CI'],
     ['run --dry-run', 'only show what would be started'],
   ],
   input,
@@ -112,12 +121,18 @@ export const run = command({
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
 export function runPlan(context: RunContext, given: Input): Promise<RunFinished> {
-  const emit = (event: RunEvent) => context.emit?.(event);
+  let reports: RunReports | null = null;
+  const emit = (event: RunEvent) => {
+    reports?.add(event);
+    context.emit?.(event);
+  };
   const warn = (message: string) => emit({ type: 'warning', message });
   return interruptible(context, async (interrupts) => {
     const session = await openSession({ ...context, warn }, yielding);
     const { loaded: before, options } = await planFor(session, given);
     const again = await rerunFor(session, before, options);
+    if (options.junit !== undefined || options.summary !== undefined)
+      reports = (await import('./shared/run-report.ts')).reportsFor(session, options);
     const owner = ownIdentity(session);
     const changed = await otherMeaning(session, before);
     const within = claimsAround(session.ctx.env);
@@ -127,6 +142,8 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     const loaded = again.tasks.length === 0 ? before : await requirePlan(session);
     for (const message of [...warningsOf(session, loaded), ...changed]) warn(message);
     const trackerSettled = session.background();
+    const source = new PlanSource(session, loaded);
+    const writeReports = () => reports?.write(source.current.plan, selectionOf(options)(source.current.plan));
     const loop = new RunLoop(
       session,
       {
@@ -139,7 +156,7 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
         output: options.output ?? context.output ?? 'failures',
         answers: options.wait === true || context.person === true,
       },
-      new PlanSource(session, loaded),
+      source,
       interrupts,
       // The last word comes when there is nothing left to warn of.
       (event) => event.type !== 'run_finished' && emit(event),
@@ -152,7 +169,10 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
         return standing && live.model(standing);
       });
     }
-    const finished = await loop.run();
+    const finished = await loop.run().catch(async (error) => {
+      await writeReports();
+      throw error;
+    });
     if (!finished.interrupted && session.settings.worktrees.keep_ms !== null)
       await (await import('./shared/shipped-worktrees.ts')).removeShippedWorktrees(session);
     if (!finished.interrupted && session.settings.retention !== null) {
@@ -160,7 +180,11 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
       if (removed !== null) emit({ type: 'pruned', ...removed });
     }
     await trackerSettled();
-    emit(finished);
+    reports?.add(finished);
+    await writeReports();
+    if (context.annotate !== undefined && finished.failed.length > 0)
+      context.annotate((await import('./shared/annotations.ts')).annotationsOf(session, source.current, finished));
+    context.emit?.(finished);
     await endRun(session, manifest.run_id);
     return finished;
   });
@@ -169,6 +193,8 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
 /** The plan, in which every task that is asked for must be, and which these are. Refuses what could not be done in any case. */
 async function planFor(session: Session, options: Input): Promise<{ loaded: LoadedPlan; options: Input }> {
   const { task = [], only = [], from = [], force = false } = options;
+  if (options.dry_run === true && (options.junit ?? options.summary) !== undefined)
+    throw invalidArgs('--dry-run runs nothing that --junit or --summary could report', 'Leave one of them out.');
   if (only.length > 0 && task.length + from.length > 0)
     throw invalidArgs('--only goes with neither --task nor --from', 'Name all tasks with --only, or none.');
   if (force && task.length + only.length === 0)

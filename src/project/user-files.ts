@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
+import { makePath } from '../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../lib/fs/io-errors.ts';
 import { replaceFile } from '../lib/fs/new-file.ts';
 import { readCapped, readFrom } from '../lib/fs/read.ts';
@@ -89,5 +90,26 @@ export function writeUserFile(path: string, flag: string, text: string): void {
     throw new ForgeError('INVALID_ARGS', `${flag} ${path}: it cannot be written (${errorCode(error)})`, {
       cause: error,
     });
+  }
+}
+
+/** Makes the folder of a file that is written later, for `name` of it. Throws INVALID_ARGS where it can't be written. */
+export function requireWritable(file: string, name: string): void {
+  const refuse = (why: string, cause?: unknown) =>
+    new ForgeError('INVALID_ARGS', `${name}: ${why}`, { cause, hint: 'Name a file that can be written.' });
+  if (isFolder(file)) throw refuse('it is a folder');
+  try {
+    makePath(path.dirname(file), 0o777);
+    fs.accessSync(path.dirname(file), fs.constants.W_OK);
+  } catch (error) {
+    throw refuse(`its folder cannot be made or written to (${errorCode(error)})`, error);
+  }
+}
+
+function isFolder(place: string): boolean {
+  try {
+    return fs.statSync(place).isDirectory();
+  } catch {
+    return false;
   }
 }

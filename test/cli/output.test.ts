@@ -154,6 +154,20 @@ describe.skipIf(!HAS_SCRIPT)('colours', () => {
     expect(text).not.toContain('\u001b');
   });
 
+  it.each<[env: Record<string, string>, coloured: boolean]>([
+    [{ FORCE_COLOR: '1' }, true],
+    [{ FORCE_COLOR: 'true', TERM: 'dumb' }, true],
+    [{ FORCE_COLOR: '' }, false],
+    [{ FORCE_COLOR: '1', NO_COLOR: '1' }, false],
+  ])('a pipe has colours only where FORCE_COLOR says so: %j', async (env, coloured) => {
+    const { stdout } = await orchestrate(['status'], { cwd: project(TASKS), env });
+    expect(stdout.includes('\u001b[1mtest\u001b[22m')).toBe(coloured);
+  });
+
+  it.each(['0', 'false'])('a terminal has no colours with FORCE_COLOR=%s', (value) => {
+    expect(onTerminal('orchestrate status', { FORCE_COLOR: value })).not.toContain('\u001b');
+  });
+
   it('a stream has no colours when only the other one is a terminal', () => {
     const text = onTerminal('orchestrate status | cat');
     expect(text).toContain('2 tasks');

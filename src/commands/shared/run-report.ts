@@ -1,0 +1,83 @@
+/** The files that a run leaves for CI: JUnit XML, and a summary in Markdown. */
+
+import path from 'node:path';
+import type { Plan } from '../../domain/plan/plan.ts';
+import type { RunEvent } from '../../domain/run/events.ts';
+import { RunReporter } from '../../domain/run/report.ts';
+import type { TaskState } from '../../domain/task/records.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { isoTime } from '../../lib/time.ts';
+import { isThere, readUserFile, requireWritable, writeUserFile } from '../../project/user-files.ts';
+import { invalidArgs } from './command.ts';
+import { readAll, type Session } from './session.ts';
+
+/** Of a summary that is added to, bytes: GitHub takes less. */
+const SUMMARY_MAX_BYTES = 16 * 1024 * 1024;
+
+/** Paths, as the user wrote them. */
+export interface ReportFiles {
+  junit?: string | undefined;
+  summary?: string | undefined;
+}
+
+export interface RunReports {
+  add(event: RunEvent): void;
+  /** `plan`: as it is at the end; `selected`: which of its tasks the run was to do. Never throws: what can't be written is a warning. */
+  write(plan: Plan, selected: ReadonlySet<string>): Promise<void>;
+}
+
+/** Null where no file is asked for. Throws INVALID_ARGS for one that can't be written, before anything is started. */
+export function reportsFor(session: Session, { junit, summary }: ReportFiles): RunReports | null {
+  if (junit === undefined && summary === undefined) return null;
+  const files = { junit: placeFor(session, '--junit', junit), summary: placeFor(session, '--summary', summary) };
+  const reporter = new RunReporter();
+  const [startedMs, since] = [session.now(), session.ctx.monotonicMs()];
+  return {
+    add: (event) => reporter.add(event),
+    async write(plan, selected) {
+      try {
+        const states = await statesOf(session);
+        const report = reporter.report(
+          {
+            project: plan.project,
+            started_at: isoTime(startedMs),
+            duration_ms: session.ctx.monotonicMs() - since,
+          },
+          plan.tasks.filter(({ id }) => selected.has(id)),
+          (taskId) => states.get(taskId) ?? null,
+        );
+        if (files.junit !== null) {
+          const { junitXml } = await import('../../domain/run/junit.ts');
+          writeUserFile(files.junit, '--junit', junitXml(report));
+        }
+        if (files.summary !== null) {
+          const { summaryMarkdown } = await import('../../domain/run/summary.ts');
+          writeSummary(session, files.summary, summaryMarkdown(report));
+        }
+      } catch (error) {
+        session.warn(`a report of the run is missing: ${errorMessage(error)}`);
+      }
+    },
+  };
+}
+
+async function statesOf(session: Session): Promise<Map<string, TaskState>> {
+  const { reads } = await readAll(session);
+  return new Map([...reads].flatMap(([id, { record }]) => (record === null ? [] : [[id, record.state.state]])));
+}
+
+function placeFor({ ctx }: Session, flag: string, file: string | undefined): string | null {
+  if (file === undefined) return null;
+  if (file === '') throw invalidArgs(`${flag}: it names no file`, 'Name a file that can be written.');
+  const place = path.resolve(ctx.cwd, file);
+  requireWritable(place, `${flag} ${file}`);
+  return place;
+}
+
+/** The file that GitHub gives to a step is shared by all of its commands. */
+function writeSummary({ ctx }: Session, file: string, text: string): void {
+  const shared = ctx.env['GITHUB_STEP_SUMMARY'];
+  const isShared = shared !== undefined && shared !== '' && path.resolve(ctx.cwd, shared) === file;
+  const before = isShared && isThere(file) ? readUserFile(file, '--summary', SUMMARY_MAX_BYTES) : '';
+  writeUserFile(file, '--summary', before + text);
+}
