@@ -6,7 +6,7 @@ import { openSession } from '../commands/shared/session.ts';
 import { oneLine } from '../lib/text.ts';
 import { systemContext } from '../process/system-context.ts';
 import { loadPlan } from '../project/plan-file.ts';
-import { findVerb, nameOf, namesBelow, SHORT } from './find-verb.ts';
+import { findVerb, nameOf, namesBelow } from './find-verb.ts';
 import { type Flag, flagsOf, wordsOf } from './program.ts';
 
 type Candidate = readonly [word: string, about: string];
@@ -42,7 +42,8 @@ async function candidates(before: readonly string[], dashed: boolean): Promise<C
 
 function verbsBehind(before: readonly string[], verb: VerbName | null, args: readonly string[]): Candidate[] {
   if (verb === null && !before.includes('orchestrate')) {
-    return [['orchestrate', COMMANDS[HOME].about], ...SHORT.map((name) => [name, COMMANDS[name].about] as const)];
+    const verbs = namesBelow('').map((name) => [name, COMMANDS[name as VerbName].about] as const);
+    return [['orchestrate', COMMANDS[HOME].about], ...verbs];
   }
   const above = verb === null || verb === HOME ? '' : `${verb} `;
   if (above !== '' && args.length > 0) return [];

@@ -9,17 +9,17 @@ export const GLOBAL: readonly (readonly [written: string, about: string])[] = [
   ['--json', 'One line of JSON on stdout instead of text'],
   ['--dir <dir>', 'The project folder or its .forge (or FORGE_DIR)'],
   ['--no-color', 'No colours, as with NO_COLOR'],
-  ['--help', 'This help'],
-  ['--version', 'The version of forge'],
+  ['--help', 'This help (or -h)'],
+  ['--version', 'The version of forge (or -v, -V)'],
 ];
+
+/** Letters for some of them. */
+export const LETTERS: Readonly<Record<string, string>> = { '-h': '--help', '-v': '--version', '-V': '--version' };
 
 /** `--limit`, of `--limit <n>`. */
 export function nameOf({ written }: { written: string }): string {
   return written.replace(/ .*/, '');
 }
-
-/** Verbs that also stand right behind `forge`, for who comes to set a project up. */
-export const SHORT = ['init', 'uninit', 'mcp', 'completion'] as const;
 
 interface Found {
   /** Null: none was asked for; HOME: bare `forge orchestrate`. */
@@ -48,7 +48,8 @@ export function findVerb(argv: readonly string[]): Found {
   const helpFirst = take('help');
   const word = next();
   if (word === undefined) return found(null, helpFirst);
-  if (!take('orchestrate') && !SHORT.some((name) => name === word))
+  // A verb may also stand right behind `forge`.
+  if (!take('orchestrate') && !namesBelow('').includes(word))
     throw unknownVerb(word, 'forge', ['orchestrate', ...namesBelow('')]);
   const help = take('help') || helpFirst;
   if (next() === undefined) return found(help ? null : HOME, help);
@@ -64,7 +65,12 @@ function leadingWords(argv: readonly string[]): { word: string; at: number }[] {
     const word = argv[at] ?? '';
     if (!word.startsWith('-')) words.push({ word, at });
     else if (word === '--dir') at++;
-    else if (word !== '-h' && !word.startsWith('--dir=') && !GLOBAL.some(([written]) => written === word)) break;
+    else if (
+      !Object.hasOwn(LETTERS, word) &&
+      !word.startsWith('--dir=') &&
+      !GLOBAL.some(([written]) => written === word)
+    )
+      break;
   }
   return words;
 }

@@ -32,6 +32,7 @@ function overview(context: RenderContext): string[][] {
     [
       `${bold('Usage:')} ${COMMAND} <verb> [options]`,
       `       ${COMMAND}            where things stand, and the next command`,
+      '       forge <verb> [options]       the same, shorter',
     ],
     ...groups.map((group) => table(`${group}:`, ofGroup(group), column, context)),
     table('Options:', GLOBAL, columnOf(32, GLOBAL, 0), context),

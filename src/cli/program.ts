@@ -6,7 +6,7 @@ import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/comm
 import type { Input } from '../commands/shared/environment.ts';
 import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
-import { findVerb, GLOBAL, nameOf } from './find-verb.ts';
+import { findVerb, GLOBAL, LETTERS, nameOf } from './find-verb.ts';
 
 /** `ids`: the fields that stand on the command line and hold ids, which a person may have shortened. */
 export type Request =
@@ -67,11 +67,12 @@ export interface Words {
 /** Reads the words behind a verb. */
 export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words {
   const parser = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  const keys = flags.map((flag) => {
-    const option = new Option(nameOf(flag) === '--help' ? '-h, --help' : flag.written);
+  const letters = Object.entries(LETTERS).map(([letter, name]) => ({ written: letter, many: false, name }));
+  const keys = [...letters, ...flags].map((flag) => {
+    const option = new Option(flag.written);
     if (flag.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
     parser.addOption(option);
-    return [nameOf(flag), option.attributeName()] as const;
+    return ['name' in flag ? flag.name : nameOf(flag), option.attributeName()] as const;
   });
   const given = () => {
     const set = keys.filter(([, key]) => parser.getOptionValueSource(key) === 'cli');

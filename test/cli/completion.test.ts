@@ -1,7 +1,7 @@
 /** Completion of command lines: the candidates, and the scripts in a shell. */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { cli, folder, project, shell } from '../support/cli.ts';
 
@@ -13,7 +13,10 @@ describe('the candidates', () => {
   const cwd = project(PLAN);
 
   it.each([
-    ['', ['orchestrate', 'init', 'uninit', 'mcp', 'completion']],
+    ['or', ['orchestrate']],
+    ['unin', ['uninit']],
+    ['run --task do', ['docs']],
+    ['help sh', ['show', 'ship']],
     ['orchestrate sta', ['status']],
     ['orchestrate --json wh', ['why']],
     ['help orchestrate sh', ['show', 'ship']],
@@ -85,6 +88,33 @@ describe('the script', () => {
       encoding: 'utf8',
     });
     if (error === undefined) expect([status, stderr]).toEqual([0, '']);
+  });
+
+  it('is added once to what the shell starts with, whatever is there', async () => {
+    const home = folder({
+      '.bashrc': '# forge completion bash\nalias ll=ls',
+      'zsh/.zshrc': 'eval "$(forge completion zsh)"\n',
+    });
+    const env = { HOME: home, SHELL: '/usr/bin/bash', ZDOTDIR: `${home}/zsh` };
+    const install = async (...args: string[]) =>
+      (await cli(['completion', ...args, '--install', '--json'], { cwd: home, env })).json().data.installed;
+    const line = 'command -v forge >/dev/null && eval "$(forge completion bash)"  # forge completion';
+    expect(await install()).toEqual({ file: `${home}/.bashrc`, line, added: true });
+    expect(await install('bash')).toEqual({ file: `${home}/.bashrc`, line, added: false });
+    expect(readFileSync(`${home}/.bashrc`, 'utf8')).toBe(`# forge completion bash\nalias ll=ls\n${line}\n`);
+    expect(await install('zsh')).toMatchObject({ file: `${home}/zsh/.zshrc`, added: false });
+    expect(await install('fish')).toMatchObject({ file: `${home}/.config/fish/conf.d/forge.fish`, added: true });
+    const script = 'forge() { "$NODE" "$FORGE_BIN" "$@"; }\n. "$AT/.bashrc"\ncomplete -p forge';
+    const { stdout, stderr } = shell('exec bash -c "$SCRIPT"', { cwd: home, env: { AT: home, SCRIPT: script } });
+    expect(stdout + stderr).toContain('complete -o default -F _forge forge');
+  });
+
+  it.each([
+    [{ SHELL: '/bin/tcsh' }, 'say for which shell: SHELL is tcsh'],
+    [{ SHELL: '/bin/zsh', HOME: '' }, 'HOME is not set'],
+  ])('is added nowhere with %j', async (env, words) => {
+    const { code, stderr } = await cli(['completion', '--install'], { cwd: folder(), env });
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(words) });
   });
 
   it('is refused for a shell that is not known', async () => {

@@ -52,13 +52,30 @@ describe('a slip on the command line', () => {
     expect((await refusal(args)).hint).toBe(`See \`forge orchestrate ${verb} --help\`.`);
   });
 
-  it('a verb without orchestrate is refused with the full command', async () => {
-    await expect(parseArgv(['status'], {})).rejects.toThrow(
+  it('a slip in a verb without orchestrate, or in orchestrate, gets the full command', async () => {
+    await expect(parseArgv(['statsu'], {})).rejects.toThrow(
       expect.objectContaining({ code: 'UNKNOWN_VERB', hint: expect.stringContaining('`forge orchestrate status`') }),
     );
     await expect(parseArgv(['orchestrat'], {})).rejects.toThrow(
       expect.objectContaining({ code: 'UNKNOWN_VERB', hint: expect.stringContaining('`forge orchestrate`') }),
     );
+  });
+});
+
+describe('a verb', () => {
+  it.each([
+    [['status', '--json'], { kind: 'verb', verb: 'status' }],
+    [['run', 'list'], { kind: 'verb', verb: 'run list' }],
+    [['--dir', '/x', 'why', 'a'], { kind: 'verb', verb: 'why', dir: '/x', input: { task: 'a' } }],
+    [['help', 'run'], { kind: 'help', verb: 'run' }],
+    [['run', '-h'], { kind: 'help', verb: 'run' }],
+    [['-h'], { kind: 'help', verb: null }],
+    [['-v'], { kind: 'version' }],
+    [['-V'], { kind: 'version' }],
+    [['orchestrate', '-v'], { kind: 'version' }],
+    [[], { kind: 'help', verb: null }],
+  ])('may stand right behind forge, and letters stand for flags: %j', async (args, request) => {
+    expect(await parseArgv(args, {})).toMatchObject(request);
   });
 });
 

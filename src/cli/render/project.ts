@@ -79,5 +79,10 @@ export const PROJECT = {
     return [...lines, '', verdict].join('\n');
   },
 
-  completion: ({ script }) => script,
+  completion({ shell, script, installed }) {
+    if (installed === null) return script;
+    const { file, line, added } = installed;
+    if (!added) return `${file} has it already.`;
+    return `Added to ${file}:\n  ${line}\nThe next ${shell} completes \`forge\`. To take it away, delete that line.`;
+  },
 } satisfies Partial<Renderers>;
