@@ -72,11 +72,13 @@ export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words 
     const option = new Option(flag.written);
     if (flag.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
     parser.addOption(option);
-    return ['name' in flag ? flag.name : nameOf(flag), option.attributeName()] as const;
+    return ['name' in flag ? flag.name : nameOf(flag), option] as const;
   });
   const given = () => {
-    const set = keys.filter(([, key]) => parser.getOptionValueSource(key) === 'cli');
-    return Object.fromEntries(set.map(([name, key]) => [name, parser.getOptionValue(key)]));
+    const set = keys.filter(([, option]) => parser.getOptionValueSource(option.attributeName()) === 'cli');
+    // `--no-bell` is a flag like any other here, and commander has it as `bell`, false.
+    const read = (option: Option) => option.negate || parser.getOptionValue(option.attributeName());
+    return Object.fromEntries(set.map(([name, option]) => [name, read(option)]));
   };
   try {
     const { operands, unknown } = parser.parseOptions([...args]);

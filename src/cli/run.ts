@@ -6,6 +6,7 @@ import { runPlan } from '../commands/run.ts';
 import type { CommandContext } from '../commands/shared/session.ts';
 import type { RunEvent } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
+import { needsPerson } from '../domain/run/notifications.ts';
 import type { OutputMode } from '../domain/run/output.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
@@ -28,12 +29,16 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
   const log = screen.json ? jsonLines(context, screen) : humanLog(context, screen, output);
   const live = screen.whyNotDrawn() === null ? await import('./live.ts') : null;
   let close: (() => void) | undefined;
-  const watched = (look: () => LiveModel | null) => {
+  let rings = false;
+  const watched = (look: () => LiveModel | null, bell: boolean) => {
+    rings = bell;
     close = live?.showLive(screen, { look, note: () => STOPPING[interrupts.level] ?? null });
   };
   const emit = (event: RunEvent) => {
     // The view says so all the time.
     if (close !== undefined && event.type === 'still_running') return;
+    // It moves no cursor, so it may come while the view is drawn.
+    if (rings && needsPerson(event)) screen.output.put('stdout', '\x07');
     if (event.type === 'run_finished') close?.();
     log(event);
   };

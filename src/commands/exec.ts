@@ -1,6 +1,8 @@
 /** `exec`: claim a task, do it with a command of your own, complete it. */
 
+import path from 'node:path';
 import * as z from 'zod/mini';
+import type { PlanTask } from '../domain/plan/plan.ts';
 import { parkedText } from '../domain/steps/parking.ts';
 import type { FinishedAttempt } from '../engine/attempt/running-attempt.ts';
 import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
@@ -14,7 +16,7 @@ import { UNINTERRUPTED } from '../process/interrupts.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, invalidArgs, optionalRunField, optionalTaskField, rest } from './shared/command.ts';
 import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { endRun, interruptible, openSession } from './shared/session.ts';
+import { endRun, interruptible, openSession, type Session } from './shared/session.ts';
 
 export const exec = command({
   changes: true,
@@ -81,6 +83,7 @@ export const exec = command({
       try {
         const finished = await attempt.finished;
         if (options.run === undefined) await endRun(session, runId);
+        if (session.settings.notify.length > 0) await tell(session, task, runId, attempt.attemptId, finished);
         const next_eligible_at = finished.record.state.next_eligible_at ?? null;
         const { attemptId: attempt_id, number: attempt_number } = attempt;
         return { task_id: task.id, attempt_id, attempt_number, next_eligible_at, ...outcomeOf(finished) };
@@ -91,6 +94,19 @@ export const exec = command({
     });
   },
 });
+
+/** Tells those whom `notify` of the settings names what has become of the attempt. */
+async function tell(session: Session, task: PlanTask, runId: string, attempt_id: string, finished: FinishedAttempt) {
+  const { Notifier } = await import('../engine/run/notifier.ts');
+  const { attemptEvent } = await import('../engine/run/event-mapping.ts');
+  const { QuestionWatch } = await import('../engine/run/question-watch.ts');
+  const project = session.settings.project.name ?? path.basename(session.paths.project);
+  const notifier = new Notifier(session, { run_id: runId, project, titleOf: () => task.title });
+  const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
+  notifier.see(attemptEvent(base, finished, session.now(), null));
+  await new QuestionWatch(session, notifier.see).tell(await session.store.read(task.id));
+  await notifier.settled();
+}
 
 function outcomeOf({ end, exit, record }: FinishedAttempt) {
   switch (end.kind) {

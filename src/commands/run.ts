@@ -16,6 +16,7 @@ import { claimsAround } from '../domain/task/workspaces.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, schedulingContextOf } from '../engine/env.ts';
+import type { Notifier } from '../engine/run/notifier.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -57,6 +58,7 @@ const input = z.object({
     'file',
     'Write a summary in Markdown at the end; added to the one of the step in GitHub Actions',
   ),
+  no_bell: flag('Do not ring when a person is needed', { terminal: true }),
   dry_run: flag('Show what would be started now; change nothing'),
 });
 type Input = z.infer<typeof input>;
@@ -91,8 +93,8 @@ export interface RunContext extends CommandContext<RunEvent> {
   person?: boolean | undefined;
   /** Given what failed as workflow commands of GitHub Actions, a line each, before the run is finished. */
   annotate?: ((lines: readonly string[]) => void) | undefined;
-  /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
-  watched?: ((look: () => LiveModel | null) => void) | undefined;
+  /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. `bell`: it rings for a person. */
+  watched?: ((look: () => LiveModel | null, bell: boolean) => void) | undefined;
 }
 
 export const run = command({
@@ -122,9 +124,11 @@ export const run = command({
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
 export function runPlan(context: RunContext, given: Input): Promise<RunFinished> {
   let reports: RunReports | null = null;
+  let notifier: Notifier | null = null;
   const emit = (event: RunEvent) => {
     reports?.add(event);
     context.emit?.(event);
+    notifier?.see(event);
   };
   const warn = (message: string) => emit({ type: 'warning', message });
   return interruptible(context, async (interrupts) => {
@@ -144,6 +148,7 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     const trackerSettled = session.background();
     const source = new PlanSource(session, loaded);
     const writeReports = () => reports?.write(source.current.plan, selectionOf(options)(source.current.plan));
+    if (session.settings.notify.length > 0) notifier = await notifierOf(session, manifest.run_id, source);
     const loop = new RunLoop(
       session,
       {
@@ -164,10 +169,13 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     if (context.watched !== undefined) {
       const { LiveDetails } = await import('../engine/run/live-details.ts');
       const live = new LiveDetails(session);
-      context.watched(() => {
-        const standing = loop.standing();
-        return standing && live.model(standing);
-      });
+      context.watched(
+        () => {
+          const standing = loop.standing();
+          return standing && live.model(standing);
+        },
+        session.settings.bell && options.no_bell !== true,
+      );
     }
     const finished = await loop.run().catch(async (error) => {
       await writeReports();
@@ -184,10 +192,20 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     await writeReports();
     if (context.annotate !== undefined && finished.failed.length > 0)
       context.annotate((await import('./shared/annotations.ts')).annotationsOf(session, source.current, finished));
+    // Its warnings come before the last word.
+    notifier?.see(finished);
+    await notifier?.settled(interrupts.level > 1);
     context.emit?.(finished);
     await endRun(session, manifest.run_id);
     return finished;
   });
+}
+
+/** Nothing is loaded where nothing is to be told. */
+async function notifierOf(session: Session, run_id: string, plans: PlanSource): Promise<Notifier> {
+  const { Notifier } = await import('../engine/run/notifier.ts');
+  const titleOf = (taskId: string) => plans.current.plan.byId.get(taskId)?.title ?? null;
+  return new Notifier(session, { run_id, project: plans.current.plan.project, titleOf });
 }
 
 /** The plan, in which every task that is asked for must be, and which these are. Refuses what could not be done in any case. */

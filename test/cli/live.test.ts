@@ -122,6 +122,16 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).not.toMatch(WINDOW);
   });
 
+  it.each([
+    ['rings for a task that fails', [], true],
+    ['does not ring with --no-bell', ['--no-bell'], false],
+  ])('run on a terminal %s', async (_what, args, rings) => {
+    const cwd = project(['id: a, title: A, run: exit 3, retry: {max_attempts: 1}']);
+    const seen = run({ cwd }, ...args);
+    expect(await seen.ended).toEqual({ code: 1 });
+    expect(seen.raw.includes('\x07')).toBe(rings);
+  });
+
   it('run shows stderr above its live view', async () => {
     const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
     const seen = run({ cwd });

@@ -2,8 +2,8 @@
 
 import * as z from 'zod/mini';
 import { DEFAULT_RETENTION } from '../gc/retention.ts';
-import { duration, key, size } from '../plan/declare.ts';
-import { DEFAULT_SETTINGS } from './settings.ts';
+import { budget, command, duration, key, must, size } from '../plan/declare.ts';
+import { DEFAULT_SETTINGS, NOTIFY_EVENTS } from './settings.ts';
 
 const { logs } = DEFAULT_SETTINGS;
 
@@ -36,6 +36,48 @@ export const retentionSchema = z.strictObject({
     DEFAULT_RETENTION.failedOlderThanMs,
   ),
 });
+
+export const budgetSchema = z.strictObject({
+  task: key(
+    budget('How long all attempts at a task take together.'),
+    'Of each task, for what its own budget leaves out.',
+    null,
+  ),
+  run: key(budget('How long a run takes.'), 'Of each run.', null),
+  project: key(budget('How long all attempts take together.'), 'Of the whole project, over all runs.', null),
+});
+
+const webhook = command.check(
+  must((text: string) => {
+    if (/^(?:https?:\/\/\S+|\$\w+|\$\{\w+\})$/.test(text)) return null;
+    return {
+      message: 'must be a web address, or the name of a variable that has one',
+      suggestion: 'Write https://..., or $NAME: an address that is a secret stands in a variable.',
+    };
+  }),
+);
+
+const ONE_TARGET = 'needs one of command and webhook';
+
+export const notifySchema = z
+  .strictObject({
+    on: z.array(z.enum(NOTIFY_EVENTS)).check(z.minLength(1), z.describe('Of what it is told.')),
+    command: key(
+      command,
+      'A command line that is told: FORGE_NOTIFY_EVENT, FORGE_NOTIFY_TEXT and others, and JSON on its stdin.',
+      null,
+    ),
+    webhook: key(
+      webhook,
+      'A web address that the same JSON is sent to (POST), or $NAME of a variable that has it.',
+      null,
+    ),
+  })
+  .check(
+    must(({ command, webhook }: { command: string | null; webhook: string | null }) =>
+      (command === null) === (webhook === null) ? { message: ONE_TARGET, suggestion: 'Write one of them.' } : null,
+    ),
+  );
 
 /** Less than this would not hold an error message, bytes. */
 const LOG_LEAST_BYTES = 1000;

@@ -6,7 +6,6 @@
 import * as z from 'zod/mini';
 import type { RetentionPolicy } from '../gc/retention.ts';
 import {
-  budget,
   command,
   described,
   duration,
@@ -23,7 +22,7 @@ import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
-import { logsSchema, retentionSchema, stepsSchema, worktreesSchema } from './blocks.ts';
+import { budgetSchema, logsSchema, notifySchema, retentionSchema, stepsSchema, worktreesSchema } from './blocks.ts';
 import { reviewSchema } from './review-schema.ts';
 import {
   CHANGES,
@@ -321,6 +320,13 @@ export const settingsSchema = z.strictObject({
     DEFAULT_SETTINGS.retention,
     NO_DEFAULT,
   ),
+  notify: key(
+    z.array(notifySchema),
+    'Who is told of questions, failures, shipped tasks, workers that stand still, and the ends of runs, by run and exec.',
+    DEFAULT_SETTINGS.notify,
+    { examples: [[{ on: ['question', 'failed'], command: 'notify-send "$FORGE_NOTIFY_TEXT"' }]] },
+  ),
+  bell: key(z.boolean(), 'Whether the terminal of a run rings when a person is needed.', DEFAULT_SETTINGS.bell),
   changes: key(
     z.enum(CHANGES),
     "required: work in a worktree that changes no file fails. none: that is as good. Left out: required of agents, unless their verdict says that nothing had to change; of commands not. A task's own changes key takes precedence.",
@@ -336,15 +342,7 @@ export const settingsSchema = z.strictObject({
     NO_DEFAULT,
   ),
   budget: key(
-    z.strictObject({
-      task: key(
-        budget('How long all attempts at a task take together.'),
-        'Of each task, for what its own budget leaves out.',
-        null,
-      ),
-      run: key(budget('How long a run takes.'), 'Of each run.', null),
-      project: key(budget('How long all attempts take together.'), 'Of the whole project, over all runs.', null),
-    }),
+    budgetSchema,
     'What may be used before a person has to decide. Over it nothing more is started, and what is at work is stopped.',
     null,
     NO_DEFAULT,

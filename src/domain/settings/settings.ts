@@ -20,6 +20,13 @@ export const SHIP_SIGN = ['git', 'never'] as const;
 export const CHANGES = ['required', 'none'] as const;
 export type Changes = (typeof CHANGES)[number];
 
+/**
+ * What `notify` may name. `stalled`: a worker was stopped because it did nothing any more or waited for input, or a run has given up a review
+ * or a merge. `finished`: the run.
+ */
+export const NOTIFY_EVENTS = ['question', 'failed', 'finished', 'shipped', 'stalled'] as const;
+export type NotifyEvent = (typeof NOTIFY_EVENTS)[number];
+
 export const TRACKER_TYPES = ['none', 'file', 'github'] as const;
 
 /** Durations are milliseconds. Null: see the key. */
@@ -43,6 +50,10 @@ export interface Settings {
   worktrees: { keep_ms: number | null };
   /** What `gc --prune` goes by, and a run at its end; null: no run removes anything, and `gc --prune` goes by its defaults. */
   retention: RetentionPolicy | null;
+  /** Who is told of what a run, or an exec, comes to. */
+  notify: readonly NotifySettings[];
+  /** Whether the terminal of a run rings when a person is needed. */
+  bell: boolean;
   /** For tasks that do not say so themselves; null: required of agents. Looked at in worktrees alone. */
   changes: Changes | null;
   /** By a command, or a coding agent; both null: no review. `model`: null: what the agent itself is set to. `timeout_ms` limits a review. */
@@ -61,6 +72,15 @@ export interface Settings {
   ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null; sign: (typeof SHIP_SIGN)[number] };
   /** `path` is for `file`, relative to the project; `options` is the rest of the block. */
   tracker: { type: (typeof TRACKER_TYPES)[number]; path: string; options: Readonly<Record<string, unknown>> };
+}
+
+/** One of `command` and `webhook` is null. */
+export interface NotifySettings {
+  on: readonly NotifyEvent[];
+  /** For /bin/sh. */
+  command: string | null;
+  /** A web address, or the name of the variable that has it: `$NAME`. */
+  webhook: string | null;
 }
 
 /** Null: no limit. */
@@ -207,6 +227,8 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   workspace: 'none',
   steps: { park_after_ms: 30_000 },
   worktrees: { keep_ms: null },
+  notify: [],
+  bell: true,
   retention: null,
   changes: null,
   review: { command: null, worker: null, model: null, args: [], timeout_ms: 1_800_000 },

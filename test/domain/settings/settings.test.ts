@@ -104,6 +104,8 @@ workspace: worktree
 steps: {park_after: 2m}
 worktrees: {keep: 3d}
 retention: {older_than: 30d, failed_older_than: 180d}
+notify: [{on: [failed], command: page-me}, {on: [question, finished], webhook: $HOOK}]
+bell: false
 changes: required
 review: {command: ./review.sh, timeout: 10m}
 logs: {max_bytes: 1GB}
@@ -157,6 +159,11 @@ tracker: {type: github, config: {repo: acme/demo}}
       workspace: 'worktree',
       steps: { park_after_ms: 120_000 },
       worktrees: { keep_ms: 259_200_000 },
+      notify: [
+        { on: ['failed'], command: 'page-me', webhook: null },
+        { on: ['question', 'finished'], command: null, webhook: '$HOOK' },
+      ],
+      bell: false,
       retention: { olderThanMs: 2_592_000_000, failedOlderThanMs: 15_552_000_000 },
       changes: 'required',
       review: { command: './review.sh', worker: null, model: null, args: [], timeout_ms: 600_000 },
