@@ -222,8 +222,10 @@ export class RunLog {
     this.#print('', palette.bold('Failed'));
     const own = new Set(this.#failures.map(({ task_id }) => task_id));
     const before = all.filter(({ task_id }) => !own.has(task_id));
+    const goesOn = new Set(all.flatMap(({ task_id, goes_on }) => (goes_on ? task_id : [])));
     for (const [i, { task_id, error }] of [...this.#failures, ...before].slice(0, LIST_LENGTH).entries()) {
-      this.#print(...hang(`  ${task_id}  `, error === null ? 'failed' : errorText(error), width));
+      const what = error === null ? 'failed' : errorText(error);
+      this.#print(...hang(`  ${task_id}  `, goesOn.has(task_id) ? `(goes on) ${what}` : what, width));
       const shown = i < FAILURES_SHOWN ? this.#failures[i] : undefined;
       if (shown !== undefined) this.#tail(shown);
     }

@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
+import { builtOn } from '../domain/plan/plan.ts';
 import { isUnchecked } from '../domain/schedule/overlap.ts';
 import { manifestOf } from '../domain/task/attempts.ts';
 import { type DispatchRequest, dispatchTask } from '../domain/task/operations.ts';
@@ -128,7 +129,7 @@ async function workOf(
   const { beginWork } = await import('../engine/attempt/resolve-workspace.ts');
   const { workspaceForNext } = await import('../git/worktree.ts');
   const task = await plannedOrNull(session, id);
-  const { depends_on = [] } = task ?? {};
+  const depends_on = task === null ? [] : builtOn(task);
   const place = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
   return interruptible(session, async (interrupts) => {
     const onSetup = (line: string) => session.note(`setting up: ${line}`);

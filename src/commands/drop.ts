@@ -1,7 +1,8 @@
 /** `drop`: say in the plan that a task will never be done. */
 
 import * as z from 'zod/mini';
-import { tasksNamed } from '../domain/plan/plan.ts';
+import { conditionOn, tasksNamed } from '../domain/plan/plan.ts';
+import { verdictOn } from '../domain/schedule/fates.ts';
 import { isInFlight, phaseDue } from '../domain/task/states.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { command, operand } from './shared/command.ts';
@@ -36,7 +37,12 @@ export const drop = command({
       for (const { id } of tasks) await refuseUnlessIdle(session, id);
       const changed = tasks.some(({ status }) => status !== 'dropped');
       const waits = seen.plan.tasks.filter(
-        ({ status, depends_on }) => status === 'active' && tasks.some(({ id }) => depends_on.includes(id)),
+        (other) =>
+          other.status === 'active' &&
+          tasks.some(
+            ({ id }) =>
+              other.depends_on.includes(id) && verdictOn(conditionOn(other, id), 'dropped', false) !== 'holds',
+          ),
       );
       return {
         file: place.file,

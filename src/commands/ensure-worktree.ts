@@ -1,6 +1,7 @@
 /** `ensure-worktree`: make the git worktree of a task, whatever `workspace` says. A repeat finds it. */
 
 import * as z from 'zod/mini';
+import { builtOn } from '../domain/plan/plan.ts';
 import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
 import { setupNow } from '../engine/attempt/workspace.ts';
 import { ensureWorkspace } from '../git/worktree.ts';
@@ -30,7 +31,7 @@ export const ensureWorktree = command({
     const session = await openSession(context);
     const planned = plannedTask(await requirePlan(session), task);
     await new SetupBaseline(session).check(planned.id, await setupNow(session));
-    const { cwd, branch, created } = await ensureWorkspace(session, planned);
+    const { cwd, branch, created } = await ensureWorkspace(session, { id: planned.id, depends_on: builtOn(planned) });
     return { task_id: planned.id, worktree_path: cwd, branch, created };
   },
 });

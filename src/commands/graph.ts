@@ -2,7 +2,9 @@
 
 import * as z from 'zod/mini';
 import { dotOf, type Graph, mermaidOf } from '../domain/plan/graph.ts';
-import type { Plan, PlanTask } from '../domain/plan/plan.ts';
+import { type Plan, type PlanTask, PlanTaskSchema } from '../domain/plan/plan.ts';
+import { surveyOf } from '../domain/schedule/readiness.ts';
+import { schedulingContextOf } from '../engine/env.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, invalidArgs, optional } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
@@ -37,6 +39,8 @@ export const graph = command({
           depends_on: z.array(z.string()),
           /** What it depends on in phases that are not drawn. */
           outside: z.array(z.string()),
+          /** Of those that it depends on otherwise than by their success, by id. */
+          conditions: PlanTaskSchema().shape.conditions,
         }),
       ),
       /** What Mermaid or Graphviz read; null for text and JSON. */
@@ -52,8 +56,10 @@ export const graph = command({
         nearest(phase, plan.phaseById.keys()).hint,
       );
     const { reads } = await readAll(session);
+    const fates = surveyOf(schedulingContextOf(session, plan, reads)).fates();
     const drawn = graphOf(plan, phase ?? null, ({ id, status }) => {
       if (status === 'done' || status === 'dropped') return status;
+      if (fates.skipOf(id) !== null) return 'skipped';
       const read = reads.get(id);
       return read?.record?.state.state ?? (read?.problem ? 'unreadable' : 'unclaimed');
     });
@@ -76,6 +82,7 @@ function graphOf({ project, phases, tasks }: Plan, only: string | null, stateOf:
       state: stateOf(task),
       depends_on: task.depends_on.filter((id) => ids.has(id)),
       outside: task.depends_on.filter((id) => !ids.has(id)),
+      conditions: task.conditions,
     })),
   } satisfies Graph;
 }

@@ -96,14 +96,14 @@ function phaseRows(scheduling: readiness.SchedulingContext, blockedBy: string | 
     const record = scheduling.recordOf(id);
     return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
   };
-  const survey = readiness.surveyOf(scheduling);
+  const fates = readiness.surveyOf(scheduling).fates();
   const wanted = scheduling.plan.phases.filter((phase) => blockedBy === undefined || phase.blocked_by === blockedBy);
   return wanted.map((phase) => ({
     phase_id: phase.id,
     name: phase.name,
     status: phase.status,
     blocked_by: phase.blocked_by,
-    finished: survey.finished(phase),
+    finished: fates.isFinished(phase),
     tasks: phase.task_ids.length,
     shipped: phase.task_ids.filter(isShipped).length,
   }));

@@ -47,7 +47,10 @@ const input = z.object({
   only: optional.texts('id', 'Only this task, not what it depends on; may be repeated', { id: 'task' }),
   from: optional.texts('id', 'Begin this task again, and all that depend on it; may be repeated', { id: 'task' }),
   force: flag('Do the tasks of --task or --only again, also those that have shipped'),
-  on_failure: optional.choice(['continue', 'stop'], 'stop: start nothing new after a failure (default: continue)'),
+  on_failure: optional.choice(
+    ['continue', 'stop', 'stop-all'],
+    'stop: start nothing new after a failure; stop-all: also stop what is at work (default: continue)',
+  ),
   output: optional.choice(
     OUTPUTS,
     'What is shown of workers: failures (default), each line, all at the end, or nothing',

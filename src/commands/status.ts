@@ -5,6 +5,8 @@ import * as z from 'zod/mini';
 import { redefinedText } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
 import { agentHolds } from '../domain/schedule/agent-holds.ts';
+import type { Fates } from '../domain/schedule/fates.ts';
+import { surveyOf } from '../domain/schedule/readiness.ts';
 import { dueAt } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES, type TaskSummary } from '../domain/task/records.ts';
@@ -35,6 +37,10 @@ const rowSchema = () =>
     /** The plan's word; null for a task that is not in the plan. */
     planned: z.nullable(z.enum(TASK_STATUSES)),
     human: z.boolean(),
+    /** Why it is skipped: a condition of what it depends on can't come true any more; null: it is not. */
+    skipped: data.textOrNull(),
+    /** Its `continue_on_error`: when it fails, others go on. */
+    continue_on_error: z.boolean(),
     attempt_count: data.countSchema(),
     generation: data.countSchema(),
     run_id: data.textOrNull(),
@@ -101,10 +107,11 @@ export const status = command({
     );
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
-    const tasks = shown.map(({ task, read }) => row(task, read, session));
+    const fates = loaded && surveyOf(schedulingContextOf(session, loaded.plan, reads)).fates();
+    const tasks = shown.map(({ task, read }) => row(task, read, fates, session));
     return {
       project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
-      counts: data.countBy(tasks.map(({ state }) => state)),
+      counts: data.countBy(tasks.map(({ state, skipped }) => (skipped === null ? state : 'skipped'))),
       tasks,
       runs: runs
         .filter((manifest) => chosen === null || manifest.run_id === chosen)
@@ -120,6 +127,7 @@ export const status = command({
 function row(
   task: PlanTask | null,
   read: TaskSummaryRead | undefined,
+  fates: Fates | null,
   session: Session,
 ): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
@@ -135,6 +143,8 @@ function row(
     state: state?.state ?? (read?.problem ? 'unreadable' : 'unclaimed'),
     planned: task?.status ?? null,
     human: task?.human ?? false,
+    skipped: fates?.skipOf(task_id)?.why ?? null,
+    continue_on_error: task?.continue_on_error ?? false,
     attempt_count: state?.attempt_count ?? 0,
     generation: memo?.generation ?? 0,
     run_id: lease?.owner_run_id ?? null,

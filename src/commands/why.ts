@@ -32,7 +32,7 @@ export const why = command({
     const task = plannedTask(loaded, options.task);
     const reasons = await reasonsFor(session, loaded, task);
     const { record } = await session.store.read(task.id);
-    const isOver = reasons.some(({ code }) => code === 'TASK_FINISHED' || code === 'TASK_CANCELLED');
+    const isOver = reasons.some(({ code }) => ['TASK_FINISHED', 'TASK_SKIPPED', 'TASK_CANCELLED'].includes(code));
     return {
       task_id: task.id,
       ready: reasons.length === 0,

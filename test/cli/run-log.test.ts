@@ -188,7 +188,7 @@ describe('a line', () => {
 
 describe('the summary', () => {
   const failed = { ...FINISHED, exit_code: 1 };
-  const earlier = (task_id: string) => ({ task_id, error: { class: 'c', message: 'as before' } });
+  const earlier = (task_id: string) => ({ task_id, error: { class: 'c', message: 'as before' }, goes_on: false });
 
   it('the summary of run shows fifteen lines of output, stderr first', () => {
     const numbered = (word: string, count: number) =>
@@ -240,7 +240,7 @@ it('run never prints a line that is too long or has control characters', () => {
         { type: 'task_started', task_id, title, attempt_id: 'x', attempt_number: 1, pid: 1 },
         failure(task_id, { error: { class: 'c', message }, tail: { stdout: title, stderr: message }, attempt_id: 'x' }),
         { type: 'waiting', for: [{ task_id, reason: message }] },
-        { ...FINISHED, exit_code: 1, failed: [{ task_id, error: null }] },
+        { ...FINISHED, exit_code: 1, failed: [{ task_id, error: null, goes_on: false }] },
       );
       for (const line of lines) {
         // A word that is longer than a line stays whole where a sentence is wrapped.
@@ -287,7 +287,7 @@ describe('the output of workers', () => {
       { type: 'warning', message: 'beware' },
       failed,
       asks,
-      { ...FINISHED, exit_code: 1, counts: { failed: 1 }, failed: [{ task_id: 'a', error: ERROR }] },
+      { ...FINISHED, exit_code: 1, counts: { failed: 1 }, failed: [{ task_id: 'a', error: ERROR, goes_on: false }] },
     ];
     const { lines, warnings } = printed(80, events, 'none');
     expect(warnings).toEqual(['beware']);

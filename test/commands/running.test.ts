@@ -127,6 +127,51 @@ describe('run', () => {
     });
   });
 
+  test('run --on-failure stop-all gives back what is at work, and still does finalizers', async () => {
+    const world = new World(
+      planOf(
+        'slow, run: "exec sleep 600"',
+        'bad, run: "exit 1", retry: {max_attempts: 1}',
+        'never, run: "true", depends_on: [slow]',
+        'clean, run: "true", depends_on: [{task: never, when: always}, {task: slow, when: always}]',
+        'alarm, run: "true", depends_on: [{task: bad, when: failure}]',
+      ),
+    );
+    const { finished } = await runAll(world, { on_failure: 'stop-all' });
+    expect(finished).toMatchObject({ exit_code: 1, interrupted: false });
+    expect(await states(world)).toEqual({
+      slow: 'awaiting_respawn',
+      bad: 'failed',
+      never: 'unclaimed',
+      clean: 'shipped',
+      alarm: 'shipped',
+    });
+    expect((await world.record('slow')).state).toMatchObject({ failure_count: 0 });
+  });
+
+  test('run ends with 0 when only tasks have failed after which others go on, and counts what is skipped', async () => {
+    const world = new World(
+      planOf(
+        'lint, run: "exit 1", retry: {max_attempts: 1}, continue_on_error: true',
+        'next, run: "true", depends_on: [lint]',
+        'alarm, run: "true", depends_on: [{task: next, when: failure}]',
+      ),
+    );
+    const { finished, types } = await runAll(world, { on_failure: 'stop' });
+    expect(finished).toMatchObject({
+      exit_code: 0,
+      counts: { failed: 1, shipped: 1, skipped: 1 },
+      failed: [{ task_id: 'lint', goes_on: true }],
+    });
+    expect(types).not.toContain('task_blocked');
+    const rows = (await status.run(world.context, {})).tasks;
+    expect(rows.map(({ skipped }) => skipped)).toEqual([
+      null,
+      null,
+      'it is for when next fails, and next has not failed',
+    ]);
+  });
+
   test('run ends with 4 when the rest is for an agent or a person', async () => {
     const world = new World(planOf('a, run: "true"', 'b', 'c, owner_type: human'));
     const { finished, events } = await runAll(world);

@@ -41,6 +41,8 @@ describe('status', () => {
       state: 'unclaimed',
       planned: 'active',
       human: false,
+      skipped: null,
+      continue_on_error: false,
       attempt_count: 0,
       generation: 0,
       run_id: null,

@@ -6,8 +6,8 @@ import { formatDuration, fromIso } from '../../lib/time.ts';
 import { columnOf, cut, hang, pad } from '../layout.ts';
 import type { Palette, RenderContext } from '../render-context.ts';
 
-/** `done` and `dropped` are the plan's word; `unreadable`: the record can't be read. */
-export type ShownState = TaskState | 'done' | 'dropped' | 'unreadable';
+/** `done` and `dropped` are the plan's word; `skipped`: a condition can't come true; `unreadable`: the record can't be read. */
+export type ShownState = TaskState | 'done' | 'dropped' | 'skipped' | 'unreadable';
 
 interface Sign {
   sign: string;
@@ -32,6 +32,7 @@ const SIGNS: Record<ShownState, Sign> = {
   shipped: { sign: '✓', colour: 'green' },
   done: { sign: '✓', colour: 'green' },
   dropped: { sign: '-', colour: 'dim' },
+  skipped: { sign: '-', colour: 'dim' },
   cancelled: { sign: '-', colour: 'dim' },
 };
 

@@ -2,6 +2,7 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { LOGS_PRUNED } from '../../domain/gc/retention.ts';
+import { conditionOn, type PlanTask } from '../../domain/plan/plan.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
 import { errorText } from '../../domain/retry/classify.ts';
 import { findingText } from '../../domain/review/findings.ts';
@@ -51,7 +52,8 @@ function fields(rows: readonly (readonly [name: string, value: Value | readonly 
 
 function standing(data: Data, context: RenderContext): string[] {
   const { state, lease, verifying, ready, reasons, held, task, done_by_hand: byHand, rerun } = data;
-  const shown = state?.state ?? 'unclaimed';
+  const isSkipped = reasons.some(({ code }) => code === 'TASK_SKIPPED');
+  const shown = isSkipped ? 'skipped' : (state?.state ?? 'unclaimed');
   const error = state?.last_error ?? null;
   const wait = timeLeft(state?.next_eligible_at, context);
   // The state alone explains a task that is over or has an owner.
@@ -64,7 +66,11 @@ function standing(data: Data, context: RenderContext): string[] {
         'begun again',
         rerun && [ago(rerun.at, context), rerun.times > 1 && `${rerun.times} times by now`].filter(Boolean).join(', '),
       ],
-      ['failed as', state?.failure_reason],
+      [
+        'failed as',
+        state?.failure_reason &&
+          [state.failure_reason, task?.continue_on_error && 'others go on'].filter(Boolean).join(', '),
+      ],
       ['last error', error !== null && showsLastError(shown) ? errorText(error) : null],
       ['tried again', wait > 0 ? `in ${formatDuration(wait)}` : null],
       ['lease', lease && `${leaseText(lease.expires_at, context)}, generation ${lease.generation}`],
@@ -87,7 +93,8 @@ function planned({ task, command }: Data, { width }: RenderContext): string[] {
     ['priority', task.priority],
     ['in the plan', task.status === 'active' ? null : task.status],
     ['done by', task.human ? 'a person' : task.owner_type],
-    ['depends on', task.depends_on.join(', ')],
+    ['depends on', task.depends_on.map((id) => dependencyText(task, id)).join(', ')],
+    ['if it fails', task.continue_on_error ? 'others go on' : null],
     ['found in', task.discovered_from],
     ['matrix of', task.matrix?.task],
     ['in folder', task.cwd],
@@ -99,6 +106,12 @@ function planned({ task, command }: Data, { width }: RenderContext): string[] {
     ['accepted when', task.acceptance],
   ];
   return fields(rows, width);
+}
+
+function dependencyText(task: Pick<PlanTask, 'conditions'>, id: string): string {
+  const { when, optional } = conditionOn(task, id);
+  const words = [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '');
+  return words.length === 0 ? id : `${id} (${words.join(', ')})`;
 }
 
 function attempts({ task_id, attempts: rows, state, resume }: Data, context: RenderContext): string[] {

@@ -74,8 +74,8 @@ function openRuns({ runs, tasks }: Data, context: RenderContext): string[] {
 }
 
 /** What the plan calls done or dropped is over, whatever its record says: `run` counts the same way. */
-function shownState({ state, planned }: Row): ShownState {
-  return planned === 'done' || planned === 'dropped' ? planned : state;
+function shownState({ state, planned, skipped }: Row): ShownState {
+  return planned === 'done' || planned === 'dropped' ? planned : skipped !== null ? 'skipped' : state;
 }
 
 function taskLines(row: Row, columns: Columns, ownerGone: boolean, context: RenderContext): string[] {
@@ -104,6 +104,8 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   else if (expires !== null)
     parts.push(`${FINISHING[state] ?? 'lease'} ${leaseText(expires, context)}, run ${row.run_id ?? 'unknown'}`);
   if (row.failure_reason !== null) parts.push(row.failure_reason);
+  if (state === 'failed' && row.continue_on_error) parts.push('others go on');
+  if (row.skipped !== null) parts.push(row.skipped);
   const left = timeLeft(row.next_eligible_at, context);
   if (left > 0) parts.push(`again in ${formatDuration(left)}`);
   if (state === 'waiting') parts.push(parkedText(row));

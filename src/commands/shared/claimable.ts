@@ -135,7 +135,7 @@ export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError
   const [first] = reasons;
   // What is over waits for nothing that `why` could name.
   const hint =
-    first?.code === 'TASK_FINISHED'
+    first?.code === 'TASK_FINISHED' || first?.code === 'TASK_SKIPPED'
       ? { hint: 'Take another: `forge orchestrate claim --next`.' }
       : first?.code === 'TASK_FAILED' || first?.code === 'TASK_CANCELLED'
         ? { hint: 'Have it tried again with `forge orchestrate retry <task>`.' }

@@ -45,7 +45,10 @@ export async function standingOf(context: CommandContext): Promise<Standing> {
   const now = schedulingContextOf(session, plan, reads);
   const states = plan.tasks.map(({ id }) => stateOf(id, now));
   const isOver = (status: string) => status === 'done' || status === 'dropped';
-  const shown = plan.tasks.map(({ status }, i) => (isOver(status) ? status : (states[i] ?? '')));
+  const fates = readiness.surveyOf(now).fates();
+  const shown = plan.tasks.map(({ id, status }, i) =>
+    isOver(status) ? status : fates.skipOf(id) !== null ? 'skipped' : (states[i] ?? ''),
+  );
   return {
     project: plan.project,
     plan: file,
@@ -103,7 +106,7 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
     return next('questions --open', 'a worker waits for an answer');
   if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
     return next('run', 'tasks are ready, or will be');
-  const failed = tasks.find(({ id }) => stateOf(id, scheduling) === 'failed');
+  const failed = tasks.find(({ id, continue_on_error: goesOn }) => !goesOn && stateOf(id, scheduling) === 'failed');
   if (failed !== undefined)
     return next(`logs ${failed.id}`, `it failed; then \`forge orchestrate retry ${failed.id}\``);
   if (ready.some((task) => !readiness.hasWork(task, scheduling)))

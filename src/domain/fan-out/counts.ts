@@ -23,12 +23,12 @@ export function addChild(sum: ChildrenSum, count: ChildCount | null): void {
 }
 
 /** As which a child in a state is counted; null: it has still to begin. */
-export function childCountOf(state: TaskState | 'done' | 'dropped' | 'unreadable'): ChildCount | null {
+export function childCountOf(state: TaskState | 'done' | 'dropped' | 'skipped' | 'unreadable'): ChildCount | null {
   if (state === 'shipped' || state === 'done') return 'done';
   if (state === 'failed' || state === 'unreadable') return 'failed';
   if (state === 'cancelled' || state === 'dropped') return 'cancelled';
   if (state === 'blocked_on_question') return 'asking';
-  return isInFlight(state) ? 'running' : null;
+  return state !== 'skipped' && isInFlight(state) ? 'running' : null;
 }
 
 /** `180 of 200 done, 2 failed, 4 running`. */

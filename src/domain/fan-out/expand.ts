@@ -35,6 +35,8 @@ function childTask(
     owner_type: null,
     human: false,
     depends_on: [],
+    conditions: {},
+    continue_on_error: false,
     acceptance: [],
     write_globs: [],
     tracker_issue_id: null,

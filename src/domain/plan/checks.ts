@@ -35,6 +35,9 @@ interface TaskOutline {
   status: unknown;
   /** Null where the file has something other than text, so that indexes agree with the file. */
   dependsOn: (string | null)[];
+  /** Indexes of those that need not be in the plan, and of those that are mappings. */
+  optional: ReadonlySet<number>;
+  mapped: ReadonlySet<number>;
   /** The tracker issue that it names; null when it names none. */
   issue: string | number | null;
 }
@@ -71,13 +74,18 @@ function taskOutline(
   group: string | null = null,
 ): TaskOutline {
   const issue = valueAt(raw, ['tracker_issue_id']);
+  const entries = listIn(raw, 'depends_on');
+  const indexesOf = (holds: (entry: unknown) => boolean) =>
+    new Set(entries.flatMap((entry, i) => (holds(entry) ? [i] : [])));
   return {
     id,
     group,
     phase,
     index,
     status: valueAt(raw, ['status']),
-    dependsOn: listIn(raw, 'depends_on').map((other) => (typeof other === 'string' ? other : null)),
+    dependsOn: entries.map((entry) => (typeof entry === 'string' ? entry : textIn(entry, 'task') || null)),
+    optional: indexesOf((entry) => valueAt(entry, ['optional']) === true),
+    mapped: indexesOf((entry) => typeof entry === 'object'),
     issue: (typeof issue === 'string' && issue !== '') || typeof issue === 'number' ? issue : null,
   };
 }
@@ -205,7 +213,17 @@ function checkDependencies(
       const path = taskPath(task, 'depends_on', i);
       if (isNamed(id, task))
         return [{ path, message: `task "${show(id)}" depends on itself (cycle: ${cycleText([id])})` }];
-      if (known.has(id)) return [];
+      const first = task.mapped.size === 0 ? i : task.dependsOn.indexOf(id);
+      if (first < i && (task.mapped.has(first) || task.mapped.has(i)))
+        return [
+          {
+            path,
+            message: `task "${show(task.id)}" depends on "${show(id)}" twice`,
+            first: taskPath(task, 'depends_on', first),
+            suggestion: 'Remove one of them.',
+          },
+        ];
+      if (known.has(id) || task.optional.has(i)) return [];
       const message = `task "${show(task.id)}": unknown dependency "${show(id)}"`;
       if (!phases.has(id)) return [{ path, message, ...suggest(id) }];
       return [

@@ -10,6 +10,7 @@ import { parseSize, SIZE_PATTERN } from '../../lib/size.ts';
 import { parseDuration } from '../../lib/time.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
 import { durationSchema } from '../retry/schema.ts';
+import { DEPENDENCY_WHENS } from './plan.ts';
 
 interface Meta {
   /** What editors show as the value of an omitted key. */
@@ -94,6 +95,26 @@ const glob = filledText.check(
   }),
 );
 export const globs = z.array(glob);
+
+/** What a task depends on: an id, or a mapping that says when it starts for it. */
+export const dependencies = z.array(
+  z.union([
+    text,
+    z.strictObject({
+      task: described(filledText, 'The id of the task.'),
+      when: key(
+        z.enum(DEPENDENCY_WHENS),
+        'success: once it is shipped. failure: once it has failed for good or was cancelled; the task is skipped when it ships. always: once it is over, whatever became of it, also when it can never start.',
+        'success',
+      ),
+      optional: key(
+        z.boolean(),
+        'It may be missing from the plan, dropped or skipped without holding this task back.',
+        false,
+      ),
+    }),
+  ]),
+);
 
 /** Read as milliseconds. */
 export const duration = z.pipe(

@@ -1,6 +1,7 @@
 /** Tasks and what they depend on, as a drawing: for Mermaid, for Graphviz, and as a tree. Pure. */
 
 import { oneLine } from '../../lib/text.ts';
+import { conditionOn, type PlanTask } from './plan.ts';
 
 export interface GraphTask {
   task_id: string;
@@ -12,6 +13,8 @@ export interface GraphTask {
   depends_on: readonly string[];
   /** Tasks of other phases, where one phase is drawn. */
   outside: readonly string[];
+  /** Of those that it depends on otherwise than by their success, by id. Default: there are none. */
+  conditions?: PlanTask['conditions'];
 }
 
 export interface Graph {
@@ -30,7 +33,7 @@ const COLOURS: readonly [fill: string, states: readonly string[]][] = [
     '#ffe0b2',
     ['blocked_on_question', 'awaiting_respawn', 'abandoned', 'ready_for_review', 'reviewed', 'merge_pending'],
   ],
-  ['#e0e0e0', ['dropped', 'cancelled']],
+  ['#e0e0e0', ['dropped', 'cancelled', 'skipped']],
 ];
 
 const TEXT_MAX = 60;
@@ -48,14 +51,23 @@ export function mermaidOf({ phases, tasks }: Graph): string {
     ),
     '  end',
   ]);
-  const arrows = tasks.flatMap(({ task_id, depends_on }) =>
-    depends_on.map((id) => `  ${nodes.get(id)} --> ${nodes.get(task_id)}`),
+  const arrows = tasks.flatMap((task) =>
+    task.depends_on.map((id) => {
+      const label = arrowLabel(task, id);
+      return `  ${nodes.get(id)} -->${label === '' ? '' : `|${label}|`} ${nodes.get(task.task_id)}`;
+    }),
   );
   const colours = COLOURS.flatMap(([fill, states], i) => {
     const own = tasks.filter(({ state }) => states.includes(state)).map(({ task_id }) => nodes.get(task_id));
     return own.length === 0 ? [] : [`  classDef c${i} fill:${fill},color:#000`, `  class ${own.join(',')} c${i}`];
   });
   return ['flowchart TD', ...lines, ...arrows, ...colours].join('\n');
+}
+
+/** Empty for one that starts when the other has shipped. */
+function arrowLabel({ conditions = {} }: GraphTask, id: string): string {
+  const { when, optional } = conditionOn({ conditions }, id);
+  return [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '').join(', ');
 }
 
 function mermaidNode({ task_id, title, state }: GraphTask): string {
@@ -74,8 +86,11 @@ export function dotOf({ project, phases, tasks }: Graph): string {
     ...tasks.flatMap((task) => (task.phase_id === phase_id ? `    ${dotNode(task)}` : [])),
     '  }',
   ]);
-  const arrows = tasks.flatMap(({ task_id, depends_on }) =>
-    depends_on.map((id) => `  ${dotText(id)} -> ${dotText(task_id)};`),
+  const arrows = tasks.flatMap((task) =>
+    task.depends_on.map((id) => {
+      const label = arrowLabel(task, id);
+      return `  ${dotText(id)} -> ${dotText(task.task_id)}${label === '' ? '' : ` [label=${dotText(label)}]`};`;
+    }),
   );
   return [
     `digraph ${dotText(project)} {`,

@@ -13,8 +13,8 @@ import { matrixEnv } from './matrix.ts';
 import { expandedPart, type MadeTask } from './matrix-tasks.ts';
 import { mergedValue, type PlanPart, partAt, type ReadPlan, readParts, spellingOf } from './parts.ts';
 import type { PlanText } from './places.ts';
-import { indexed, type Plan, type PlanTask } from './plan.ts';
-import { DEFERRED_STATUS, includedSchema, isOwnKey, type PlanYaml, planSchema } from './schema.ts';
+import { conditionOn, type DependencyCondition, indexed, type Plan, type PlanTask } from './plan.ts';
+import { DEFERRED_STATUS, includedSchema, isOwnKey, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
 
 type PlanResult =
   /** `included`: the files that it includes, with their texts. */
@@ -118,6 +118,10 @@ function withSpelledIds(value: unknown, spell: Spelling): unknown {
     if (typeof part !== 'object' || part === null) return spelled(part, path);
     return keysOf(part, path, Object.fromEntries(Object.keys(part).map((key) => [key, allSpelled])));
   };
+  const dependencies = (list: unknown, path: YamlPath) =>
+    each(list, path, (entry, at) =>
+      typeof entry === 'object' && entry !== null ? keysOf(entry, at, { task: spelled }) : spelled(entry, at),
+    );
   return keysOf(value, [], {
     phases: (phases, path) =>
       each(phases, path, (phase, at) =>
@@ -126,7 +130,12 @@ function withSpelledIds(value: unknown, spell: Spelling): unknown {
           blocked_by: spelled,
           tasks: (tasks, below) =>
             each(tasks, below, (task, place) =>
-              keysOf(task, place, { id: spelled, depends_on: spelled, discovered_from: spelled, matrix: allSpelled }),
+              keysOf(task, place, {
+                id: spelled,
+                depends_on: dependencies,
+                discovered_from: spelled,
+                matrix: allSpelled,
+              }),
             ),
         }),
       ),
@@ -201,15 +210,21 @@ function buildPlan(checked: readonly ShapedPart[]): Plan {
   });
 }
 
-/** What depends on a task with a matrix depends on all that are made by it. */
+/** What depends on a task with a matrix depends on all that are made by it; optional ones that are not in the plan are left out. */
 function dependingOnAll(tasks: readonly PlanTask[]): readonly PlanTask[] {
   const made = new Map<string, string[]>();
   for (const { id, matrix } of tasks)
     if (matrix !== null) made.set(matrix.task, [...(made.get(matrix.task) ?? []), id]);
-  if (made.size === 0) return tasks;
+  const mayLack = tasks.some(({ conditions }) => Object.values(conditions).some(({ optional }) => optional));
+  if (made.size === 0 && !mayLack) return tasks;
+  const known = new Set(tasks.map(({ id }) => id));
+  const those = (id: string) => made.get(id) ?? (known.has(id) ? [id] : []);
   return tasks.map((task) => ({
     ...task,
-    depends_on: [...new Set(task.depends_on.flatMap((id) => made.get(id) ?? [id]))],
+    depends_on: [...new Set(task.depends_on.flatMap(those))],
+    conditions: Object.fromEntries(
+      Object.entries(task.conditions).flatMap(([id, condition]) => those(id).map((each) => [each, condition])),
+    ),
   }));
 }
 
@@ -228,7 +243,7 @@ function buildTask(
     input: null,
     phase_id,
     human: task.owner_type === 'human',
-    depends_on: [...new Set(task.depends_on)],
+    ...dependenciesOf(task),
     tracker_issue_id: part.spell(task.tracker_issue_id ?? '', [...path, 'tracker_issue_id']) || null,
     status: task.status === DEFERRED_STATUS ? 'paused' : task.status,
     timeout_ms: timeout,
@@ -244,6 +259,19 @@ function folderOf(cwd: string | null): string | null {
   return parts.length === 0 ? null : parts.join('/');
 }
 
+function dependenciesOf({ depends_on }: Pick<TaskYaml, 'depends_on'>) {
+  const conditions: Record<string, DependencyCondition> = {};
+  const ids = new Set<string>();
+  for (const entry of depends_on) {
+    const { task: id, ...condition } = typeof entry === 'string' ? { task: entry, ...PLAIN } : entry;
+    ids.add(id);
+    if (condition.when !== PLAIN.when || condition.optional) conditions[id] = condition;
+  }
+  return { depends_on: [...ids], conditions };
+}
+
+const PLAIN: DependencyCondition = { when: 'success', optional: false };
+
 // ---------------------------------------------------------------------------------------------- what is probably not meant
 
 function warningsOf({ phases, tasks, byId }: Plan): string[] {
@@ -254,7 +282,10 @@ function warningsOf({ phases, tasks, byId }: Plan): string[] {
   return [
     ...empty.map(({ id }) => `phase "${id}" has no tasks, so it counts as finished and blocks nothing`),
     ...tasks.flatMap((task) => {
-      const dropped = task.depends_on.filter((id) => byId.get(id)?.status === 'dropped');
+      const dropped = task.depends_on.filter((id) => {
+        const { when, optional } = conditionOn(task, id);
+        return byId.get(id)?.status === 'dropped' && when === 'success' && !optional;
+      });
       const isOver = task.status === 'done' || task.status === 'dropped';
       return [
         ...(isOver

@@ -9,6 +9,9 @@ export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
 export const PHASE_STATUSES = ['active', 'blocked', 'done', 'paused'] as const;
 export const TASK_STATUSES = ['active', 'paused', 'done', 'dropped'] as const;
 
+/** When a task starts for one that it depends on. */
+export const DEPENDENCY_WHENS = ['success', 'failure', 'always'] as const;
+
 export type Priority = (typeof PRIORITIES)[number];
 export type PhaseStatus = (typeof PHASE_STATUSES)[number];
 export type PlannedStatus = (typeof TASK_STATUSES)[number];
@@ -69,8 +72,14 @@ export const PlanTaskSchema = () => {
     owner_type: textOrNull,
     /** `owner_type` is `human`: never given to a worker. */
     human: z.boolean(),
-    /** Without repeats. */
+    /** Without repeats, and without optional ones that are not in the plan. */
     depends_on: texts,
+    /** Of those that it depends on otherwise than by their success, by id: `conditionOn`. */
+    conditions: z.readonly(
+      z.record(z.string(), z.strictObject({ when: z.enum(DEPENDENCY_WHENS), optional: z.boolean() })),
+    ),
+    /** Its failure for good counts as success for those that wait for it. Default: false. */
+    continue_on_error: z.boolean(),
     acceptance: texts,
     write_globs: texts,
     tracker_issue_id: textOrNull,
@@ -113,6 +122,25 @@ export const PlanTaskSchema = () => {
 };
 export interface PlanTask extends z.infer<ReturnType<typeof PlanTaskSchema>> {
   retry: RetryYaml | null;
+}
+
+export type DependencyCondition = PlanTask['conditions'][string];
+
+const ON_SUCCESS: DependencyCondition = { when: 'success', optional: false };
+
+/** When `task` starts for one that it depends on. */
+export function conditionOn({ conditions }: Pick<PlanTask, 'conditions'>, id: string): DependencyCondition {
+  return conditions[id] ?? ON_SUCCESS;
+}
+
+/** The tasks whose work it is built on: a task that is for when another fails, or comes after it anyway, does not begin with what that has left. */
+export function builtOn(task: Pick<PlanTask, 'depends_on' | 'conditions'>): string[] {
+  return task.depends_on.filter((id) => conditionOn(task, id).when === 'success');
+}
+
+/** Whether it starts whatever happened before, or because something has failed: a run that starts nothing more still does it. */
+export function isFinalizer({ conditions }: Pick<PlanTask, 'conditions'>): boolean {
+  return Object.values(conditions).some(({ when }) => when !== 'success');
 }
 
 /** What is needed to know which tasks exist, and which issue belongs to which. */

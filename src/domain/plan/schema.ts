@@ -11,6 +11,7 @@ import { CHANGES, WORKERS } from '../settings/settings.ts';
 import {
   budget,
   command,
+  dependencies,
   described,
   filledText,
   globs,
@@ -75,7 +76,17 @@ export const taskSchema = described(
         'Who does it. "human" makes the task a checkpoint: it is never given to a worker and ends when its status is set to done.',
         null,
       ),
-      depends_on: key(texts, 'Ids of tasks that must be shipped, or have the status done, before this one starts.', []),
+      depends_on: key(
+        dependencies,
+        'The tasks that must be shipped, or have the status done, before this one starts: ids, or mappings that say otherwise.',
+        [],
+        { examples: [['build', { task: 'test', when: 'always' }]] },
+      ),
+      continue_on_error: key(
+        z.boolean(),
+        'When it fails for good, tasks that wait for it start as if it had shipped, its phase can be finished, and a run can end well.',
+        false,
+      ),
       acceptance: key(texts, 'When the task counts as done, in prose. Never executed; see verify.', []),
       write_globs: key(
         globs,

@@ -135,10 +135,19 @@ export const RunFinishedSchema = () =>
   z.strictObject({
     type: z.literal('run_finished'),
     run_id: z.string(),
-    /** How many of the selected tasks are in each state; `done` and `dropped` are statuses of the plan. */
+    /** How many of the selected tasks are in each state; `done` and `dropped` are statuses of the plan, `skipped` those whose conditions can't come true. */
     counts: z.record(z.string(), z.int().check(z.gte(0))),
     /** Selected tasks that have failed, in this run or before, in plan order. */
-    failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(ClassifiedErrorSchema()) }))),
+    failed: z.readonly(
+      z.array(
+        z.strictObject({
+          task_id: z.string(),
+          error: z.nullable(ClassifiedErrorSchema()),
+          /** Its `continue_on_error`: the run can end well all the same. */
+          goes_on: z.boolean(),
+        }),
+      ),
+    ),
     exit_code: z.int(),
     duration_ms: z.number(),
     /** By its attempts that have ended. */

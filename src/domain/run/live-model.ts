@@ -75,7 +75,7 @@ export interface LiveQuestion {
   question: Question | null;
 }
 
-/** Each task counts once; dropped ones do not count. `over`: shipped, or done in the plan. */
+/** Each task counts once; dropped ones do not count. `over`: shipped, done in the plan, or skipped. */
 const COUNTS = ['over', 'running', 'ready', 'waiting', 'asked', 'human', 'failed', 'cancelled', 'unreadable'] as const;
 export type LiveCount = (typeof COUNTS)[number];
 
@@ -90,6 +90,7 @@ export interface LiveModel {
 
 const COUNTED: Partial<Record<WaitCode, LiveCount>> = {
   TASK_FINISHED: 'over',
+  TASK_SKIPPED: 'over',
   TASK_FAILED: 'failed',
   TASK_CANCELLED: 'cancelled',
   TASK_IN_FLIGHT: 'running',

@@ -47,7 +47,7 @@ export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): s
  * Nodes are the places in `left`, then one for the end of each phase, between the tasks of the phase and all that wait for it: so
  * there are as many edges as tasks, not as pairs of them. `pending`: how many edges lead to a node.
  */
-function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][]; pending: Int32Array } {
+export function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][]; pending: Int32Array } {
   const nodes = new Map(left.map((task, node) => [task.id, node]));
   const ends = new Map(plan.phases.map((phase, place) => [phase.id, left.length + place]));
   const size = left.length + plan.phases.length;

@@ -4,7 +4,7 @@ import { ancestorsOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { awaitedChildren, overAmong } from '../fan-out/join.ts';
-import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
+import { conditionOn, isFinalizer, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
@@ -17,11 +17,13 @@ import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts'
 import { pendingVerification } from '../verify/verification.ts';
 import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
 import { budgetReasons, projectUsedUp } from './budgets.ts';
-import { lostTasks } from './lost.ts';
+import { type Fates, fatesOf, verdictOn } from './fates.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapText } from './overlap.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
+  /** A condition of what it depends on can't come true any more. */
+  | 'TASK_SKIPPED'
   | 'TASK_FAILED'
   | 'TASK_CANCELLED'
   | 'TASK_PAUSED'
@@ -71,17 +73,17 @@ export interface SchedulingContext {
   reviewer: string | null;
   rules: OverlapRules;
   budget: Settings['budget'];
+  /** Nothing more is started but finalizers: what is not in flight counts as over for them. Default: false. */
+  stopping?: boolean;
   /** Who asks does the task itself, so that the agent of the settings is not started. Default: false. */
   bringsWorker?: boolean;
 }
 
 /** What is the same for all tasks, computed once. */
 export interface Survey {
-  lost(): ReadonlyMap<string, string>;
+  fates(): Fates;
   holds(): ReadonlyMap<string, AgentHold>;
   projectUsedUp(): string | null;
-  /** Whether the plan says so, or all tasks of the phase are shipped, done or dropped. */
-  finished(phase: PlanPhase): boolean;
   writing(): readonly PlanTask[];
 }
 
@@ -91,19 +93,8 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
     return record !== null && isWorkedOn(record, scheduling.observer);
   };
   const writing = once(() => scheduling.plan.tasks.filter((task) => task.write_globs.length > 0 && isHeld(task)));
-  const known = new Map<string, boolean>();
-  const isOver = (id: string): boolean => {
-    const status = scheduling.plan.byId.get(id)?.status;
-    return status === 'done' || status === 'dropped' || isShipped(id, scheduling);
-  };
-  const finished = (phase: PlanPhase) => {
-    const answer = known.get(phase.id) ?? (phase.status === 'done' || phase.task_ids.every(isOver));
-    known.set(phase.id, answer);
-    return answer;
-  };
   return {
-    finished,
-    lost: once(() => lostTasks(scheduling)),
+    fates: once(() => fatesOf(scheduling)),
     holds: once(() => agentHolds(scheduling)),
     projectUsedUp: once(() => projectUsedUp(scheduling)),
     writing,
@@ -126,7 +117,7 @@ const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FO
 
 /** Every reason why the task cannot be given out now, its own first. Empty: it is ready. */
 export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, survey = surveyOf(scheduling)): Reason[] {
-  const own = ownReasons(task, scheduling);
+  const own = ownReasons(task, scheduling, survey);
   // A task that is over or has an owner waits for nothing else.
   if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
   return [
@@ -134,7 +125,7 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
     ...agentReasons(task, scheduling, survey.holds),
     ...budgetReasons(task, scheduling, survey.projectUsedUp).filter(() => !isWorkDone(task.id, scheduling)),
     ...phaseReasons(task, scheduling, survey),
-    ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling, survey) ?? []),
+    ...task.depends_on.flatMap((id) => dependencyReason(task, id, scheduling, survey) ?? []),
     // A review or a merge writes none of its files.
     ...(own.some(isFinishWait) || task.write_globs.length === 0
       ? []
@@ -152,11 +143,13 @@ function reason(code: WaitCode, message: string, on: string | null = null): Reas
   return { code, message, on };
 }
 
-function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
+function ownReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Survey): Reason[] {
   if (task.status === 'done' || task.status === 'dropped')
     return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
   // Whatever the plan says since: a shipped task is over.
   if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
+  const skip = fates().skipOf(task.id);
+  if (skip !== null) return [reason('TASK_SKIPPED', `it is skipped: ${skip.why}`, skip.on)];
   if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
   const over = task.parent === null ? undefined : ancestorsOf(task.id).find((id) => isCancelled(id, scheduling));
   if (over !== undefined) return [reason('TASK_CANCELLED', `${over}, which made it, was cancelled`, over)];
@@ -283,6 +276,11 @@ function isFinishWait({ code }: Reason): boolean {
   return code === WAIT_CODES.review || code === WAIT_CODES.ship;
 }
 
+/** Whether these are the reasons of a task for which nothing is left to do: it is done, or skipped. */
+export function isOver([first]: readonly Reason[]): boolean {
+  return first?.code === 'TASK_FINISHED' || first?.code === 'TASK_SKIPPED';
+}
+
 export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
 
 /** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
@@ -296,20 +294,22 @@ export function queueFor(
     const record = readableRecord(task.id, scheduling);
     if (record === null || phaseDue(record.state.state) !== phase) continue;
     const reasons = reasonsToWait(task, scheduling, survey);
-    if (reasons[0]?.code === 'TASK_FINISHED') continue;
+    if (isOver(reasons)) continue;
     if (dueNow(task, scheduling, survey) === phase) queue.ready.push(task);
     else queue.waiting.push({ task, reasons });
   }
   return queue;
 }
 
-function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { finished, lost }: Survey): Reason[] {
+function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Survey): Reason[] {
   const phase = scheduling.plan.phaseById.get(task.phase_id);
   if (phase === undefined) return [];
   if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
   const before = phase.blocked_by === null ? undefined : scheduling.plan.phaseById.get(phase.blocked_by);
-  if (before === undefined || finished(before)) return [];
-  const over = lost().get(task.id);
+  if (before === undefined || fates().isFinished(before)) return [];
+  // A phase that can't be finished any more keeps no finalizer from its work.
+  if (isFinalizer(task) && fates().isOver(before)) return [];
+  const over = fates().lostOver(task.id);
   const why = over === undefined ? '' : `, and ${standing(over, scheduling)}`;
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}${why}`, before.id)];
 }
@@ -322,17 +322,25 @@ function isCancelled(taskId: string, scheduling: SchedulingContext): boolean {
   return readableRecord(taskId, scheduling)?.state.state === 'cancelled';
 }
 
-function dependencyReason(id: string, scheduling: SchedulingContext, { lost }: Survey): Reason | null {
-  const status = scheduling.plan.byId.get(id)?.status;
-  if (status === 'done' || isShipped(id, scheduling)) return null;
-  if (status === 'dropped') return reason('DEPENDENCY_DROPPED', `it depends on ${id}, which was dropped`, id);
+function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingContext, { fates }: Survey): Reason | null {
+  const condition = conditionOn(task, id);
+  const outcome = fates().outcomeOf(id);
+  const verdict = verdictOn(condition, outcome, scheduling.plan.byId.get(id)?.continue_on_error === true);
+  if (verdict === 'holds') return null;
+  const words = {
+    success: `it depends on ${id}`,
+    failure: `it is for when ${id} fails`,
+    always: `it comes after ${id}`,
+  };
+  const waits = words[condition.when];
+  if (outcome === 'dropped') return reason('DEPENDENCY_DROPPED', `${waits}, which was dropped`, id);
   const record = scheduling.recordOf(id);
   const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
-  const isLost = state === 'failed' || state === 'cancelled';
-  if (isLost) return reason('DEPENDENCY_FAILED', `it depends on ${id}, which is ${state}`, id);
-  const over = lost().get(id);
-  if (over === undefined) return reason('DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
-  return reason('DEPENDENCY_FAILED', `it depends on ${id}, which can't start: ${standing(over, scheduling)}`, id);
+  if (outcome === 'failed' || outcome === 'cancelled')
+    return reason('DEPENDENCY_FAILED', `${waits}, which is ${state}`, id);
+  const over = fates().lostOver(id);
+  if (over === undefined) return reason('DEPENDENCY_PENDING', `${waits}, which is ${state}`, id);
+  return reason('DEPENDENCY_FAILED', `${waits}, which can't start: ${standing(over, scheduling)}`, id);
 }
 
 /** How the task stands over which others are lost. */
@@ -360,7 +368,7 @@ export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
     const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons.length === 0) result.ready.push(task);
     else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
-    else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
+    else if (!isOver(reasons)) result.waiting.push({ task, reasons });
     const phase = dueNow(task, scheduling, survey);
     if (phase !== null && scheduling.does[phase]) result.due.push({ task, phase });
   }

@@ -8,6 +8,7 @@ import { isTerminal, phaseDue } from '../task/states.ts';
 import {
   hasWork,
   heldReason,
+  isOver,
   readableRecord,
   reasonsToWait,
   type SchedulingContext,
@@ -63,7 +64,7 @@ export function mayStillRun(
   };
   const judge = (task: PlanTask): boolean => {
     const reasons = reasonsToWait(task, scheduling, survey);
-    if (reasons[0]?.code === 'TASK_FINISHED') return true;
+    if (isOver(reasons)) return true;
     if (surrounding.has(task.id)) return false;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
     const record = readableRecord(task.id, scheduling);
@@ -85,13 +86,13 @@ export function mayStillRun(
       return false;
     });
   };
-  const isOver = (id: string) => isTerminal(readableRecord(id, scheduling)?.state.state ?? 'unclaimed');
+  const hasEnded = (id: string) => isTerminal(readableRecord(id, scheduling)?.state.state ?? 'unclaimed');
   const mayJoin = (id: string, record: TaskSummary) =>
     awaitedChildren(id, record, scheduling.plan).some((all) =>
-      all.every((child) => isOver(child.id) || progresses(child.id)),
+      all.every((child) => hasEnded(child.id) || progresses(child.id)),
     );
   return scheduling.plan.tasks.filter((task) => {
     if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
-    return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';
+    return progresses(task.id) && !isOver(reasonsToWait(task, scheduling, survey));
   });
 }

@@ -1,6 +1,6 @@
 /** Finds, makes and prepares the place where the next worker of a task runs. */
 
-import type { PlanTask } from '../../domain/plan/plan.ts';
+import { builtOn, type PlanTask } from '../../domain/plan/plan.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -29,8 +29,9 @@ export async function resolveWorkspace(
   const whom = { ...attempt, taskId: task.id, task };
   try {
     if (!hasWorktrees(env)) return { ...workspaceOf(env), ...(await beginWork(env, whom, record, null, heard)) };
+    const built = { id: task.id, depends_on: builtOn(task) };
     const { workspaceForNext } = await import('../../git/worktree.ts');
-    const place = await retryIo(env, async () => workspaceForNext(env, task, record, await begunFor(env, record)));
+    const place = await retryIo(env, async () => workspaceForNext(env, built, record, await begunFor(env, record)));
     const { cwd: path, branch, behind } = place;
     return { path, branch, behind, ...(await beginWork(env, whom, record, place, heard)) };
   } catch (error) {

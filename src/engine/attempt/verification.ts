@@ -4,6 +4,7 @@
  */
 
 import { newId } from '../../domain/context.ts';
+import { builtOn } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
@@ -230,7 +231,8 @@ class Verification {
     const worktreePath = workspace.worktree_path;
     // Inspecting a worktree takes long: a crash meanwhile must not lose the result.
     if (worktreePath !== null) await this.#begin(null, null);
-    const dependsOn = this.#completion.task?.depends_on;
+    const { task } = this.#completion;
+    const dependsOn = task ? builtOn(task) : [];
     const place = await inspectAttempt(this.#env, taskId, workspace, dependsOn);
     const found = 'found' in place ? place.found : NO_WORK_FOUND;
     let failure =

@@ -42,12 +42,12 @@ export function movedEvent(base: Base, { next_eligible_at, failure_reason, ...mo
   return { type: 'task_finished', ...base, state, attempts, error, failure_reason, tail };
 }
 
-/** How an attempt at a task's own work ended. `overBudget`: why the run stops what is at work; null: it does not. */
+/** How an attempt at a task's own work ended. `stopped`: why the run stops what is at work; null: it does not. */
 export function attemptEvent(
   base: Base,
   { end, record, tail }: FinishedAttempt,
   nowMs: number,
-  overBudget: string | null,
+  stopped: string | null,
 ): RunEvent {
   const attempts = record.state.attempt_count;
   switch (end.kind) {
@@ -60,7 +60,7 @@ export function attemptEvent(
     case 'lost':
       return { type: 'task_interrupted', ...base, state: record.state.state, why: end.why };
     case 'released':
-      return { type: 'task_interrupted', ...base, state: end.state, why: overBudget ?? 'the run was stopped' };
+      return { type: 'task_interrupted', ...base, state: end.state, why: stopped ?? 'the run was stopped' };
     default:
       return movedEvent(base, { ...end.result, attempts, error: end.error, tail }, nowMs);
   }
@@ -100,7 +100,7 @@ export function ownWaits(
 
 /** The selected tasks at the end of a run. */
 export interface Leftovers {
-  /** How many are in each state; `done` and `dropped` are the plan's word. */
+  /** How many are in each state; `done` and `dropped` are the plan's word, `skipped` is what conditions have come to. */
   counts: Record<string, number>;
   /** What is neither over nor failed, and what it waits for. */
   blocked: Extract<RunEvent, { type: 'task_blocked' }>[];
@@ -121,17 +121,23 @@ export function leftovers(
     const record = scheduling.recordOf(task.id);
     const planned = task.status === 'done' || task.status === 'dropped' ? task.status : null;
     const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
-    left.counts[state] = (left.counts[state] ?? 0) + 1;
-    if (planned !== null || state === 'shipped' || state === 'cancelled') continue;
+    const reasons = reasonsToWait(task, scheduling, survey);
+    const shown = reasons[0]?.code === 'TASK_SKIPPED' ? 'skipped' : state;
+    left.counts[shown] = (left.counts[shown] ?? 0) + 1;
+    if (planned !== null || shown === 'skipped' || state === 'shipped' || state === 'cancelled') continue;
     if (state === 'failed') {
       const error = record === null || record === 'unreadable' ? null : (record.state.last_error ?? null);
-      left.failed.push({ task_id: task.id, error: error && { class: error.class, message: error.message } });
+      left.failed.push({
+        task_id: task.id,
+        error: error && { class: error.class, message: error.message },
+        goes_on: task.continue_on_error,
+      });
       continue;
     }
     const why = refused.get(task.id);
-    const reasons = reasonsToWait(task, scheduling, survey).map((reason) => withRefusal(reason, why));
-    const shown = reasons.length > 0 ? reasons : [unstarted(commandSource(task, scheduling.workers) !== null, why)];
-    left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
+    const waits = reasons.map((reason) => withRefusal(reason, why));
+    const told = waits.length > 0 ? waits : [unstarted(commandSource(task, scheduling.workers) !== null, why)];
+    left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: told });
   }
   return left;
 }
@@ -141,7 +147,7 @@ export function runFinished(
   { counts, blocked, failed }: Leftovers,
   run: Pick<RunFinished, 'run_id' | 'duration_ms' | 'spent' | 'interrupted'>,
 ): RunFinished {
-  const exit_code = run.interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;
+  const exit_code = run.interrupted ? 130 : failed.some(({ goes_on }) => !goes_on) ? 1 : blocked.length > 0 ? 4 : 0;
   return { type: 'run_finished', counts, failed, exit_code, ...run };
 }
 

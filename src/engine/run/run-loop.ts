@@ -22,6 +22,7 @@ import { Slots } from '../attempt/slots.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, schedulingContextOf, withRecord } from '../env.ts';
+import { AfterFailure } from './after-failure.ts';
 import { attemptEvent, gaveUpEvent, leftovers, runFinished } from './event-mapping.ts';
 import { keepHeld } from './hold.ts';
 import { Integrations } from './integrations.ts';
@@ -67,8 +68,7 @@ export class RunLoop {
   readonly #surrounding = new Set<string>();
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
-  /** Whether a task has failed for good during this run. */
-  #failed = false;
+  readonly #failure: AfterFailure;
   #broken: unknown = null;
   /** That state was removed, which is why other things fail as well. */
   #removed: ForgeError | null = null;
@@ -94,6 +94,7 @@ export class RunLoop {
     this.#slots = new Slots(env, options.maxParallel);
     this.#setup = new SetupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
+    this.#failure = new AfterFailure(options, () => this.#plan(), this.#active);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = options.select(plans.current.plan);
   }
@@ -147,18 +148,17 @@ export class RunLoop {
   }
 
   #mayStart(): boolean {
-    if (this.#interrupts.level > 0 || this.#broken !== null) return false;
-    return this.#options.onFailure !== 'stop' || !this.#failed;
+    return this.#interrupts.level === 0 && this.#broken === null;
   }
 
   #plan(): Plan {
     return this.#plans.current.plan;
   }
 
-  /** Selected tasks that are not refused: a refused task never ends, nor does what depends on it. */
+  /** Selected tasks that this run may still start: a refused task never ends, nor does what depends on it. */
   #hopefuls(): Set<string> {
     const refused = this.#refusals();
-    return new Set([...this.#selected].filter((id) => !refused.has(id)));
+    return new Set([...this.#selected].filter((id) => !refused.has(id) && !this.#failure.isStopped(id)));
   }
 
   /** Why this run does not continue with some tasks, by task id. */
@@ -168,7 +168,7 @@ export class RunLoop {
   }
 
   #scheduling() {
-    return schedulingContextOf(this.#env, this.#plan(), this.#seen.reads);
+    return { ...schedulingContextOf(this.#env, this.#plan(), this.#seen.reads), stopping: this.#failure.stopping };
   }
 
   #startReady(): void {
@@ -182,12 +182,13 @@ export class RunLoop {
     for (const { task, phase } of due) {
       if (!this.#slots.anyFree) return;
       if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
+      if (this.#failure.isStopped(task.id)) continue;
       if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
     }
     for (const task of ready) {
       if (!this.#slots.anyFree) return;
       if (!selected.has(task.id) || !readiness.hasWork(task, scheduling)) continue;
-      if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (this.#active.has(task.id) || this.#refused.has(task.id) || this.#failure.isStopped(task.id)) continue;
       if (this.#budget.keeps(task.id, scheduling) !== null) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
@@ -200,7 +201,7 @@ export class RunLoop {
     const freeSlot = this.#slots.take(task.id);
     try {
       const end = await this.#integrations.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
-      if (end === 'failed') this.#failed = true;
+      if (end === 'failed') this.#failure.failed(task);
     } catch (error) {
       await this.#fault(task.id, error);
     } finally {
@@ -289,7 +290,8 @@ export class RunLoop {
   #refuse(task: PlanTask, record: TaskRecord): void {
     const [reason] = readiness.reasonsToWait(task, withRecord(this.#scheduling(), task.id, record));
     if (reason !== undefined) throw new ForgeError('NOT_READY', reason.message);
-    if (this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'the run is being stopped');
+    if (this.#interrupts.level > 0 || this.#failure.isStopped(task.id))
+      throw new ForgeError('NOT_READY', 'the run is being stopped');
   }
 
   async #attend(task: PlanTask, attempt: RunningAttempt): Promise<void> {
@@ -301,6 +303,7 @@ export class RunLoop {
     this.#overlaps.tell(task, this.#active.keys(), this.#scheduling());
     // The interruption may have come while the claim was being made.
     if (this.#interrupts.level > 0) this.#interrupted();
+    this.#failure.stop(task.id);
     this.#report(task, attempt, await attempt.finished);
   }
 
@@ -308,12 +311,13 @@ export class RunLoop {
     const { attemptId: attempt_id } = attempt;
     this.#progress.ended(task.id, attempt);
     this.#budget.count(finished.spent);
-    if (finished.record.state.state === 'failed') this.#failed = true;
+    if (finished.record.state.state === 'failed') this.#failure.failed(task);
     if (finished.end.kind === 'lost' && finished.end.gone === true) this.#break(this.#gone(task.id));
     const why = this.#losses.count(task.id, finished.end.kind === 'lost');
     if (why !== null) this.#refuseTask(task.id, why);
     const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
-    this.#emit(attemptEvent(base, finished, this.#env.now(), this.#budget.over));
+    const stopped = this.#failure.isStopped(task.id) ? 'another task has failed' : null;
+    this.#emit(attemptEvent(base, finished, this.#env.now(), this.#budget.over ?? stopped));
   }
 
   #gone(taskId: string): ForgeError {
@@ -324,7 +328,7 @@ export class RunLoop {
   /** The claim has failed the task: its workers were lost too many times in a row. */
   async #gaveUp(taskId: string): Promise<void> {
     await this.#lookAt(taskId);
-    this.#failed = true;
+    this.#failure.failed(this.#plan().byId.get(taskId));
     this.#emit(gaveUpEvent(taskId, this.#seen.reads.get(taskId)?.record ?? null));
   }
 

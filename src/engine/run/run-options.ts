@@ -12,8 +12,11 @@ export interface RunOptions {
   select(plan: Plan): ReadonlySet<string>;
   /** What was begun again for this run. */
   rerun: readonly string[];
-  /** `stop`: nothing new is started once a task has failed for good. */
-  onFailure: 'continue' | 'stop';
+  /**
+   * `stop`: once a task has failed for good nothing new is started but finalizers; a task that goes on after an error does not count. `stop-all`:
+   * besides, what is at work is given back.
+   */
+  onFailure: 'continue' | 'stop' | 'stop-all';
   output: OutputMode;
   /** Whether the run goes on while all that is left waits for answers. */
   answers: boolean;

@@ -88,6 +88,21 @@ describe('valid plan', () => {
     ]);
   });
 
+  test('a dependency may say when the task starts for it, and whether it has to be there', () => {
+    const plan = planOf(
+      withTasks(
+        'id: 1.10\ntitle: A',
+        'id: b\ntitle: B\ndepends_on: [{task: 1.10, when: failure}, {task: gone, optional: true}, {task: a}]',
+        'id: a\ntitle: A\ncontinue_on_error: true',
+      ),
+    );
+    expect(plan.byId.get('b')).toMatchObject({
+      depends_on: ['1.10', 'a'],
+      conditions: { '1.10': { when: 'failure', optional: false } },
+    });
+    expect(plan.byId.get('a')?.continue_on_error).toBe(true);
+  });
+
   test('an omitted key of a plan is null, empty or its default', () => {
     const plan = planOf(withTasks('id: a\ntitle: A'));
     expect(plan).toMatchObject({ project: 'demo', tracker_url: null, gate_check_command: null, source: null });
@@ -116,6 +131,8 @@ describe('valid plan', () => {
         owner_type: null,
         human: false,
         depends_on: [],
+        conditions: {},
+        continue_on_error: false,
         acceptance: [],
         write_globs: [],
         tracker_issue_id: null,
@@ -211,6 +228,8 @@ phases:
       owner_type: 'human',
       human: true,
       depends_on: ['a'],
+      conditions: {},
+      continue_on_error: false,
       acceptance: ['it works'],
       write_globs: ['src/**'],
       tracker_issue_id: '007',
@@ -419,6 +438,28 @@ describe('invalid task', () => {
       ],
     ],
     ['no retry policy', 'retry: []', ['8:16 task "a": retry: a composite retry policy needs at least one policy']],
+    [
+      'a condition that is none',
+      'depends_on: [{task: a1, when: sucess, optional: true}]',
+      [
+        '8:39 task "a": depends_on[0].when: expected success, failure or always, found text "sucess" | Did you mean "success"?',
+      ],
+    ],
+    [
+      'a wrong key of a dependency',
+      'depends_on: [{task: a1, optional: true, whn: always}]',
+      ['8:49 task "a": depends_on[0]: unknown key "whn" | Did you mean "when"?'],
+    ],
+    [
+      'an unknown dependency in a mapping',
+      'depends_on: [{task: nowhere}]',
+      ['8:22 task "a": unknown dependency "nowhere"'],
+    ],
+    [
+      'a number as a condition',
+      'depends_on: [[a1]]',
+      ['8:22 task "a": depends_on[0]: expected text or a mapping, found a list'],
+    ],
     ['self dependency', 'depends_on: [a]', ['8:22 task "a" depends on itself (cycle: a -> a)']],
     [
       'dependency on a phase',

@@ -67,7 +67,7 @@ const failing = (stderr: string, message = 'it went wrong') =>
   reported(
     [
       ended('build', { state: 'failed', error: { class: 'exit.3', message }, tail: { stdout: 'out\n', stderr } }),
-      finished(1, [{ task_id: 'build', error: { class: 'exit.3', message } }]),
+      finished(1, [{ task_id: 'build', error: { class: 'exit.3', message }, goes_on: false }]),
     ],
     ['build'],
   );
@@ -143,7 +143,7 @@ describe('the result of a task', () => {
   });
 
   test('of one that had failed before the run is a failure', () => {
-    const { tasks } = reported([finished(1, [{ task_id: 'a', error: ERROR }])], ['a'], { a: 'failed' });
+    const { tasks } = reported([finished(1, [{ task_id: 'a', error: ERROR, goes_on: false }])], ['a'], { a: 'failed' });
     expect(tasks).toMatchObject([
       { outcome: 'failed', error: ERROR, why: 'it had failed before this run', attempts: 0 },
     ]);
@@ -195,7 +195,7 @@ describe('the summary', () => {
   test('says how the run ended, has what failed first, and its output', () => {
     const events = [ended('a'), ended('b', { state: 'failed', error: ERROR, tail: { stdout: 'oh\n', stderr: '' } })];
     const lines = summaryMarkdown(
-      reported([...events, finished(1, [{ task_id: 'b', error: ERROR }])], ['a', 'b', 'c']),
+      reported([...events, finished(1, [{ task_id: 'b', error: ERROR, goes_on: false }])], ['a', 'b', 'c']),
     ).split('\n');
     expect(lines.slice(0, 9)).toEqual([
       '## ❌ demo: failed in 4.0s',

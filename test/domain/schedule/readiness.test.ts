@@ -204,7 +204,11 @@ describe('readiness and phases', () => {
   ])('a task waits for the phase before it: %s', (_what, entries, records, over) => {
     const seen = scheduling(two(entries), records);
     expect(reasons('b', seen)).toEqual(over ? [] : ['PHASE_BLOCKED phase-1']);
-    expect(surveyOf(seen).finished(seen.plan.phases[0] as Plan['phases'][number])).toBe(over);
+    expect(
+      surveyOf(seen)
+        .fates()
+        .isFinished(seen.plan.phases[0] as Plan['phases'][number]),
+    ).toBe(over);
   });
 
   test('a phase that the plan calls done is finished, whatever is left in it', () => {

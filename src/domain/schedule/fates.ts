@@ -1,0 +1,186 @@
+/**
+ * What has become of tasks for those that wait for them: which are over, which are skipped, and which can never start because something that
+ * they wait for has failed for good. Computed from records; nothing of it is kept. Pure.
+ */
+
+import { once } from '../../lib/once.ts';
+import {
+  conditionOn,
+  type DependencyCondition,
+  isFinalizer,
+  type Plan,
+  type PlanPhase,
+  type PlanTask,
+} from '../plan/plan.ts';
+import type { TaskState, TaskSummary } from '../task/records.ts';
+import { isInFlight } from '../task/states.ts';
+import { edges } from './critical-path.ts';
+
+/**
+ * `skipped`: a condition can't come true any more. `lost`: it waits in vain for one that has failed, was cancelled or was dropped. `stopped`: the
+ * run that asks starts it no more. `open`: it may still start, or is under way.
+ */
+export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'dropped' | 'skipped' | 'lost' | 'stopped' | 'open';
+
+interface Standing {
+  plan: Plan;
+  recordOf(taskId: string): TaskSummary | null | 'unreadable';
+  /** Who asks starts nothing more but finalizers. Default: false. */
+  stopping?: boolean;
+}
+
+/** Why a task is skipped: the task that it does not start for, and what that is, in words. */
+export interface Skip {
+  on: string;
+  why: string;
+}
+
+export interface Fates {
+  outcomeOf(taskId: string): Outcome;
+  /** The task over which this one is lost; undefined: it is not. */
+  lostOver(taskId: string): string | undefined;
+  /** Null: it is not skipped. */
+  skipOf(taskId: string): Skip | null;
+  /** Whether the plan says so, or all its tasks have succeeded, go on after an error, were dropped or are skipped. */
+  isFinished(phase: PlanPhase): boolean;
+  /** Whether none of its tasks is open. */
+  isOver(phase: PlanPhase): boolean;
+}
+
+export type Verdict = 'holds' | 'waits' | 'skips' | 'loses';
+
+/** What the outcome of a task means for one that depends on it. `goesOn`: its failure counts as success. */
+export function verdictOn({ when, optional }: DependencyCondition, outcome: Outcome, goesOn: boolean): Verdict {
+  if (outcome === 'open') return 'waits';
+  if (when === 'always') return 'holds';
+  if (outcome === 'stopped') return 'waits';
+  if (outcome === 'skipped' || outcome === 'dropped') {
+    if (optional) return 'holds';
+    return outcome === 'dropped' && when === 'success' ? 'loses' : 'skips';
+  }
+  if (outcome === 'lost') return 'loses';
+  if (when === 'failure') return outcome === 'succeeded' ? 'skips' : 'holds';
+  return outcome === 'succeeded' || (outcome === 'failed' && goesOn) ? 'holds' : 'loses';
+}
+
+export function fatesOf(standing: Standing): Fates {
+  const { plan, recordOf } = standing;
+  const states = new Map<string, TaskState | null>();
+  const stateOf = (id: string): TaskState | null => {
+    const before = states.get(id);
+    if (before !== undefined) return before;
+    const record = recordOf(id);
+    const state = record === null || record === 'unreadable' ? null : record.state.state;
+    states.set(id, state);
+    return state;
+  };
+  const outcomes = new Map<string, Outcome>();
+  const lost = new Map<string, string>();
+  const skipped = new Map<string, Skip>();
+  const ended = ({ id, status }: PlanTask): Outcome | null => {
+    const state = stateOf(id);
+    if (status === 'done' || state === 'shipped') return 'succeeded';
+    if (status === 'dropped') return 'dropped';
+    return state === 'failed' || state === 'cancelled' ? state : null;
+  };
+  // Most plans have no conditions, and in most nothing has failed: then nothing is worked out, and few records are read.
+  const mayDiffer = standing.stopping === true || plan.tasks.some(isFinalizer);
+  const known = (id: string): Outcome => {
+    const task = plan.byId.get(id);
+    return (task && ended(task)) ?? outcomes.get(id) ?? 'open';
+  };
+  const outcomeOf = (id: string): Outcome => {
+    const task = plan.byId.get(id);
+    const end = task === undefined ? null : ended(task);
+    if (end !== null) return end;
+    workOut();
+    return outcomes.get(id) ?? 'open';
+  };
+  const everyTask = (phase: PlanPhase, holds: (outcome: Outcome, task: PlanTask) => boolean) =>
+    phase.task_ids.every((id) => holds(known(id), plan.byId.get(id) as PlanTask));
+  const finished = new Map<string, boolean>();
+  const isFinished = (phase: PlanPhase) => {
+    const answer = finished.get(phase.id) ?? (phase.status === 'done' || everyTask(phase, isPassed));
+    finished.set(phase.id, answer);
+    return answer;
+  };
+  const isOver = (phase: PlanPhase) => isFinished(phase) || everyTask(phase, (outcome) => outcome !== 'open');
+  /** The task over which a phase is never finished; undefined: it may be. */
+  const lostPhases = new Map<string, string | undefined>();
+
+  const judge = (task: PlanTask): Outcome => {
+    const state = stateOf(task.id);
+    if (state !== null && !MAY_START.includes(state))
+      return standing.stopping === true && !isInFlight(state) && !isFinalizer(task) ? 'stopped' : 'open';
+    let root: string | undefined;
+    for (const id of task.depends_on) {
+      const outcome = known(id);
+      const condition = conditionOn(task, id);
+      const verdict = verdictOn(condition, outcome, plan.byId.get(id)?.continue_on_error === true);
+      if (verdict === 'skips') {
+        skipped.set(task.id, { on: id, why: skipText(condition, id, outcome) });
+        return 'skipped';
+      }
+      if (verdict === 'loses') root ??= lost.get(id) ?? id;
+    }
+    const before = plan.phaseById.get(plan.phaseById.get(task.phase_id)?.blocked_by ?? '');
+    if (before !== undefined && !isFinished(before) && !isFinalizer(task)) root ??= lostPhases.get(before.id);
+    if (root === undefined) return standing.stopping === true && !isFinalizer(task) ? 'stopped' : 'open';
+    lost.set(task.id, root);
+    return 'lost';
+  };
+
+  const workOut = once(() => {
+    if (!mayDiffer && !plan.tasks.some((task) => isTrouble(ended(task)))) return;
+    const left = plan.tasks.filter(({ status }) => status !== 'done' && status !== 'dropped');
+    const { after, pending } = edges(plan, left);
+    const queue = [...pending.keys()].filter((node) => pending[node] === 0);
+    // Kahn (1962): a node's turn comes after all that it waits for.
+    for (const node of queue) {
+      const task = left[node];
+      const phase = plan.phases[node - left.length];
+      if (task !== undefined) outcomes.set(task.id, ended(task) ?? judge(task));
+      else if (phase !== undefined) {
+        const trouble = phase.task_ids.find((id) => {
+          const outcome = known(id);
+          return (
+            outcome === 'lost' || (outcome !== 'dropped' && isTrouble(outcome) && !isPassed(outcome, plan.byId.get(id)))
+          );
+        });
+        lostPhases.set(phase.id, trouble === undefined ? undefined : (lost.get(trouble) ?? trouble));
+      }
+      for (const next of after[node] ?? []) {
+        pending[next] = (pending[next] ?? 0) - 1;
+        if (pending[next] === 0) queue.push(next);
+      }
+    }
+  });
+  const workedOut = <T>(answer: () => T): T => {
+    workOut();
+    return answer();
+  };
+  return {
+    outcomeOf,
+    lostOver: (id) => workedOut(() => lost.get(id)),
+    skipOf: (id) => (mayDiffer ? workedOut(() => skipped.get(id) ?? null) : null),
+    isFinished: (phase) => (mayDiffer ? workedOut(() => isFinished(phase)) : isFinished(phase)),
+    isOver: (phase) => workedOut(() => isOver(phase)),
+  };
+}
+
+/** The states from which a condition still decides; null counts too. */
+const MAY_START: readonly TaskState[] = ['unclaimed', 'abandoned', 'awaiting_respawn'];
+
+function isTrouble(outcome: Outcome | null): boolean {
+  return outcome === 'failed' || outcome === 'cancelled' || outcome === 'dropped';
+}
+
+function isPassed(outcome: Outcome, task: PlanTask | undefined): boolean {
+  if (outcome === 'failed') return task?.continue_on_error === true;
+  return outcome === 'succeeded' || outcome === 'dropped' || outcome === 'skipped';
+}
+
+function skipText({ when }: DependencyCondition, id: string, outcome: Outcome): string {
+  const is = outcome === 'succeeded' ? 'has not failed' : `is ${outcome}`;
+  return when === 'failure' ? `it is for when ${id} fails, and ${id} ${is}` : `it depends on ${id}, which ${is}`;
+}
