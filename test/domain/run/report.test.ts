@@ -241,7 +241,7 @@ describe('the summary', () => {
 });
 
 describe('annotations', () => {
-  const failed = (message: string, task_id = 'a') => [{ task_id, error: { class: 'exit.1', message } }];
+  const failed = (message: string, task_id = 'a') => [{ task_id, error: { class: 'exit.1', message }, goes_on: false }];
 
   test('name the place of the task, and stay on one line', () => {
     expect(annotations({ failed: failed('50%\nmore') }, () => ({ file: 'plans/a,b.yaml', line: 3 }))).toEqual([
