@@ -94,6 +94,22 @@ describe('what goes', () => {
     expect(world.footprint().length).toBeGreaterThan(before.length);
   });
 
+  test('a long history of claims keeps its last lines, and says why logs are missing', async () => {
+    await ended('build', 'shipped');
+    const { eventLog } = await world.session();
+    const stream = { log: 'claim-history', taskId: 'build' } as const;
+    await eventLog.append(stream, { event: 'pruned', ts: '2029-01-01T00:00:00.000Z' });
+    for (let n = 0; n < 200; n++) await eventLog.append(stream, { event: 'acquired', generation: n });
+    const { bytes } = await prune({ older_than: '0', dry_run: true });
+    expect((await prune({ older_than: '0' })).bytes).toBe(bytes);
+    const lines = await eventLog.read(stream);
+    expect(lines).toHaveLength(51);
+    expect(lines[0]).toMatchObject({ event: 'pruned', ts: '2029-01-01T00:00:00.000Z' });
+    expect(lines.at(-2)).toEqual({ event: 'acquired', generation: 199 });
+    expect(lines.at(-1)).toMatchObject({ event: 'pruned' });
+    expect(await prune({ older_than: '0' })).toMatchObject({ tasks: [] });
+  });
+
   test('retention in the settings says how old is old, unless a flag does', async () => {
     world.write('.forge/settings.yaml', 'retention: {older_than: 30d, failed_older_than: 40d}\n');
     await ended('build', 'failed');

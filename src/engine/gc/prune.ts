@@ -99,7 +99,8 @@ async function planTask(
   const next = origin === 'record' ? trimmed(record, children.sets) : null;
   const surplus = store.gc.surplus(task_id, inUseBy(next ?? record), next === null ? version : version + 1);
   const rooms = [...attempts, surplus, store.gc.roomOf(children.ids)];
-  if (next === null && attempts.length + surplus.files + surplus.attempts + children.ids.length === 0) return null;
+  if (next === null && attempts.length + surplus.files + surplus.bytes + surplus.attempts + children.ids.length === 0)
+    return null;
   const { state, updated_at: ended_at } = record.state;
   const counts = { attempts: Math.max(attempts.length, surplus.attempts), children: children.ids.length };
   return {

@@ -17,14 +17,22 @@ import {
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
 import * as io from '../../lib/fs/operations.ts';
+import { readCapped } from '../../lib/fs/read.ts';
 import { fileNameOf, isUuid } from '../../lib/ids.ts';
 import type { Surplus } from '../port.ts';
 import { compact } from './protocol.ts';
 import { versionNumber } from './record-file.ts';
-import type { Layout } from './tree.ts';
+import { HISTORY, HISTORY_MAX_BYTES } from './task-files.ts';
+import { type Layout, replaceIn } from './tree.ts';
 
 /** What an attempt may have been asked and answered is for every later attempt. */
 const FOR_LATER = ['questions', 'answers'];
+
+/** Lines of a history that are kept, once it has more than twice as many. */
+const HISTORY_LINES = 50;
+
+/** Of most file systems. */
+const BLOCK_BYTES = 4096;
 
 /** Nothing is there, or another gc has put something there. */
 const NOT_EMPTY = ['ENOENT', 'ENOTEMPTY', 'EEXIST'];
@@ -44,7 +52,7 @@ export class SurplusFiles {
   surplus(taskId: string, inUse: InUse, version: number): Surplus {
     const { attempts, chunks, versions } = this.#found(taskId, inUse, version);
     const rooms = [...attempts, ...chunks, ...versions].map((place) => swept(place, { remove: false }));
-    return { attempts: attempts.length, ...sumOf(rooms) };
+    return { attempts: attempts.length, ...sumOf([...rooms, this.#shortenHistory(taskId, null)]) };
   }
 
   async removeSurplus(taskId: string, inUse: InUse, version: number, op: string): Promise<Surplus> {
@@ -53,7 +61,21 @@ export class SurplusFiles {
     rooms.push(this.#throwAway(attempts, op));
     const compacted = sumOf(versions.map((place) => swept(place, { remove: false })));
     if (versions.length > 0) await this.#compacted(taskId, version);
-    return { attempts: attempts.length, ...sumOf([...rooms, compacted]) };
+    rooms.push(compacted, this.#shortenHistory(taskId, op));
+    return { attempts: attempts.length, ...sumOf(rooms) };
+  }
+
+  /**
+   * What a history has of claims long ago goes: a task that waits often is claimed often. `op` names this try; null: it only says what would
+   * go. A line that another process adds meanwhile may be lost.
+   */
+  #shortenHistory(taskId: string, op: string | null): Room | null {
+    const file = `${this.#layout.task(taskId)}/${HISTORY}`;
+    const text = ifThere(`reading ${file}`, () => readCapped(file, HISTORY_MAX_BYTES)) ?? '';
+    const kept = shortened(text);
+    if (kept === null) return null;
+    if (op !== null) replaceIn(file, kept, op);
+    return { files: 0, bytes: Math.max(0, roomOf(text) - roomOf(kept)) };
   }
 
   async #compacted(taskId: string, version: number): Promise<void> {
@@ -126,6 +148,20 @@ export class SurplusFiles {
       if (ifThere(`removing ${folder}`, () => fs.renameSync(folder, to) ?? true) !== null) return;
     }
   }
+}
+
+/** The last lines of a history that is much longer, and those of removals, by which a missing log is explained. Null: it stays. */
+function shortened(history: string): string | null {
+  const lines = history.split('\n').filter((line) => line !== '');
+  if (lines.length <= 2 * HISTORY_LINES) return null;
+  const last = lines.length - HISTORY_LINES;
+  const kept = lines.filter((line, at) => at >= last || line.includes('"event":"pruned"'));
+  return kept.map((line) => `\n${line}`).join('');
+}
+
+/** Of a file with this text, bytes, where room is given out in blocks of this size. */
+function roomOf(text: string): number {
+  return Math.ceil(Buffer.byteLength(text) / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
 /** Another process may have made the version, and died before it was durable. */

@@ -66,7 +66,7 @@ function afterDamage(record: TaskRecord, damaged: number): TaskRecord {
 
 export const HISTORY = 'claim-history.jsonl';
 /** A history grows by a line a claim; it is only read for a task that has no version yet. */
-const HISTORY_MAX_BYTES = 16 * 1024 * 1024;
+export const HISTORY_MAX_BYTES = 16 * 1024 * 1024;
 
 /** A claim must exceed every generation ever given out, also where the lease that had it was deleted. */
 function largestGeneration(history: string): number {
