@@ -99,7 +99,8 @@ const prunedSchema = () => {
       z.strictObject({
         task_id: z.string(),
         state: stateSchema(),
-        ended_at: z.string(),
+        /** Null: it goes on, and only loses ticks of its repeats. */
+        ended_at: textOrNull(),
         /** Of which something goes. */
         attempts: countSchema(),
         /** Tasks that it has made, which go with it. */

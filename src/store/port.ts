@@ -271,13 +271,10 @@ export interface GcStore {
    * are over, and any that have not changed for an hour.
    */
   litter(snapshot: Snapshot, nowMs: number): Promise<string[]>;
-  /**
-   * What of a task that is over its record has no use for: attempts, parts of its journal, and versions before `version` where they are kept.
-   * Throws IO_ERROR.
-   */
-  surplus(taskId: string, inUse: InUse, version: number): Surplus;
-  /** Removes that; returns what it has removed. `version` must be committed; `op` names this try. Can be repeated after a kill. Throws IO_ERROR. */
-  removeSurplus(taskId: string, inUse: InUse, version: number, op: string): Promise<Surplus>;
+  /** What of a task is not in use. Throws IO_ERROR. */
+  surplus(taskId: string, inUse: InUse): Surplus;
+  /** Removes that; returns what it has removed. `op` names this try. Can be repeated after a kill. Throws IO_ERROR. */
+  removeSurplus(taskId: string, inUse: InUse, op: string): Promise<Surplus>;
   /** How much room tasks take. Throws IO_ERROR. */
   roomOf(taskIds: readonly string[]): Room;
   /** Removes tasks with all that they have, each at once as others see it. Returns what it has removed. Can be repeated after a kill. Throws IO_ERROR. */

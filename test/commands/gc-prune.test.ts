@@ -12,6 +12,7 @@ import { runList } from '../../src/commands/run-list.ts';
 import { runStart } from '../../src/commands/run-start.ts';
 import { show } from '../../src/commands/show.ts';
 import { applyPrune, planPrune } from '../../src/engine/gc/prune.ts';
+import { addToJournal, openJournal, readTicks } from '../../src/engine/steps/task-journal.ts';
 import { dirOf, edit } from '../support/commands/divergences.ts';
 import { code, planOf, refused, World } from '../support/commands/world.ts';
 
@@ -92,6 +93,43 @@ describe('what goes', () => {
     await world.start('build');
     expect(await prune({ older_than: '91d', failed_older_than: '0' })).toMatchObject({ tasks: [] });
     expect(world.footprint().length).toBeGreaterThan(before.length);
+  });
+
+  test('a task at work loses old ticks of its repeats and nothing else, and its worker goes on', async () => {
+    const { attempt } = await world.start('build');
+    const session = await world.session();
+    const ref = { taskId: 'build', attemptId: attempt };
+    await openJournal(session, ref);
+    const tick = (n: number) => ({
+      name: 'ping',
+      at: new Date(n).toISOString(),
+      status: 'completed' as const,
+      count: 1,
+      tries: 1,
+      ended_at: new Date(n).toISOString(),
+      last_error: null,
+      attempt_id: attempt,
+      generation: 1,
+    });
+    const add = (from: number, to: number) =>
+      addToJournal(session, ref, () => Array.from({ length: to - from }, (_, n) => ({ tick: tick(from + n) })));
+    await add(0, 100);
+    world.wait(DAY_MS);
+    await add(100, 110);
+    const before = await world.record('build');
+    const files = () => filesOf('build', attempt).filter((name) => name.startsWith('steps/'));
+    expect(files()).toHaveLength(1);
+    expect(await prune({ older_than: '2d' })).toMatchObject({ tasks: [] });
+    const preview = await prune({ older_than: '1h', dry_run: true });
+    expect(preview.tasks).toMatchObject([{ task_id: 'build', state: 'dispatched', ended_at: null, files: 1 }]);
+    expect(await prune({ older_than: '1h' })).toEqual(preview);
+    expect(files()).toEqual([]);
+    const after = await world.record('build');
+    expect({ state: after.state, lease: after.lease }).toEqual({ state: before.state, lease: before.lease });
+    await add(110, 120);
+    const left = await readTicks(session, await world.record('build'));
+    expect(left.map(({ at }) => Date.parse(at))).toEqual(Array.from({ length: 20 }, (_, n) => 100 + n));
+    expect(await prune({ older_than: '1h' })).toMatchObject({ tasks: [] });
   });
 
   test('a long history of claims keeps its last lines, and says why logs are missing', async () => {

@@ -71,6 +71,7 @@ function prunedLines(pruned: NonNullable<Data['pruned']>, dryRun: boolean, width
 
 function whatOf(task: NonNullable<Data['pruned']>['tasks'][number]): string {
   const { state, ended_at, attempts, children, files, bytes } = task;
+  if (ended_at === null) return `${state}: ticks of its repeats, ${plural(files, 'file')}, ${sizeText(bytes)}`;
   const and = children === 0 ? '' : `${plural(children, 'child', 'children')}, `;
   return `${state} ${ended_at.slice(0, 10)}: ${plural(attempts, 'attempt')}, ${and}${plural(files, 'file')}, ${sizeText(bytes)}`;
 }

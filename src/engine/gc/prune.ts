@@ -11,8 +11,9 @@ import {
   type RetentionPolicy,
   type RetentionView,
 } from '../../domain/gc/retention.ts';
-import { inUseBy, trimmed } from '../../domain/gc/surplus.ts';
+import { allBut, inUseBy, trimmed, withoutOldTicks } from '../../domain/gc/surplus.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { isTerminal } from '../../domain/task/states.ts';
 import { type Decision, repeated } from '../../domain/task/transition.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { type Room, sumOf } from '../../lib/fs/folders.ts';
@@ -27,8 +28,8 @@ import { identityOf } from './snapshot.ts';
 export interface PrunedTask extends Room {
   task_id: string;
   state: TaskState;
-  /** ISO 8601. */
-  ended_at: string;
+  /** ISO 8601; null: it goes on, and only loses ticks of its repeats. */
+  ended_at: string | null;
   /** Of which something goes. */
   attempts: number;
   /** Tasks that it has made, which go with all that they have. */
@@ -40,6 +41,8 @@ interface DueTask {
   identity: TaskIdentity;
   attempts: readonly Leftovers[];
   children: DueChildren;
+  /** Ticks from before go, and nothing else, milliseconds since the epoch; null: it is over. */
+  ticksBeforeMs: number | null;
 }
 
 /** `task_id` null: it is about the runs. */
@@ -80,6 +83,11 @@ export async function planPrune(
       const planned = await planTask(env, read, children.get(read.task_id) ?? NO_CHILDREN);
       if (planned !== null) plan.due.push(planned);
     });
+  for (const read of view.tasks.filter(isGoingOn))
+    await collecting(plan.failed, read.task_id, async () => {
+      const planned = await planTicks(env, read, view.nowMs - policy.olderThanMs);
+      if (planned !== null) plan.due.push(planned);
+    });
   for (const { task, why } of kept)
     await collecting(plan.failed, task.task_id, () => {
       if (env.artifacts.leftovers(task.task_id).length > 0) plan.kept.push({ task_id: task.task_id, why });
@@ -97,7 +105,7 @@ async function planTask(
   if (record === null) return null;
   const attempts = artifacts.leftovers(task_id);
   const next = origin === 'record' ? trimmed(record, children.sets) : null;
-  const surplus = store.gc.surplus(task_id, inUseBy(next ?? record), next === null ? version : version + 1);
+  const surplus = store.gc.surplus(task_id, inUseBy(next ?? record, next === null ? version : version + 1));
   const rooms = [...attempts, surplus, store.gc.roomOf(children.ids)];
   if (next === null && attempts.length + surplus.files + surplus.bytes + surplus.attempts + children.ids.length === 0)
     return null;
@@ -108,7 +116,24 @@ async function planTask(
     identity: identityOf(read),
     attempts,
     children,
+    ticksBeforeMs: null,
   };
+}
+
+function isGoingOn({ record, problem }: TaskSummaryRead): boolean {
+  return record !== null && problem === null && !isTerminal(record.state.state);
+}
+
+/** Null: the task has no repeat with ticks that are old. */
+async function planTicks({ store }: Env, read: TaskSummaryRead, ticksBeforeMs: number): Promise<DueTask | null> {
+  const { task_id } = read;
+  const { record } = await store.read(task_id);
+  const without = record && withoutOldTicks(record, ticksBeforeMs);
+  if (record === null || without === null) return null;
+  const room = store.gc.surplus(task_id, allBut(without.dropped));
+  const { state } = record.state;
+  const task = { task_id, state, ended_at: null, children: 0, ...room };
+  return { task, identity: identityOf(read), attempts: [], children: NO_CHILDREN, ticksBeforeMs };
 }
 
 /** One task after the other, the runs at the end. */
@@ -117,8 +142,9 @@ export async function applyPrune(env: Env, plan: PrunePlan): Promise<PruneResult
   for (const due of plan.due) {
     const { task_id } = due.task;
     await collecting(result.failed, task_id, async () => {
-      const why = await whyNot(env, due);
-      const done = why === null ? await pruneTask(env, due) : null;
+      const why = due.ticksBeforeMs === null ? await whyNot(env, due) : null;
+      const done =
+        why !== null ? null : due.ticksBeforeMs === null ? await pruneTask(env, due) : await pruneTicks(env, due);
       if (done === null) result.skipped.push({ task_id, why: why ?? CHANGED });
       else result.tasks.push(done);
     });
@@ -167,7 +193,7 @@ async function pruneTask(env: Env, { task, identity, attempts, children }: DueTa
     env.artifacts.removeLeftovers({ taskId, attemptId }),
   );
   const { record, version } = committed;
-  removed.push(await env.store.gc.removeSurplus(taskId, inUseBy(record), version, env.newOp()));
+  removed.push(await env.store.gc.removeSurplus(taskId, inUseBy(record, version), env.newOp()));
   if (children.ids.length > 0) removed.push(env.store.gc.removeTasks(children.ids, env.newOp()));
   const done = { ...task, ...sumOf(removed) };
   await env.publish([
@@ -188,4 +214,20 @@ async function commitTrimmed(
     return { record: next, moves: [], history: [], result: true };
   });
   return result ? { record, version } : null;
+}
+
+/**
+ * The task may be at work meanwhile: it is decided on its record as it is at the commit. Only parts of the journal go that the version before
+ * has named, since one that none names yet may be about to be. Those that a killed call leaves go once the task is over.
+ */
+async function pruneTicks(env: Env, { task, ticksBeforeMs }: DueTask): Promise<PrunedTask | null> {
+  const { task_id: taskId } = task;
+  const { result } = await changeTask(env, taskId, (current): Decision<readonly string[]> => {
+    const without = withoutOldTicks(current, ticksBeforeMs ?? 0);
+    if (without === null) return repeated([]);
+    return { record: without.record, moves: [], history: [], result: without.dropped };
+  });
+  if (result.length === 0) return null;
+  const room = await env.store.gc.removeSurplus(taskId, allBut(result), env.newOp());
+  return { ...task, ...room };
 }

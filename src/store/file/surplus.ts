@@ -49,19 +49,19 @@ export class SurplusFiles {
     this.#run = run;
   }
 
-  surplus(taskId: string, inUse: InUse, version: number): Surplus {
-    const { attempts, chunks, versions } = this.#found(taskId, inUse, version);
+  surplus(taskId: string, inUse: InUse): Surplus {
+    const { attempts, chunks, versions } = this.#found(taskId, inUse);
     const rooms = [...attempts, ...chunks, ...versions].map((place) => swept(place, { remove: false }));
-    return { attempts: attempts.length, ...sumOf([...rooms, this.#shortenHistory(taskId, null)]) };
+    return { attempts: attempts.length, ...sumOf([...rooms, this.#shortenHistory(taskId, inUse, null)]) };
   }
 
-  async removeSurplus(taskId: string, inUse: InUse, version: number, op: string): Promise<Surplus> {
-    const { attempts, chunks, versions } = this.#found(taskId, inUse, version);
+  async removeSurplus(taskId: string, inUse: InUse, op: string): Promise<Surplus> {
+    const { attempts, chunks, versions } = this.#found(taskId, inUse);
     const rooms = chunks.map((place) => swept(place, { remove: true }));
     rooms.push(this.#throwAway(attempts, op));
     const compacted = sumOf(versions.map((place) => swept(place, { remove: false })));
-    if (versions.length > 0) await this.#compacted(taskId, version);
-    rooms.push(compacted, this.#shortenHistory(taskId, op));
+    if (versions.length > 0) await this.#compacted(taskId, inUse.version);
+    rooms.push(compacted, this.#shortenHistory(taskId, inUse, op));
     return { attempts: attempts.length, ...sumOf(rooms) };
   }
 
@@ -69,7 +69,8 @@ export class SurplusFiles {
    * What a history has of claims long ago goes: a task that waits often is claimed often. `op` names this try; null: it only says what would
    * go. A line that another process adds meanwhile may be lost.
    */
-  #shortenHistory(taskId: string, op: string | null): Room | null {
+  #shortenHistory(taskId: string, { history }: InUse, op: string | null): Room | null {
+    if (history) return null;
     const file = `${this.#layout.task(taskId)}/${HISTORY}`;
     const text = ifThere(`reading ${file}`, () => readCapped(file, HISTORY_MAX_BYTES)) ?? '';
     const kept = shortened(text);
@@ -100,7 +101,7 @@ export class SurplusFiles {
   }
 
   /** Paths. */
-  #found(taskId: string, inUse: InUse, version: number): { attempts: string[]; chunks: string[]; versions: string[] } {
+  #found(taskId: string, inUse: InUse): { attempts: string[]; chunks: string[]; versions: string[] } {
     const task = this.#layout.task(taskId);
     refuseSymlink(task);
     const folder = `${task}/attempts`;
@@ -114,7 +115,9 @@ export class SurplusFiles {
         return isUuid(chunk) && chunk !== name && !inUse.chunk(chunk) ? [`${folder}/${id}/steps/${name}`] : [];
       }),
     );
-    const versions = entriesIn(task).flatMap(({ name }) => ((versionNumber(name) ?? version) < version ? [name] : []));
+    const versions = entriesIn(task).flatMap(({ name }) =>
+      (versionNumber(name) ?? inUse.version) < inUse.version ? [name] : [],
+    );
     return {
       attempts: attempts.map((id) => `${folder}/${id}`),
       chunks,

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { fanOutsOf } from '../../../src/domain/fan-out/fan-outs.ts';
-import { inUseBy, trimmed } from '../../../src/domain/gc/surplus.ts';
+import { allBut, inUseBy, trimmed, withoutOldTicks } from '../../../src/domain/gc/surplus.ts';
 import { journalOf } from '../../../src/domain/steps/journal.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { uuidv7 } from '../../../src/lib/ids.ts';
@@ -51,6 +51,29 @@ describe('the record of an old task', () => {
   });
 });
 
+describe('the record of a task whose repeats go on', () => {
+  const ticking = (...ids: string[]) => ended({ journal: { ...JOURNAL, ticks: list(...ids) } });
+
+  test('loses ticks of before a time, a part of its journal at a time, and nothing else', () => {
+    const before = ticking(at(5), at(6), at(7));
+    const found = withoutOldTicks(before, T0 + 7);
+    expect(found?.dropped).toEqual([at(5), at(6)]);
+    const journal = { ...JOURNAL, ticks: list(at(7)) };
+    expect(found?.record).toEqual({ ...before, memo: { ...before.memo, journal } });
+    const inUse = allBut(found?.dropped ?? []);
+    expect([at(5), at(7), at(99)].map(inUse.chunk)).toEqual([false, true, true]);
+    expect(inUse).toMatchObject({ version: 0, history: true });
+  });
+
+  test.each([
+    ['without a journal', ended()],
+    ['without repeats', ended({ journal: JOURNAL })],
+    ['of which all are younger', ticking(at(7))],
+  ])('stays as it is %s', (_, made) => {
+    expect(withoutOldTicks(made, T0 + 7)).toBeNull();
+  });
+});
+
 describe('the files that an old record has a use for', () => {
   const evidence = (ms: number) => ({ evidence: { attempt_id: at(ms) } });
   test.each<[what: string, memo: Partial<TaskRecord['memo']>, attempt: number, used: boolean]>([
@@ -63,13 +86,13 @@ describe('the files that an old record has a use for', () => {
     ['an attempt with a part of the journal', { journal: JOURNAL }, 1, true],
     ['an attempt with a fan-out', { fan_outs: [SET] }, 1, true],
   ])('%s', (_, memo, attempt, used) => {
-    expect(inUseBy(ended(memo)).attempt(at(attempt))).toBe(used);
+    expect(inUseBy(ended(memo), 1).attempt(at(attempt))).toBe(used);
   });
 
   test('a record that names no attempt needs all of them', () => {
     const made = ended();
     made.state.current_attempt_id = null;
-    expect(inUseBy(made).attempt(at(1))).toBe(true);
+    expect(inUseBy(made, 1).attempt(at(1))).toBe(true);
   });
 
   test.each([
@@ -77,6 +100,6 @@ describe('the files that an old record has a use for', () => {
     ['that was merged into another', 4, false],
     ['that is younger than the record, since a commit may be about to name it', 21, true],
   ])('a part of a journal %s', (_, chunk, used) => {
-    expect(inUseBy(ended({ journal: JOURNAL })).chunk(at(chunk))).toBe(used);
+    expect(inUseBy(ended({ journal: JOURNAL }), 1).chunk(at(chunk))).toBe(used);
   });
 });
