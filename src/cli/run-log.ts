@@ -115,10 +115,12 @@ export class RunLog {
     },
 
     task_finished: (event) => {
-      const { task_id, state, attempts, duration_ms, error, failure_reason } = event;
+      const { task_id, state, attempts, duration_ms, error, failure_reason, unchanged = false } = event;
       if (state === 'failed') this.#failures.push(event);
       const took = `${state === 'failed' ? 'after' : 'in'} ${formatDuration(duration_ms)}`;
-      const facts = [attempts > 1 ? `${attempts} attempts` : null, failure_reason].filter((fact) => fact !== null);
+      const facts = [unchanged ? 'unchanged' : attempts > 1 ? `${attempts} attempts` : null, failure_reason].filter(
+        (fact) => fact !== null,
+      );
       const said = `${state} ${took}`;
       const whole = facts.length === 0 ? said : `${said} (${facts.join(', ')})`;
       if (error === null) return this.#state(state, task_id, whole);

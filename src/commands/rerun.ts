@@ -16,10 +16,12 @@ export const rerun = command({
     ['rerun build', 'do build again'],
     ['rerun build --with-dependents', 'and all that was made of what it has come to'],
     ['rerun build --with-dependents --dry-run', 'only show which those are'],
+    ['rerun build --force', 'also where its outputs are kept, and nothing has changed'],
   ],
   input: z.object({
     tasks: tasksField(),
     with_dependents: flag('Also all tasks that depend on these, directly or through others'),
+    force: flag('Do them also where outputs are kept of the same inputs: see `cache` in the plan'),
     dry_run: flag('Show what would be begun again; change nothing'),
   }),
   output: () =>
@@ -31,11 +33,12 @@ export const rerun = command({
       dry_run: z.boolean(),
     }),
   /** Nothing is begun when one of the tasks can't be. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND, INVALID_ID, PHASES_NOT_FOUND. */
-  async run(context, { tasks, with_dependents = false, dry_run = false }) {
+  async run(context, { tasks, with_dependents = false, force = false, dry_run = false }) {
     const session = await openSession(context);
     const planned = await planRerun(session, await requirePlan(session), tasks, with_dependents);
     const { dependents } = planned;
-    if (!dry_run) return { tasks: await rerunTasks(session, planned), dependents, dry_run };
+    const fresh = new Set(force ? planned.tasks : []);
+    if (!dry_run) return { tasks: await rerunTasks(session, planned, fresh), dependents, dry_run };
     return {
       tasks: planned.tasks.map((task_id) => ({ task_id, state: 'unclaimed' as const })),
       dependents,

@@ -4,6 +4,7 @@ import os from 'node:os';
 import * as z from 'zod/mini';
 import type { Plan, PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
+import { reuseWarnings } from '../domain/reuse/reuse.ts';
 import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
@@ -25,7 +26,7 @@ import { missingProgram } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
-import { planRerun, type Rerun, rerunTasks } from './shared/rerun.ts';
+import { changedSince, planRerun, rerunTasks } from './shared/rerun.ts';
 import type { RunReports } from './shared/run-report.ts';
 import {
   type CommandContext,
@@ -144,7 +145,7 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     const changed = await otherMeaning(session, before);
     const within = claimsAround(session.ctx.env);
     const manifest = await openRun(session, { owner, stops_at_failure: true, ...(within.length > 0 && { within }) });
-    await rerunTasks(session, again);
+    await rerunTasks(session, again, again.fresh);
     // Of a task that begins again the children of before are in the plan no more.
     const loaded = again.tasks.length === 0 ? before : await requirePlan(session);
     for (const message of [...warningsOf(session, loaded), ...changed]) warn(message);
@@ -229,12 +230,18 @@ async function planFor(session: Session, options: Input): Promise<{ loaded: Load
   return { loaded, options: { ...options, ...meant } };
 }
 
-/** What the run begins again before it starts. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
-async function rerunFor(session: Session, loaded: LoadedPlan, options: Input): Promise<Rerun> {
+/** What the run begins again before it starts, also since its inputs have changed; `fresh`: without what is kept of it. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
+async function rerunFor(
+  session: Session,
+  loaded: LoadedPlan,
+  options: Input,
+): Promise<{ tasks: string[]; fresh: ReadonlySet<string> }> {
   const { task = [], only = [], from = [], force = false } = options;
   const all = await planRerun(session, loaded, from, true);
   const named = await planRerun(session, loaded, force ? [...task, ...only] : [], false);
-  const tasks = dependencyOrder(loaded.plan).filter((id) => all.tasks.includes(id) || named.tasks.includes(id));
+  const changed = await changedSince(session, loaded, selectionOf(options)(loaded.plan));
+  const again = new Set([...all.tasks, ...named.tasks, ...changed]);
+  const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
   for (const id of only) {
     const reasons = await waitsOf(session, loaded, plannedTask(loaded, id));
     const reason = reasons.find(({ code, on }) => isOrder(code) && !(on !== null && only.includes(on)));
@@ -244,7 +251,7 @@ async function rerunFor(session: Session, loaded: LoadedPlan, options: Input): P
       hint: `\`run --task ${id}\` does first what it depends on.`,
     });
   }
-  return { tasks, dependents: [] };
+  return { tasks, fresh: new Set(named.tasks) };
 }
 
 function isOrder(code: WaitCode): boolean {
@@ -277,6 +284,7 @@ function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan,
     ...data.notEnforced(settings),
     ...workerWarnings(tasks, settings.agents),
     ...reviewWarnings(tasks, settings),
+    ...reuseWarnings(tasks, settings),
     ...needed,
   ];
 }

@@ -5,6 +5,7 @@ import { AgentSessionSchema } from '../domain/agents/session.ts';
 import { prunedAt } from '../domain/gc/retention.ts';
 import { PlanTaskSchema } from '../domain/plan/plan.ts';
 import { commandFor, resumeText } from '../domain/plan/task-command.ts';
+import { reuseOf } from '../domain/reuse/reuse.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { type Step, StepSchema } from '../domain/steps/journal.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
@@ -81,6 +82,8 @@ export const show = command({
       done_by_hand: z.nullable(z.strictObject({ at: z.string(), note: textOrNull() })),
       /** When it was begun again from the start last, and how often; null when it never was. */
       rerun: z.nullable(z.strictObject({ at: z.string(), times: countSchema() })),
+      /** It was not done again: its outputs are there by what was kept of the same inputs. */
+      unchanged: z.boolean(),
       /** What is done of it, and what is not, oldest first; empty where it has no steps. */
       steps: z.array(StepSchema()),
       attempts: z.array(attemptSchema()),
@@ -116,6 +119,7 @@ export const show = command({
       resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
       done_by_hand: byHand && { at: byHand.at, note: byHand.note },
       rerun: again && { at: again.at, times: again.times },
+      unchanged: read.record !== null && reuseOf(read.record)?.unchanged === true,
       steps: await stepsOf(session, read),
       attempts: await attemptRows(session, read, history),
       history,

@@ -4,6 +4,7 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { redefinedText } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
+import { reuseOf } from '../domain/reuse/reuse.ts';
 import { agentHolds } from '../domain/schedule/agent-holds.ts';
 import type { Fates } from '../domain/schedule/fates.ts';
 import { surveyOf } from '../domain/schedule/readiness.ts';
@@ -62,6 +63,8 @@ const rowSchema = () =>
     spent: z.nullable(SpentSchema()),
     /** Why a run has given it up; null when none has, or it has moved on since. */
     held: z.nullable(HeldSchema()),
+    /** It was not done again: its outputs are there by what was kept of the same inputs. */
+    unchanged: z.boolean(),
   });
 
 export const status = command({
@@ -160,6 +163,7 @@ function row(
     verifying: record && (pendingVerification(record)?.command ?? null),
     spent: record && spendingOf(record) && spentInAll(record),
     held: record && heldOf(record),
+    unchanged: record !== null && reuseOf(record)?.unchanged === true,
   };
 }
 

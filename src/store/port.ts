@@ -132,7 +132,7 @@ export interface LogCut {
 }
 
 /** What a worker may leave before it ends; what counts is the document that is made of it. */
-export type Draft = 'verdict' | 'review' | 'result' | RetryAfterDraft;
+export type Draft = 'verdict' | 'review' | 'result' | 'outputs' | RetryAfterDraft;
 
 /** When what has failed is to be tried again: of a worker, or of one try of a step by an id. */
 export type RetryAfterDraft = 'retry-after' | `retry-after-${string}`;

@@ -38,6 +38,7 @@ describe('show', () => {
       'resume',
       'done_by_hand',
       'rerun',
+      'unchanged',
       'steps',
       'attempts',
       'history',

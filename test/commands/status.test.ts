@@ -57,6 +57,7 @@ describe('status', () => {
       last_error: null,
       verifying: null,
       held: null,
+      unchanged: false,
     });
     expect(world.has('.forge')).toBe(false);
   });

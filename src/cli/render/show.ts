@@ -60,7 +60,7 @@ function standing(data: Data, context: RenderContext): string[] {
   const waits = reasons.filter(({ code }) => !TOLD_BY_STATE.includes(code)).map(({ message }) => message);
   const [stateLine = '', ...lines] = fields(
     [
-      ['state', shown],
+      ['state', data.unchanged ? `${shown} (unchanged)` : shown],
       ['done by hand', byHand && [ago(byHand.at, context), byHand.note].filter(Boolean).join(': ')],
       [
         'begun again',

@@ -109,6 +109,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   const left = timeLeft(row.next_eligible_at, context);
   if (left > 0) parts.push(`again in ${formatDuration(left)}`);
   if (state === 'waiting') parts.push(parkedText(row));
+  if (row.unchanged) parts.push('unchanged');
   const shown = error !== null && showsLastError(state) ? error : null;
   if (row.held !== null) parts.push(`given up ${ago(row.held.at, context)}: ${heldText(row.held)}`);
   if (shown !== null) parts.push(errorText(shown));

@@ -1,6 +1,7 @@
 /** Beginning tasks again from the start: which ones, in which order, and that none is begun when one of them can't be. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
+import { changedTasks, isReusable, reuseOf } from '../../domain/reuse/reuse.ts';
 import { dependencyOrder, dependentsOf } from '../../domain/schedule/selection.ts';
 import { isUntouched, refuseRerun, rerunTask } from '../../domain/task/by-hand.ts';
 import type { MoveResult } from '../../domain/task/operations.ts';
@@ -53,12 +54,48 @@ export async function planRerun(
   return { tasks, dependents };
 }
 
-/** Begins these tasks again, in their order; a repeat finishes what one that was cut off has left. Throws as `planRerun` does. */
-export async function rerunTasks(session: Session, { tasks }: Rerun): Promise<MoveResult[]> {
+/**
+ * Begins these tasks again, in their order; a repeat finishes what one that was cut off has left. `fresh`: those of which nothing that is kept is
+ * used. Throws as `planRerun` does.
+ */
+export async function rerunTasks(
+  session: Session,
+  { tasks }: Pick<Rerun, 'tasks'>,
+  fresh: ReadonlySet<string>,
+): Promise<MoveResult[]> {
   const moved: MoveResult[] = [];
   for (const id of tasks)
-    moved.push((await changeTask(session, id, (record) => rerunTask(record, session.now()))).result);
+    moved.push((await changeTask(session, id, (record) => rerunTask(record, session.now(), fresh.has(id)))).result);
   return moved;
+}
+
+/** The tasks among `selected` that have shipped, and are to be done again since what they read has changed or what they made is gone; each behind those that it depends on. */
+export async function changedSince(
+  session: Session,
+  { plan }: LoadedPlan,
+  selected: ReadonlySet<string>,
+): Promise<string[]> {
+  const isAsked = (task: PlanTask) => selected.has(task.id) && isReusable(task, session.settings);
+  if (!plan.tasks.some(isAsked)) return [];
+  const reused = dependencyOrder(plan)
+    .flatMap((id) => plan.byId.get(id) ?? [])
+    .filter(isAsked);
+  const { standsBy } = await import('../../engine/attempt/reuse.ts');
+  const records = new Map<string, TaskRecord>();
+  const standing = new Map<string, boolean>();
+  for (const task of reused) {
+    const { record } = await session.store.read(task.id);
+    const reuse = record === null ? null : reuseOf(record);
+    if (record === null || reuse === null) continue;
+    records.set(task.id, record);
+    standing.set(task.id, await standsBy(session, task, reuse));
+  }
+  const changed = changedTasks(
+    reused,
+    (id) => records.get(id) ?? null,
+    ({ id }) => standing.get(id) === true,
+  );
+  return changed.map(({ id }) => id);
 }
 
 async function recordOf(session: Session, taskId: string): Promise<TaskRecord | null> {

@@ -98,6 +98,11 @@ export const PlanTaskSchema = () => {
     /** Where `run` and `verify` are started, relative to the workspace, with `/` between folders; null: in it. */
     cwd: textOrNull,
     verify: texts,
+    /** Globs of the files that it reads, and of those that it makes, from the project folder. */
+    inputs: texts,
+    outputs: texts,
+    /** Its outputs are kept: it is not done again for the same inputs. */
+    cache: z.boolean(),
     /** Null, of it or of a part: as the settings say. `wall_clock`: milliseconds. */
     budget: z.nullable(
       z.strictObject({

@@ -154,6 +154,17 @@ export const taskSchema = described(
         [],
         { examples: [['npm test', 'npm run lint']] },
       ),
+      inputs: key(globs, 'The files that the task reads, relative to the project: see cache.', [], {
+        examples: [['src/**', 'package.json']],
+      }),
+      outputs: key(globs, 'The files that the task makes, relative to the project: kept with cache.', [], {
+        examples: [['dist/**']],
+      }),
+      cache: key(
+        z.boolean(),
+        'Whether the outputs are kept on this machine, so that a task whose inputs, command and environment are the same is not done again.',
+        false,
+      ),
       timeout: timeoutKey(),
       env: envKey(),
       retry: retryKey(),
@@ -184,6 +195,14 @@ export const taskSchema = described(
         if (key === undefined) return null;
         const message = 'counts for tasks without run: nothing else starts a worker';
         return { message, suggestion: `Leave out run or ${key}.`, path: [key] };
+      }),
+      must(({ cache, run, inputs }) => {
+        if (!cache || (run !== null && inputs.length > 0)) return null;
+        const message =
+          run === null
+            ? 'counts for tasks with run: an agent does not do the same twice'
+            : 'needs inputs: without them nothing says when to do the task again';
+        return { message, suggestion: run === null ? 'Leave it out.' : 'Such as inputs: [src/**].', path: ['cache'] };
       }),
     ),
   'A piece of work for one worker.',

@@ -73,6 +73,8 @@ export type RunEvent =
       type: 'task_finished';
       task_id: string;
       attempt_id: string | null;
+      /** It was not done again: its outputs are there by what was kept. Default: false. */
+      unchanged?: boolean;
       state: TaskState;
       attempts: number;
       duration_ms: number;

@@ -17,6 +17,8 @@ const RerunSchema = once(() =>
     times: z.int().check(z.gte(1)),
     /** The worktree and the branch of before are still to be removed, before the next attempt's are made. */
     clears: z.boolean(),
+    /** It is done whatever is kept of before. Default: what is kept is used. */
+    fresh: z.optional(z.boolean()),
   }),
 );
 export type Rerun = z.infer<ReturnType<typeof RerunSchema>>;
@@ -54,6 +56,7 @@ const OF_BEFORE = [
   'definition',
   'agent',
   'done_by_hand',
+  'reuse',
 ] as const satisfies readonly (keyof TaskRecord['memo'])[];
 
 /** Whether the next attempt would be the first anyway. */
@@ -75,13 +78,13 @@ export function refuseRerun(record: TaskRecord): void {
 
 /**
  * Begins a task again from the start: its steps, its children, its counts, and what it has come to are those of before. Attempts stay
- * counted, and the fencing generation stays. Changes nothing where the next attempt is the first anyway. Throws ILLEGAL_TRANSITION while it is
+ * counted, and the fencing generation stays. `fresh`: what is kept of its outputs is not used. Changes nothing where the next attempt is the first anyway. Throws ILLEGAL_TRANSITION while it is
  * worked on, or waits for something.
  */
-export function rerunTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+export function rerunTask(record: TaskRecord, nowMs: number, fresh = false): Decision<MoveResult> {
   refuseRerun(record);
-  if (isUntouched(record)) return repeated(resultOf(record));
-  return begunAgain(record, nowMs);
+  if (isUntouched(record) && !fresh) return repeated(resultOf(record));
+  return begunAgain(record, nowMs, fresh);
 }
 
 /** `rerunTask` for a child of a task that is begun again, wherever it stands: what it did belongs to a set that is gone. */
@@ -89,7 +92,7 @@ export function restartChild(record: TaskRecord, nowMs: number): Decision<MoveRe
   return isUntouched(record) && record.lease === null ? repeated(resultOf(record)) : begunAgain(record, nowMs);
 }
 
-function begunAgain(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<MoveResult> {
   const { state } = record.state;
   const ends = { how: 'rerun', reason: 'begun again from the start' };
   const next = changed(record, {
@@ -112,7 +115,7 @@ function begunAgain(record: TaskRecord, nowMs: number): Decision<MoveResult> {
       abandons: 0,
       ...clearedLedger(record),
       ...withoutSession(record),
-      rerun: { at: isoTime(nowMs), times: (rerunOf(record)?.times ?? 0) + 1, clears: true } satisfies Rerun,
+      rerun: { at: isoTime(nowMs), times: (rerunOf(record)?.times ?? 0) + 1, clears: true, fresh } satisfies Rerun,
     },
     ends,
     by: null,

@@ -170,6 +170,8 @@ export const MemoSchema = once(() => {
     held: z.optional(z.unknown()),
     /** That it was begun again from the start; parsed by `by-hand.ts`. */
     rerun: z.optional(z.unknown()),
+    /** What it was done for, where its outputs are kept; parsed by `reuse/reuse.ts`. */
+    reuse: z.optional(z.unknown()),
     /** That a person said that it is done; parsed by `by-hand.ts`. */
     done_by_hand: z.optional(z.unknown()),
   });
@@ -307,6 +309,7 @@ export interface TaskSummary {
     | 'spending'
     | 'review_hold'
     | 'fan_outs'
+    | 'reuse'
     | 'held'
   > & {
     absorbed: readonly string[];

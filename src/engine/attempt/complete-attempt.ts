@@ -3,6 +3,7 @@
 import { fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
 import { unjoinedFault } from '../../domain/fan-out/join.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { type Reuse, withReuse } from '../../domain/reuse/reuse.ts';
 import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
@@ -32,7 +33,9 @@ export async function endAttempt(env: Env, given: Completion): Promise<Changed<C
   // Most tasks have nothing to be checked, and loading what checks would be felt.
   const { reviewed, shipped } = routeOf(env.settings);
   const isEnd = reviewed && shipped && env.settings.workspace === 'none';
-  if (commands.length === 0 && isEnd) return commit(env, completion, NOTHING_TO_CHECK);
+  // What is there unchanged was verified by the same commands when it was made.
+  const isChecked = commands.length === 0 || completion.reuse?.unchanged === true;
+  if (isChecked && isEnd) return commit(env, completion, NOTHING_TO_CHECK);
   const { settleVerdict } = await import('./verification.ts');
   const settled = await settleVerdict(env, completion, commands);
   if (settled === null) return null;
@@ -84,7 +87,7 @@ async function commit(
   return changeTask(env, taskId, async (record, _, standing) => {
     const unfit = (left !== null && 'fault' in left ? left.fault : null) ?? (await unjoined(env, record));
     const completed = completeTask(record, { ...request, unfit, instant: instantOf(env) });
-    const decision = withResult(completed, attemptId, left, standing);
+    const decision = reusable(withResult(completed, attemptId, left, standing), completion.reuse ?? null);
     if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
     refuseOtherVerdict(standing, taskId);
     const verdict = { kind: 'verdict' as const, attemptId, value: outcome.verdict };
@@ -115,6 +118,13 @@ function withResult<R>(
   if (left === null || 'fault' in left || decision.record === null) return decision;
   const value = standing?.kind === 'result' ? standing.value : { version: 1, attempt_id: attemptId, value: left.value };
   return { ...decision, documents: [...(decision.documents ?? []), { kind: 'result', attemptId, value }] };
+}
+
+/** Keeps with work that counts what it was made of. */
+function reusable<R>(decision: Decision<R>, reuse: Reuse | null): Decision<R> {
+  return reuse === null || decision.record === null
+    ? decision
+    : { ...decision, record: withReuse(decision.record, reuse) };
 }
 
 /** A verdict that nothing was to be checked of has a twin as well: so one without has not been verified. */

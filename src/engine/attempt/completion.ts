@@ -12,6 +12,7 @@ import {
   resolveRetry,
 } from '../../domain/retry/retry.ts';
 import { SETUP_FAILED, TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
+import type { Reuse } from '../../domain/reuse/reuse.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
@@ -69,6 +70,8 @@ export interface Completion extends Checker {
   yields?: boolean;
   /** What its coding agent has said of its session. Default: null, another worker. */
   session?: AgentSession | null;
+  /** What it is known by, where its outputs are kept. Default: null, they are not. */
+  reuse?: Reuse | null;
   /** As in `Charge`. */
   commit?: string | undefined;
   /** Whether the caller keeps the lease while commands run. Default: false, then it is kept here. */

@@ -11,12 +11,14 @@ import { AgentOutput, saidText } from '../../domain/agents/output.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError, type WorkerEnd } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
-import { errorMessage } from '../../lib/errors.ts';
+import { firstFailed } from '../../domain/verify/verification.ts';
+import { errorMessage, orNull } from '../../lib/errors.ts';
 import { outputText, plainText } from '../../lib/text.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
 import {
   type AttemptArtifacts,
   type AttemptRef,
+  checkLog,
   type LogName,
   SETUP_LOG,
   type ShownLog,
@@ -245,4 +247,13 @@ export class LogReader<S extends ShownLog = StreamName> {
       }
     }
   }
+}
+
+/** What the first check of an attempt that failed has written. */
+export async function checkTail(env: Env, { taskId, attemptId }: AttemptRef): Promise<OutputTail> {
+  const twin = await orNull(() => env.store.readDocument('verified', taskId, attemptId));
+  const failed = firstFailed(twin?.commands ?? []);
+  if (twin === null || failed === undefined) return { stdout: '', stderr: '' };
+  const log = checkLog(twin.commands.indexOf(failed) + 1, failed.name);
+  return { stdout: plainText(failed.output_tail), stderr: '', log };
 }

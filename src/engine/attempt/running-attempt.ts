@@ -4,6 +4,7 @@ import type { Adapter } from '../../domain/agents/events.ts';
 import { adapterOf } from '../../domain/agents/output.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import type { Reuse } from '../../domain/reuse/reuse.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import { workerLimits } from '../../domain/settings/worker-limits.ts';
@@ -15,23 +16,22 @@ import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { NOTHING_SPENT, type Spent } from '../../domain/task/spending.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
-import { firstFailed } from '../../domain/verify/verification.ts';
 import { stopLooks } from '../../git/git.ts';
-import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
-import { plainText } from '../../lib/text.ts';
+import { errorMessage, kindOf } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
-import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
+import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { checkTail, LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { afterWork, keepOutputs } from './reuse.ts';
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT } from './verdicts.ts';
@@ -90,6 +90,8 @@ interface Started {
   cwd?: string;
   /** It writes to logs, and no person talks to it. Default: false. */
   alone?: boolean;
+  /** What it is known by, where its outputs are kept. Default: they are not. */
+  reuse?: Reuse;
   /** What kept its worker from starting. Default: nothing. */
   fault?: ClassifiedError;
 }
@@ -307,6 +309,7 @@ export class RunningAttempt {
     const { task, onCheck } = this.#request;
     const work = this.#agent && evidenceOf(this.#started.record, this.attemptId);
     const commit = work?.worktree_path ? await commitIn(this.#env, work.worktree_path) : undefined;
+    const reuse = outcome.kind === 'verdict' ? await afterWork(this.#env, task, this.#started.reuse) : null;
     try {
       const changed = await retryIo(this.#env, () =>
         endAttempt(this.#env, {
@@ -317,6 +320,7 @@ export class RunningAttempt {
           outcome,
           commit,
           session: this.#spending?.session ?? null,
+          reuse,
           workerGone,
           yields: true,
           leaseKept: true,
@@ -325,23 +329,15 @@ export class RunningAttempt {
         }),
       );
       if (changed === null) return (await this.#cutShort(workerGone)) ?? this.#lostEnd('its verification was stopped');
+      await keepOutputs(this.#env, task, changed.record);
       const end = completed(changed.result, changed.record);
       if (fault !== undefined) return { end, record: changed.record, tail: setupTail(this.#env, this.#holder) };
-      const other = end.error?.class.startsWith('verify.') ? { tail: await this.#checkTail() } : {};
+      const other = end.error?.class.startsWith('verify.') ? { tail: await checkTail(this.#env, this.#holder) } : {};
       return { end, record: changed.record, ...other };
     } catch (error) {
       if (kindOf(error) !== 'lost') throw error;
       return this.#lostEnd(errorMessage(error));
     }
-  }
-
-  /** What the first check that failed has written. */
-  async #checkTail(): Promise<OutputTail> {
-    const twin = await orNull(() => this.#env.store.readDocument('verified', this.#request.task.id, this.attemptId));
-    const failed = firstFailed(twin?.commands ?? []);
-    if (twin === null || failed === undefined) return { stdout: '', stderr: '' };
-    const log = checkLog(twin.commands.indexOf(failed) + 1, failed.name);
-    return { stdout: plainText(failed.output_tail), stderr: '', log };
   }
 
   #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {

@@ -9,6 +9,7 @@ import { definitionOf } from '../../domain/plan/definition.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { isReusable, type Reuse } from '../../domain/reuse/reuse.ts';
 import { budgetReasons } from '../../domain/schedule/budgets.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { masked } from '../../domain/secrets.ts';
@@ -42,6 +43,7 @@ import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt } from './prompt.ts';
 import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts';
+import { beforeWork } from './reuse.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { countLeft } from './session-meter.ts';
 import { stopFormerWorker } from './takeover.ts';
@@ -81,7 +83,9 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   const [claimId, attemptId] = [newId(env.ctx), newId(env.ctx)];
   // A former worker may have to be stopped, a worktree made, or rivals checked: the claim comes first, to keep others out.
   const former = seen.worker !== null || isInFlight(seen.state.state);
-  if (!former && !looksAtGit(env) && !hasRivals(env, request)) {
+  // Another command than the plan's makes something else.
+  const isReused = request.output === 'logs' && isReusable(task, env.settings);
+  if (!former && !looksAtGit(env) && !hasRivals(env, request) && !isReused) {
     const place = { ...workspaceOf(env), work: NO_WORKTREE, fault: null, trusted: false };
     return launch(env, request, draftOf({ claimId, attemptId }, seen.memo.generation + 1, place, seen));
   }
@@ -111,8 +115,11 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     const workspace = await resolveWorkspace(env, task, { claimId, attemptId }, seen, request);
     const draft = draftOf({ claimId, attemptId }, seen.memo.generation, workspace, seen);
     await request.onGitSetup?.(workspace.work.git_setup, workspace);
-    if (workspace.fault !== null) return await openFailed(env, request, draft, { fault: workspace.fault, setupMs });
-    return await launch(env, request, draft);
+    if (workspace.fault !== null) return await openWithout(env, request, draft, { fault: workspace.fault, setupMs });
+    if (!isReused) return await launch(env, request, draft);
+    const reuse = await beforeWork(env, task, draft, seen);
+    if (reuse.unchanged) return await openWithout(env, request, draft, { reuse, setupMs });
+    return await launch(env, request, draft, reuse);
   } catch (error) {
     env.artifacts.discard({ taskId: task.id, attemptId });
     await giveBack(env, task.id, claimId);
@@ -201,7 +208,7 @@ function claimFor(env: Env, request: TaskRequest & Partial<AttemptRequest>, clai
   });
 }
 
-async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<RunningAttempt> {
+async function launch(env: Env, request: AttemptRequest, draft: Draft, reuse?: Reuse): Promise<RunningAttempt> {
   let worker: GatedWorker | null = null;
   try {
     refuseWithoutFolder(request.task, draft);
@@ -219,6 +226,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
       agent: agentOf(env, request),
       cwd: workdirOf(draft.workspace.path, request.task.cwd).path,
       alone,
+      ...(reuse === undefined ? {} : { reuse }),
     });
   } catch (error) {
     worker?.abandon();
@@ -239,15 +247,15 @@ function refuseWithoutFolder({ id, cwd }: PlanTask, { workspace }: Draft): void 
   });
 }
 
-/** An attempt that has failed before its worker could start. */
-async function openFailed(
+/** An attempt without a worker: one that has failed before it could start, or has nothing to do. */
+async function openWithout(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  failure: { fault: ClassifiedError; setupMs: number },
+  why: { fault?: ClassifiedError; reuse?: Reuse; setupMs: number },
 ): Promise<RunningAttempt> {
   const record = await open(env, request, draft, null);
-  return new RunningAttempt(env, request, { ...draft, worker: null, identity: null, record, ...failure });
+  return new RunningAttempt(env, request, { ...draft, worker: null, identity: null, record, ...why });
 }
 
 /** Commits the beginning of an attempt; from then on the record names its worker. */

@@ -3,6 +3,7 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { commandSource } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { reuseOf } from '../../domain/reuse/reuse.ts';
 import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
 import {
   type Reason,
@@ -20,6 +21,7 @@ interface Base {
   task_id: string;
   attempt_id: string;
   duration_ms: number;
+  unchanged?: true;
 }
 
 /** The state that a task reached, and the failure that caused it; null when none did. */
@@ -62,8 +64,16 @@ export function attemptEvent(
     case 'released':
       return { type: 'task_interrupted', ...base, state: end.state, why: stopped ?? 'the run was stopped' };
     default:
-      return movedEvent(base, { ...end.result, attempts, error: end.error, tail }, nowMs);
+      return movedEvent(
+        { ...base, ...unchangedIn(record) },
+        { ...end.result, attempts, error: end.error, tail },
+        nowMs,
+      );
   }
+}
+
+function unchangedIn(record: TaskRecord): { unchanged?: true } {
+  return reuseOf(record)?.unchanged === true ? { unchanged: true } : {};
 }
 
 /** The event of a task that failed because its workers were lost too often. `record` null: unreadable. */

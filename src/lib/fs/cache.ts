@@ -36,15 +36,9 @@ const HEADER = /^\S+ (".*")\n/;
  * The cache of `project`, in `$XDG_CACHE_HOME/forge` or `~/.cache/forge`. `build` identifies the build of forge, since another
  * one may use another format; null: nothing is cached. Source: XDG Base Directory Specification, 0.8.
  */
-export function cacheOf(
-  project: string,
-  env: Readonly<Record<string, string | undefined>>,
-  build: string | null,
-): Cache {
-  const { XDG_CACHE_HOME: given = '', HOME: home = '' } = env;
-  const base = path.isAbsolute(given) ? given : path.isAbsolute(home) ? path.join(home, '.cache') : null;
-  if (build === null || base === null) return NO_CACHE;
-  const above = path.join(base, 'forge');
+export function cacheOf(project: string, env: Variables, build: string | null): Cache {
+  const above = userFolder(env);
+  if (build === null || above === null) return NO_CACHE;
   const folder = path.join(above, crc32(project));
   let safe: boolean | undefined;
   const isSafe = () => {
@@ -64,14 +58,40 @@ export function cacheOf(
     },
     write(name, parts) {
       try {
-        for (const dir of [base, above]) makeDir(dir);
-        if (makeDir(folder)) forgetGone(above);
+        if (makeBelow(above, folder)) forgetGone(above);
         if (isSafe()) replace(folder, name, [header, ...parts].join(''));
       } catch {
         // Then the next process computes it again.
       }
     },
   };
+}
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** The folder of forge in the user's caches; null where the user has none. */
+function userFolder({ XDG_CACHE_HOME: given = '', HOME: home = '' }: Variables): string | null {
+  const base = path.isAbsolute(given) ? given : path.isAbsolute(home) ? path.join(home, '.cache') : null;
+  return base && path.join(base, 'forge');
+}
+
+/** A folder of the user's cache for files of its own, made if need be; null where there is none that only the user can change. Never throws. */
+export function cacheFolder(env: Variables, name: string): string | null {
+  try {
+    const above = userFolder(env);
+    if (above === null) return null;
+    const folder = path.join(above, name);
+    makeBelow(above, folder);
+    return isSafeFolder(folder) ? folder : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether `folder` was made. */
+function makeBelow(above: string, folder: string): boolean {
+  for (const dir of [path.dirname(above), above]) makeDir(dir);
+  return makeDir(folder);
 }
 
 /** False when it exists. Its parent must exist: a missing home is not created. */

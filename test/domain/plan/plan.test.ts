@@ -146,6 +146,9 @@ describe('valid plan', () => {
         shell: null,
         changes: null,
         verify: [],
+        inputs: [],
+        outputs: [],
+        cache: false,
         timeout_ms: null,
         env: {},
         retry: null,
@@ -191,6 +194,9 @@ phases:
         shell: bash  -eu
         changes: none
         verify: [make check, 'true']
+        inputs: [src]
+        outputs: ['dist/**']
+        cache: true
         timeout: 2h
         env: {PLAIN: text, VERSION: 1.10, HEX: 0x1F, FLAG: True, EMPTY: ''}
         retry: {max_attempts: 3, base: 10s}
@@ -243,6 +249,9 @@ phases:
       shell: ['bash', '-eu'],
       changes: 'none',
       verify: ['make check', 'true'],
+      inputs: ['src'],
+      outputs: ['dist/**'],
+      cache: true,
       timeout_ms: 7_200_000,
       env: { PLAIN: 'text', VERSION: '1.10', HEX: '0x1F', FLAG: 'True', EMPTY: '' },
       retry: { max_attempts: 3, base: '10s' },

@@ -1,0 +1,100 @@
+/** Which tasks need not be done again, because their command, their environment and what they read are what they were. Pure. */
+
+import * as z from 'zod/mini';
+import { sha256 } from '../../lib/digest.ts';
+import { once } from '../../lib/once.ts';
+import type { PlanTask } from '../plan/plan.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { TaskRecord, TaskSummary } from '../task/records.ts';
+
+const ReuseSchema = once(() =>
+  z.looseObject({
+    /** What it was done for, see `reuseKey`; null: what it reads had changed while it worked. */
+    key: z.nullable(z.string()),
+    /** It was not done, since what an earlier attempt had made for the same was there. */
+    unchanged: z.boolean(),
+  }),
+);
+export type Reuse = z.infer<ReturnType<typeof ReuseSchema>>;
+
+/** How a task shipped whose plan says `cache`; null for any other, and for one that has not. */
+export function reuseOf({ memo, state }: Pick<TaskSummary, 'state'> & { memo: { reuse?: unknown } }): Reuse | null {
+  if (memo.reuse === undefined || state.state !== 'shipped') return null;
+  const parsed = ReuseSchema().safeParse(memo.reuse);
+  return parsed.success ? parsed.data : null;
+}
+
+/** The record of a task that has shipped, with what it was done for. */
+export function withReuse(record: TaskRecord, reuse: Reuse): TaskRecord {
+  if (record.state.state !== 'shipped') return record;
+  return { ...record, memo: { ...record.memo, reuse } };
+}
+
+/** Whether the task's outputs are kept: in a worktree they are commits, and what is reviewed or merged is looked at anew. */
+export function isReusable(task: PlanTask, { workspace, review, ship }: Settings): boolean {
+  const isLookedAt = review.command !== null || review.worker !== null || ship.policy === 'merge';
+  return task.cache && task.run !== null && workspace === 'none' && !isLookedAt;
+}
+
+/** Says where `cache` has no effect. */
+export function reuseWarnings(tasks: readonly PlanTask[], settings: Settings): string[] {
+  const first = tasks.find((task) => task.cache && !isReusable(task, settings));
+  if (first === undefined) return [];
+  return [
+    `\`cache\` of task ${first.id} has no effect: with worktrees, reviews or merges every result is made and looked at anew`,
+  ];
+}
+
+/** A file that the task reads. */
+export interface InputFile {
+  /** From the project folder, with `/`. */
+  path: string;
+  /** Hexadecimal SHA-256 of its content, or of where a symbolic link points. */
+  digest: string;
+  kind: 'file' | 'executable' | 'link';
+}
+
+export interface ReuseFacts {
+  /** In order of their paths. */
+  inputs: readonly InputFile[];
+  /** Of the settings: they check every result. */
+  verify: readonly string[];
+  /** What each task was done by that it depends on, see `doneBy`. */
+  dependencies: readonly (readonly [taskId: string, doneBy: string | null])[];
+  /** Such as `linux-x64`. */
+  platform: string;
+}
+
+/** Hexadecimal SHA-256 of all that decides what the task makes. Two tasks with one key make the same, in whatever checkout. */
+export function reuseKey(task: PlanTask, { inputs, verify, dependencies, platform }: ReuseFacts): string {
+  const { run, cwd, shell, env, outputs, verify: own } = task;
+  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
+  const files = inputs.map(({ path, digest, kind }) => [path, digest, kind]);
+  const before = [...dependencies].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sha256(JSON.stringify([1, run, cwd, shell, variables, outputs, own, verify, platform, before, files]));
+}
+
+/** What a dependency was done by: its key where it has one, else the attempt that did it; null: neither is known. */
+export function doneBy(record: TaskSummary | null): string | null {
+  if (record === null) return null;
+  return reuseOf(record)?.key ?? record.memo.completion?.attempt_id ?? null;
+}
+
+/**
+ * The shipped tasks that are no longer what they were done for, with all that depend on them and may be reused themselves; in the order of
+ * `order`. `stands`: whether the task is what it was done for, and its outputs are there.
+ */
+export function changedTasks(
+  order: readonly PlanTask[],
+  recordOf: (taskId: string) => TaskSummary | null,
+  stands: (task: PlanTask) => boolean,
+): PlanTask[] {
+  const changed = new Set<string>();
+  return order.filter((task) => {
+    const record = recordOf(task.id);
+    if (record === null || reuseOf(record) === null) return false;
+    if (stands(task) && !task.depends_on.some((id) => changed.has(id))) return false;
+    changed.add(task.id);
+    return true;
+  });
+}

@@ -1,0 +1,78 @@
+/** Tasks that are not done again: what they are known by, and their outputs, kept and put back. */
+
+import path from 'node:path';
+import { newId } from '../../domain/context.ts';
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import { doneBy, type Reuse, reuseKey, reuseOf } from '../../domain/reuse/reuse.ts';
+import { rerunOf } from '../../domain/task/by-hand.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { KEPT_MAX_BYTES, KeptFiles } from '../../lib/fs/kept-files.ts';
+import { digestOf, matchingFiles } from '../../lib/fs/matching-files.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import type { Env } from '../env.ts';
+
+/** What the task is known by as its inputs are now; null where that can't be said: a warning says why. Throws SCHEMA_INVALID, IO_ERROR of the store. */
+export async function keyNow(env: Env, task: PlanTask): Promise<string | null> {
+  const dependencies: [string, string | null][] = [];
+  for (const id of task.depends_on) dependencies.push([id, doneBy((await env.store.read(id)).record)]);
+  const { project } = env.paths;
+  try {
+    const made = new Set(matchingFiles(project, task.outputs).map((file) => file.path));
+    const files = matchingFiles(project, task.inputs).filter((file) => !made.has(file.path));
+    if (files.length === 0) {
+      env.warn(`task ${task.id}: its inputs (${task.inputs.join(', ')}) match no file, so it is done every time`);
+      return null;
+    }
+    const inputs = files.map((file) => ({ ...file, digest: digestOf(path.join(project, file.path), file.kind) }));
+    const platform = `${process.platform}-${process.arch}`;
+    return reuseKey(task, { inputs, verify: env.settings.verify.commands, dependencies, platform });
+  } catch (error) {
+    env.warn(`task ${task.id}: its inputs can't be read, so it is done again: ${errorMessage(error)}`);
+    return null;
+  }
+}
+
+/** Whether a task that has shipped is what it was done for, and its outputs are there. Throws as `keyNow` does. */
+export async function standsBy(env: Env, task: PlanTask, { key }: Reuse): Promise<boolean> {
+  if (key === null || key !== (await keyNow(env, task))) return false;
+  return KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project) ?? true;
+}
+
+/** Before the work of an attempt that holds its task: `unchanged` when its outputs are there by what was kept. */
+export async function beforeWork(env: Env, task: PlanTask, attempt: AttemptRef, record: TaskRecord): Promise<Reuse> {
+  const key = await keyNow(env, task);
+  const isFresh = rerunOf(record)?.fresh === true;
+  const kept = key === null || isFresh ? null : KeptFiles.of(env.ctx.env, env.now);
+  if (key === null || kept === null) return { key, unchanged: false };
+  const aside = env.artifacts.placeForDraft(attempt, 'outputs');
+  return { key, unchanged: await kept.restore(key, env.paths.project, aside) };
+}
+
+/** After its work: without a key when what it reads has changed meanwhile. Null where its outputs are not kept. Throws as `keyNow` does. */
+export async function afterWork(env: Env, task: PlanTask, before: Reuse | undefined): Promise<Reuse | null> {
+  if (before === undefined) return null;
+  if (before.unchanged || before.key === null) return before;
+  const key = await keyNow(env, task);
+  if (key === before.key) return before;
+  if (key !== null) env.warn(`task ${task.id}: its inputs have changed while it worked, so its outputs are not kept`);
+  return { key: null, unchanged: false };
+}
+
+/** Keeps the outputs of a task that has shipped, where its plan says so. A warning says why where that fails. Never throws. */
+export async function keepOutputs(env: Env, task: PlanTask, record: TaskRecord): Promise<void> {
+  const { key, unchanged } = reuseOf(record) ?? { key: null, unchanged: true };
+  if (key === null || unchanged) return;
+  const { project } = env.paths;
+  try {
+    const files = matchingFiles(project, task.outputs);
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    if (bytes > KEPT_MAX_BYTES) {
+      env.warn(`task ${task.id}: its outputs have ${bytes} bytes, and at most ${KEPT_MAX_BYTES} are kept`);
+      return;
+    }
+    await KeptFiles.of(env.ctx.env, env.now)?.keep(key, project, files, newId(env.ctx));
+  } catch (error) {
+    env.warn(`task ${task.id}: its outputs are not kept: ${errorMessage(error)}`);
+  }
+}

@@ -1,0 +1,116 @@
+/** Tasks whose plan says `cache`: done again only when what they are made of has changed. */
+
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { orchestrate, project } from '../support/cli.ts';
+
+const PLAN = [
+  'id: build, title: Build, run: "mkdir -p dist; cp src/a dist/out; echo build >> ledger", inputs: ["src/**"], outputs: ["dist/**"], cache: true',
+  'id: test, title: Test, depends_on: [build], run: "grep -q . dist/out; echo test >> ledger", inputs: ["dist/**"], cache: true',
+  'id: docs, title: Docs, run: "echo docs >> ledger", inputs: [docs], cache: true',
+];
+
+let env: Record<string, string>;
+beforeEach(() => {
+  env = { XDG_CACHE_HOME: mkdtempSync(join(tmpdir(), 'forge-cache-')) };
+});
+
+function made(plan: readonly string[] = PLAN): string {
+  const cwd = project([...plan], { docs: 'd', ledger: '' });
+  mkdirSync(join(cwd, 'src'));
+  writeFileSync(join(cwd, 'src/a'), '1');
+  return cwd;
+}
+
+/** What was done by another run. */
+async function doneBy(
+  cwd: string,
+  ...args: string[]
+): Promise<{ done: string[]; unchanged: string[]; code: number | null }> {
+  const before = readFileSync(join(cwd, 'ledger'), 'utf8').length;
+  const { code, stdout } = await orchestrate(['run', '--json', ...args], { cwd, env });
+  const events = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  return {
+    code,
+    done: readFileSync(join(cwd, 'ledger'), 'utf8').slice(before).split('\n').filter(Boolean).sort(),
+    unchanged: events
+      .flatMap(({ type, unchanged, task_id }) => (type === 'task_finished' && unchanged ? [task_id] : []))
+      .sort(),
+  };
+}
+
+describe('a task with cache', () => {
+  it('is done again by a run when its inputs have changed, with what depends on it, and nothing else is', async () => {
+    const cwd = made();
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'docs', 'test'] });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: [] });
+    writeFileSync(join(cwd, 'src/a'), '2');
+    const preview = await orchestrate(['run', '--dry-run', '--json'], { cwd, env });
+    expect(preview.json().data.would_start).toMatchObject([{ task_id: 'build' }]);
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+    expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('2');
+  });
+
+  it('ships unchanged, with its outputs, when it was done for the same before: here, and in another checkout', async () => {
+    const cwd = made();
+    await doneBy(cwd);
+    writeFileSync(join(cwd, 'src/a'), '2');
+    await doneBy(cwd);
+    writeFileSync(join(cwd, 'src/a'), '1');
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'] });
+    expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
+    const { tasks } = (await orchestrate(['status', '--json'], { cwd, env })).json().data;
+    expect(tasks.map((row: { unchanged: boolean }) => row.unchanged)).toEqual([true, true, false]);
+    expect((await orchestrate(['show', 'build'], { cwd, env })).stdout).toContain('shipped (unchanged)');
+
+    const other = made();
+    expect(await doneBy(other)).toEqual({ code: 0, done: [], unchanged: ['build', 'docs', 'test'] });
+    expect(readFileSync(join(other, 'dist/out'), 'utf8')).toBe('1');
+  });
+
+  it('has its outputs put back by a run when they are gone', async () => {
+    const cwd = made();
+    await doneBy(cwd);
+    rmSync(join(cwd, 'dist'), { recursive: true });
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'] });
+    expect(existsSync(join(cwd, 'dist/out'))).toBe(true);
+  });
+
+  it('uses what is kept after rerun, and not with --force, of rerun and of run', async () => {
+    const cwd = made();
+    await doneBy(cwd);
+    await orchestrate(['rerun', 'build'], { cwd, env });
+    expect(await doneBy(cwd)).toMatchObject({ done: [], unchanged: ['build', 'test'] });
+    await orchestrate(['rerun', 'build', '--force'], { cwd, env });
+    expect(await doneBy(cwd)).toMatchObject({ done: ['build'] });
+    expect(await doneBy(cwd, '--task', 'docs', '--force')).toMatchObject({ done: ['docs'] });
+    const other = made();
+    expect(await doneBy(other, '--task', 'docs', '--force')).toMatchObject({ done: ['docs'] });
+  });
+
+  it('keeps nothing of an attempt that failed, or whose inputs changed meanwhile', async () => {
+    const cwd = made([
+      'id: bad, title: B, run: "echo bad >> ledger; exit 1", retry: {max_attempts: 1}, inputs: [docs], cache: true',
+      'id: self, title: S, run: "echo x >> docs; echo self >> ledger", depends_on: [], inputs: [docs], cache: true',
+    ]);
+    expect(await doneBy(cwd, '--task', 'bad')).toMatchObject({ code: 1, done: ['bad'] });
+    await orchestrate(['retry', 'bad'], { cwd, env });
+    expect(await doneBy(cwd, '--task', 'bad')).toMatchObject({ code: 1, done: ['bad'] });
+    expect(await doneBy(cwd, '--task', 'self')).toMatchObject({ code: 0, done: ['self'] });
+    expect(await doneBy(cwd, '--task', 'self')).toMatchObject({ code: 0, done: ['self'] });
+  });
+
+  it('is done every time, with a warning, when its inputs match no file', async () => {
+    const cwd = made(['id: typo, title: T, run: "echo typo >> ledger", inputs: ["scr/**"], cache: true']);
+    expect(await doneBy(cwd)).toMatchObject({ done: ['typo'] });
+    const again = await orchestrate(['run'], { cwd, env });
+    expect(again.stdout + again.stderr).toContain(
+      'task typo: its inputs (scr/**) match no file, so it is done every time',
+    );
+  });
+});
