@@ -42,6 +42,7 @@ export const add = command({
   /** Throws INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, DUPLICATE_ID, PHASES_NOT_FOUND, PHASES_PARSE_ERROR, IO_ERROR. */
   async run(context, { title, id, phase, depends_on, discovered_from, set = [], ...keys }) {
     requireLength('the title', title, TITLE_MAX);
+    const line = title.replace(/\s+/g, ' ').trim();
     const more = set.map(settingOf);
     const session = await openSession(context);
     return changedPlan(session, async ({ plan, texts }) => {
@@ -58,13 +59,13 @@ export const add = command({
         throw new ForgeError('DUPLICATE_ID', `there is a task ${id} in the plan already`);
       const task_id = id ?? idOf(title, idsIn(plan));
       const needed = depends_on?.flatMap(itemsOf);
-      const written = newTaskYaml({ ...keys, id: task_id, title: title.trim(), depends_on: needed, discovered_from });
+      const written = newTaskYaml({ ...keys, id: task_id, title: line, depends_on: needed, discovered_from });
       for (const { path, value } of more) setIn(written, path, value);
       const edits = [{ path: [...place.path, 'tasks'], append: written }];
       return {
         file: place.file,
         edits,
-        result: { task_id, phase_id, title: title.trim(), discovered_from: discovered_from ?? null },
+        result: { task_id, phase_id, title: line, discovered_from: discovered_from ?? null },
       };
     });
   },

@@ -436,6 +436,9 @@ describe('what the section tells an agent', () => {
 
     await begin();
     expect((await call('question')).data).toMatchObject({ status: 'answered', option_id: 'keep' });
+    const added = (await call('add')).data;
+    expect(added).toMatchObject({ discovered_from: 'a' });
+    await orchestrate(['drop', added.task_id], { cwd });
     expect((await call('release')).data).toMatchObject({ task_id: 'a', state: 'awaiting_respawn' });
     await begin();
     expect((await call('--failed')).data).toMatchObject({ state: 'awaiting_respawn' });

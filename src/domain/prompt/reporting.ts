@@ -43,8 +43,14 @@ function startedLines(facts: ReportingFacts): string[] {
     `Done: write ${READY} to the file that \`FORGE_VERDICT_FILE\` names, and end with exit code 0. ${UNCHANGED}`,
     'It cannot be done: the same with `"verdict": "blocked"`, and say why in the summary. An exit code other than 0 is a failure, too.',
     ...questionLines(facts, `${cliWord(cli)} orchestrate question`),
+    foundLine(`${cliWord(cli)} orchestrate add "TITLE"`),
     ...limitLines(worker),
   ];
+}
+
+/** A worker that has no such way does more than its task, or forgets it. */
+function foundLine(command: string): string {
+  return `You find work that is not part of this task: \`${command} --description "TEXT"\` makes a task of it. Leave it to that.`;
 }
 
 function limitLines(worker: WorkerKind): string[] {
@@ -75,6 +81,7 @@ function claimsLines(facts: ReportingFacts, worker: WorkerKind & { kind: 'claims
     `Done: write ${READY} to a file, then \`${forge} complete${own} --verdict-file FILE\`. ${UNCHANGED}`,
     `It cannot be done: \`${forge} complete${own} --failed --error-class CLASS --message "TEXT"\`, with a class such as \`tests.flaky\`.`,
     ...questionLines(facts, `${forge} question${own}`),
+    foundLine(`${forge} add "TITLE" --discovered-from ${taskId}`),
     'Exit code 3 of any of these commands means that the task is no longer yours: stop, and change nothing more.',
   ];
 }

@@ -164,11 +164,12 @@ describe('worker prompt', () => {
       'end with exit code 0',
       '`/opt/forge/bin/forge.cjs orchestrate question --decision-key KEY --question "TEXT" --options-file FILE --json`',
       'With `open`, end at once',
+      '`/opt/forge/bin/forge.cjs orchestrate add "TITLE" --description "TEXT"` makes a task of it',
       'You are stopped after 10m, and when you write and compute nothing for 30m',
     ];
     for (const line of told) expect(text).toContain(line);
     expect(text).not.toMatch(/heartbeat|complete|claim|FORGE_ATTEMPT_ID/);
-    expect(text.split('\n').length).toBeLessThanOrEqual(6);
+    expect(text.split('\n').length).toBeLessThanOrEqual(7);
   });
 
   test('a worker without limits is told of none', () => {
