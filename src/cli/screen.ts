@@ -7,6 +7,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { exitCodeOf, humanError, type Sources, warningLine } from './errors.ts';
 import { fold } from './layout.ts';
+import { withLocalTimes } from './local-times.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
 import { type Palette, paletteFor, type RenderContext } from './render-context.ts';
 
@@ -78,7 +79,8 @@ export class Screen {
 
   /** Prints text for a person; on a terminal no word of it is broken by its end. */
   print(name: StreamName, text: string): void {
-    this.output.line(name, isTerminal(name) ? fold(text, columns()) : text);
+    const shown = withLocalTimes(text, Date.now());
+    this.output.line(name, isTerminal(name) ? fold(shown, columns()) : shown);
   }
 
   /** Prints what gc would apply, also with --json. */

@@ -8,6 +8,7 @@ import { commandFor, resumeText } from '../domain/plan/task-command.ts';
 import { reuseOf } from '../domain/reuse/reuse.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { type Step, StepSchema } from '../domain/steps/journal.ts';
+import { ATTEMPT_OUTCOMES, attemptEndOf } from '../domain/task/attempt-ends.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import { doneByHandOf, rerunOf } from '../domain/task/by-hand.ts';
 import { dueAt, type Instant } from '../domain/task/deadlines.ts';
@@ -41,6 +42,13 @@ const attemptSchema = () =>
     ship: z.nullable(ShippedSchema()),
     /** What its agent has said of its session; null for another worker, and before the attempt has ended. */
     session: z.nullable(AgentSessionSchema()),
+    outcome: z.enum(ATTEMPT_OUTCOMES),
+    /** What went wrong; null where nothing did, or it is not known any more. */
+    error: z.nullable(z.strictObject({ class: z.string(), message: z.string() })),
+    /** Null while it runs, and where it is not known. */
+    ended_at: textOrNull(),
+    /** Until its end, or until now. */
+    duration_ms: z.nullable(z.number()),
     /** Folder of the attempt's logs. */
     path: z.string(),
     /** When `gc --prune` has removed them; null: it has not. */
@@ -165,19 +173,26 @@ async function attemptRows(
   const happened = problem === null ? attemptsThatHappened(manifests, record?.state ?? none) : manifests;
   const { store } = session;
   return Promise.all(
-    happened.map(async ({ attempt_id, attempt_number, run_id, dispatched_at, phase }) => ({
-      attempt_id,
-      attempt_number: attempt_number ?? null,
-      run_id,
-      dispatched_at,
-      current: attempt_id === record?.state.current_attempt_id,
-      phase,
-      verified: await orNull(() => store.readDocument('verified', task_id, attempt_id)),
-      review: phase === 'review' ? await orNull(() => store.readDocument('review', task_id, attempt_id)) : null,
-      ship: phase === 'ship' ? await orNull(() => store.readDocument('ship', task_id, attempt_id)) : null,
-      session: await orNull(() => store.readDocument('session', task_id, attempt_id)),
-      path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
-      pruned_at: prunedAt(history, dispatched_at),
-    })),
+    happened.map(async (manifest) => {
+      const { attempt_id, attempt_number, run_id, dispatched_at, phase } = manifest;
+      const verified = await orNull(() => store.readDocument('verified', task_id, attempt_id));
+      const review = phase === 'review' ? await orNull(() => store.readDocument('review', task_id, attempt_id)) : null;
+      const ship = phase === 'ship' ? await orNull(() => store.readDocument('ship', task_id, attempt_id)) : null;
+      return {
+        attempt_id,
+        attempt_number: attempt_number ?? null,
+        run_id,
+        dispatched_at,
+        current: attempt_id === record?.state.current_attempt_id,
+        phase,
+        verified,
+        review,
+        ship,
+        session: await orNull(() => store.readDocument('session', task_id, attempt_id)),
+        ...attemptEndOf(manifest, { record, history, verified, review, ship, nowMs: session.now() }),
+        path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
+        pruned_at: prunedAt(history, dispatched_at),
+      };
+    }),
   );
 }

@@ -4,6 +4,7 @@ import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../.
 import { firstOf, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, pad, plural, widest, widthOf } from '../layout.ts';
+import { withLocalTimes } from '../local-times.ts';
 import type { Palette } from '../render-context.ts';
 
 export interface Frame {
@@ -175,12 +176,12 @@ function pathLine(path: readonly string[], frame: Frame): string {
 type Part = readonly [text: string, colour?: ((text: string) => string) | undefined];
 
 /** The parts one after the other, as far as they fit and made safe to show; colours are put on after the cut. */
-function row({ columns }: Frame, parts: readonly Part[]): string {
+function row({ columns, nowMs }: Frame, parts: readonly Part[]): string {
   let left = columns - 1;
   let line = '';
   for (const [part, colour] of parts) {
     if (left <= 0) break;
-    const text = plainText(part).replace(/[\t\n]/g, ' ');
+    const text = withLocalTimes(plainText(part), nowMs).replace(/[\t\n]/g, ' ');
     const fitting = widthOf(text) <= left ? text : cut(text, left);
     left -= widthOf(fitting);
     line += colour === undefined || fitting === '' ? fitting : colour(fitting);

@@ -118,21 +118,37 @@ function attempts({ task_id, attempts: rows, state, resume }: Data, context: Ren
   if (rows.length === 0) return [];
   const { bold, dim } = context.palette;
   const lines = rows.flatMap((row) => [
-    `  ${labelOf(row).padStart(2)}  ${row.attempt_id}  ${ago(row.dispatched_at, context)}${row.current ? '  current' : ''}`,
-    ...[...sessionTexts(row), ...outcomes(row), ...(row.pruned_at === null ? [] : [LOGS_PRUNED])].flatMap((text) =>
-      hang(' '.repeat(6), text, context.width),
-    ),
+    `  ${labelOf(row).padStart(2)}  ${row.attempt_id}  ${ago(row.dispatched_at, context)}  ${endText(row)}${row.current ? '  current' : ''}`,
+    ...[
+      ...errorTexts(row),
+      ...sessionTexts(row),
+      ...outcomes(row),
+      ...(row.pruned_at === null ? [] : [LOGS_PRUNED]),
+    ].flatMap((text) => hang(' '.repeat(6), text, context.width)),
   ]);
   const gone = (state?.attempt_count ?? 0) - rows.filter(({ attempt_number }) => attempt_number !== null).length;
   const pruned =
     gone > 0 && rows[0]?.pruned_at != null ? [`  ${plural(gone, 'earlier attempt')} removed by gc --prune`] : [];
   const byHand = resume === null ? [] : [dim('  to go on with the last session by hand:'), `  ${resume}`];
-  const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
+  const logs = dim(`  forge orchestrate logs ${task_id} --attempt <number>`);
   return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...pruned, ...lines, ...byHand, logs];
 }
 
 function labelOf({ attempt_number, phase }: Attempt): string {
   return attempt_number === null && phase !== 'implement' ? phase : String(attempt_number ?? '?');
+}
+
+/** `failed after 2.1s`. */
+function endText({ outcome, duration_ms }: Attempt): string {
+  const words = outcome.replaceAll('_', ' ');
+  if (duration_ms === null) return words;
+  return `${words} ${outcome === 'running' ? 'for' : 'after'} ${formatDuration(duration_ms)}`;
+}
+
+/** What went wrong, unless a check, a review or a merge says it itself. */
+function errorTexts({ error, verified, review, ship }: Attempt): string[] {
+  const isTold = verified?.failure != null || review?.error != null || ship?.error != null;
+  return error === null || isTold ? [] : [errorText(error)];
 }
 
 function sessionTexts({ session }: Attempt): string[] {

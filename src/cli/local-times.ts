@@ -1,0 +1,24 @@
+/** Times as a person has them on the wall. Data and JSON stay in UTC. */
+
+// In backquotes stands a command, which has to stay as it is.
+const TIMES = /`[^`]*`|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
+
+/** A command to copy, on a line of its own. */
+const COMMAND = /^[ $]*(?:forge|cd) /;
+
+/** `text` with each ISO 8601 time in UTC in the zone of this process: `14:05:18` where that is today, else with its date. */
+export function withLocalTimes(text: string, nowMs: number): string {
+  if (!text.includes('Z')) return text;
+  const local = (found: string) => (found.startsWith('`') ? found : localTime(new Date(found), new Date(nowMs)));
+  return text
+    .split('\n')
+    .map((line) => (COMMAND.test(line) ? line : line.replace(TIMES, local)))
+    .join('\n');
+}
+
+function localTime(at: Date, now: Date): string {
+  const two = (part: number) => String(part).padStart(2, '0');
+  const date = (day: Date) => `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}`;
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return date(at) === date(now) ? time : `${date(at)} ${time}`;
+}

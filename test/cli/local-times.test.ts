@@ -1,0 +1,34 @@
+/** Times in text are local; in JSON they are in UTC. */
+
+import { expect, it, test } from 'vitest';
+import { withLocalTimes } from '../../src/cli/local-times.ts';
+import { orchestrate, project } from '../support/cli.ts';
+
+const now = new Date(2030, 0, 15, 12, 0, 0);
+const at = (...when: [number, number, number, number, number, number]) => new Date(...when).toISOString();
+
+test.each([
+  [`open until ${at(2030, 0, 15, 9, 5, 3)}, then`, 'open until 09:05:03, then'],
+  [`from ${at(2030, 0, 14, 9, 5, 3)} on`, 'from 2030-01-14 09:05:03 on'],
+  [
+    '  forge orchestrate wait w --until 2030-01-15T09:05:03.000Z',
+    '  forge orchestrate wait w --until 2030-01-15T09:05:03.000Z',
+  ],
+  ['see `at 2030-01-15T09:05:03Z`', 'see `at 2030-01-15T09:05:03Z`'],
+  ['nothing of Z', 'nothing of Z'],
+])('%s is shown as %s', (text, shown) => {
+  expect(withLocalTimes(text, now.getTime())).toBe(shown);
+});
+
+it('text has the time of the zone, and JSON that of UTC', async () => {
+  const cwd = project(['id: a, title: A, run: exit 1, retry: {max_attempts: 2, base: 30d, cap: 30d}']);
+  const run = await orchestrate(['exec', 'a', '--', 'false'], { cwd });
+  expect(run.code).toBe(1);
+  const env = { TZ: 'Asia/Kolkata' };
+  const json = (await orchestrate(['why', 'a', '--json'], { cwd, env })).json().data.reasons[0].message;
+  const utc = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(json)?.[0] ?? '';
+  const local = new Date(Date.parse(utc) + 5.5 * 3_600_000).toISOString().slice(0, 19).replace('T', ' ');
+  const { stdout } = await orchestrate(['why', 'a'], { cwd, env });
+  expect(stdout).toContain(local);
+  expect(stdout).not.toContain(utc);
+});
