@@ -79,7 +79,9 @@ async function checked(
   const { editYaml } = await import('../lib/yaml-edit.ts');
   const text = source.text.includes('\ufffd') ? null : await editYaml(source.text, edits);
   if (text === null) {
-    throw new ForgeError('INVALID_ARGS', `${source.file}: that part of it cannot be changed in place`, {
+    const { positionsOf } = await import('../lib/yaml.ts');
+    const { line = 1 } = positionsOf(source.text).place(edits[0]?.path ?? []) ?? {};
+    throw new ForgeError('INVALID_ARGS', `${source.file}:${line}: this part cannot be changed in place`, {
       hint: 'It is shared by an anchor and its aliases, not UTF-8, or written in another unusual way. Edit the file.',
     });
   }

@@ -161,7 +161,7 @@ describe('edit', () => {
   it('a part that an anchor shares is not changed; an alias is, where it stands', async () => {
     const cwd = project(PLAN.replace('run: "true"\n', 'run: &r "true"\n').replace('run: "true"}', 'run: *r}'));
     const { stderr } = await orchestrate(['edit', 'build', '--set', 'run=make'], { cwd });
-    expect(stderr.replace(/\s+/g, ' ')).toContain('cannot be changed in place');
+    expect(stderr.replace(/\s+/g, ' ')).toContain(`${FILE}:9: this part cannot be changed in place`);
     await within(['edit', 'test', '--set', 'run=make test'], { cwd });
     expect(planIn(cwd)).toContain('depends_on: [build], run: make test}');
   });

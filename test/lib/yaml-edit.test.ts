@@ -264,4 +264,54 @@ describe('an edit of YAML', () => {
       { numRuns: 100 },
     );
   });
+
+  it('every line of another task stays, in its order, in whatever style a plan is written', async () => {
+    const style = fc.constantFrom('lines', 'braces', 'comments');
+    const written = (kind: string, id: string) => {
+      if (kind === 'braces') return [`  - {id: ${id}, title: "T ${id}", run: 'x ${id}'}  # ${id}`];
+      const comment = kind === 'comments' ? [`  # before ${id}`, ''] : [];
+      return [
+        ...comment,
+        `  - id: ${id}   # the ${id}`,
+        `    title: T ${id}`,
+        '    run: |',
+        `      x ${id}`,
+        '',
+        `      y ${id}`,
+      ];
+    };
+    const edit = fc.constantFrom<(path: YamlPath) => YamlEdit>(
+      (path) => ({ path: [...path, 'title'], set: 'another: one' }),
+      (path) => ({ path: [...path, 'env'], set: { A: '1' } }),
+      (path) => ({ path: [...path, 'env', 'A'], set: '1' }),
+      (path) => ({ path: [...path, 'run'], set: 'a\nb' }),
+      (path) => ({ path: [...path, 'run'], set: undefined }),
+      (path) => ({ path: [...path, 'depends_on'], append: 'z' }),
+      () => ({ path: ['tasks'], append: { id: 'new', title: 'New', run: 'a\nb' } }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(style, { minLength: 1, maxLength: 5 }),
+        fc.nat(4),
+        edit,
+        fc.constantFrom('\n', '\r\n'),
+        fc.boolean(),
+        async (styles, at, change, newline, isEnded) => {
+          const index = at % styles.length;
+          const parts = styles.map((kind, i) => written(kind, `t${i}`));
+          const before = ['# plan', 'tasks:', ...parts.flat()].join(newline) + (isEnded ? newline : '');
+          const after = await editYaml(before, [change(['tasks', index])]);
+          const now = (after ?? '').split(newline);
+          let from = 0;
+          for (const line of ['# plan', 'tasks:', ...parts.filter((_, i) => i !== index).flat()]) {
+            const found = now.indexOf(line, from);
+            expect(found, `${line} in ${after}`).toBeGreaterThanOrEqual(from);
+            if (line !== '') from = found + 1;
+          }
+          expect(after?.endsWith(newline)).toBe(isEnded);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
 });

@@ -179,6 +179,24 @@ describe('cached plan', () => {
     );
   });
 
+  test('a plan is parsed again when a file that it includes has changed or is gone', async () => {
+    const text = `include: [more.yaml]\n${planWith('One')}`;
+    const more = (title: string) => `phases: [{id: more, name: More, tasks: [{id: b, title: ${title}}]}]\n`;
+    const kept = cache();
+    const titleOf = async (read: (file: string) => string | null) =>
+      (await parsePlanText({ file, text }, kept, read)).plan.byId.get('b')?.title;
+    expect(await titleOf(() => more('One'))).toBe('One');
+    let reads = 0;
+    const counted = () => {
+      reads += 1;
+      return more('One');
+    };
+    // Once, to compare.
+    expect([await titleOf(counted), reads]).toEqual(['One', 1]);
+    expect(await titleOf(() => more('Two'))).toBe('Two');
+    await expect(titleOf(() => null)).rejects.toThrow('one problem');
+  });
+
   test('a plan is parsed again when its cache file is incomplete', async () => {
     const text = planWith('One');
     const first = await parsePlanText({ file, text }, cache());

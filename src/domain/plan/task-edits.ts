@@ -13,7 +13,7 @@ import { planSchema } from './schema.ts';
 const TASK: YamlPath = ['phases', 0, 'tasks', 0];
 
 /** Keys whose lists are of ids and the like, so that a comma is between two of them. In others it may stand within one. */
-const COMMA_LISTS = ['depends_on', 'write_globs'];
+const COMMA_LISTS = ['depends_on', 'write_globs', 'inputs', 'outputs'];
 
 /** `key=value`: the key, and how its value is written; undefined for none. Throws INVALID_ARGS. */
 export function settingOf(written: string): { path: YamlPath; value: unknown } {
@@ -59,10 +59,10 @@ function asSpelled(value: unknown, text: string): unknown {
   return walk(value, []);
 }
 
-/** `a, b` as its parts. */
+/** `a, b` as its parts; a comma in braces, as of a glob, is none between two. */
 export function itemsOf(text: string): string[] {
   return text
-    .split(',')
+    .split(/,(?![^{]*\})/)
     .map((item) => item.trim())
     .filter((item) => item !== '');
 }
