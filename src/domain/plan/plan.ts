@@ -31,6 +31,8 @@ export interface Plan {
   phaseById: ReadonlyMap<string, PlanPhase>;
   /** Children by their fan-out, `<parent>/<fan-out>`, in its order. */
   childrenOf: ReadonlyMap<string, readonly PlanTask[]>;
+  /** Whether any task is one, see `isFinalizer`. */
+  hasFinalizers: boolean;
 }
 
 export interface PlanSource {
@@ -152,7 +154,7 @@ export function isFinalizer({ conditions }: Pick<PlanTask, 'conditions'>): boole
 export type PlannedTask = Pick<PlanTask, 'id' | 'tracker_issue_id'>;
 
 /** A plan without its look-ups by id: plain data that JSON can hold. */
-export type PlanData = Omit<Plan, 'byId' | 'phaseById' | 'childrenOf'>;
+export type PlanData = Omit<Plan, 'byId' | 'phaseById' | 'childrenOf' | 'hasFinalizers'>;
 
 export function indexed(plan: PlanData): Plan {
   const byId = <T extends { id: string }>(all: readonly T[]) => new Map(all.map((each) => [each.id, each]));
@@ -164,7 +166,13 @@ export function indexed(plan: PlanData): Plan {
     if (others === undefined) childrenOf.set(set, [task]);
     else others.push(task);
   }
-  return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases), childrenOf };
+  return {
+    ...plan,
+    byId: byId(plan.tasks),
+    phaseById: byId(plan.phases),
+    childrenOf,
+    hasFinalizers: plan.tasks.some(isFinalizer),
+  };
 }
 
 /** The tasks that an id means: one, or all that the matrix of a task makes; empty for none. */

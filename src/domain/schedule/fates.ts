@@ -84,7 +84,7 @@ export function fatesOf(standing: Standing): Fates {
     return state === 'failed' || state === 'cancelled' ? state : null;
   };
   // Most plans have no conditions, and in most nothing has failed: then nothing is worked out, and few records are read.
-  const mayDiffer = standing.stopping === true || plan.tasks.some(isFinalizer);
+  const mayDiffer = standing.stopping === true || plan.hasFinalizers;
   const known = (id: string): Outcome => {
     const task = plan.byId.get(id);
     return (task && ended(task)) ?? outcomes.get(id) ?? 'open';

@@ -15,6 +15,7 @@ export function overlapWarnings(
   scheduling: SchedulingContext,
   more: readonly PlanTask[] = [],
 ): string[] {
+  if (tasks.every((task) => task.write_globs.length === 0)) return [];
   const writing = [...new Set([...surveyOf(scheduling).writing(), ...more])];
   const warnings = tasks.flatMap((task) =>
     writing.flatMap((other) => {

@@ -314,7 +314,7 @@ function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: 
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}${why}`, before.id)];
 }
 
-function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
+export function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
   return readableRecord(taskId, scheduling)?.state.state === 'shipped';
 }
 
@@ -378,7 +378,7 @@ export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
 }
 
 /** Phase, then priority; a stable sort keeps the plan's order within both. */
-function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
+export function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
   const phases = new Map(plan.phases.map((phase, index) => [phase.id, index]));
   return (a, b) =>
     (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) ||

@@ -18,6 +18,12 @@ export class RecordCache {
   readonly #store: TaskStore;
   readonly #gone: ((taskId: string) => ForgeError) | null;
   #cursor: ChangeCursor | null = null;
+  /** When a backoff, a wait or a question of a task ends, ISO 8601. */
+  readonly #ends = new Map<string, string>();
+  /** Those that name children. */
+  readonly parents = new Map<string, TaskRead>();
+  /** Tasks that wait for an answer. */
+  readonly asking = new Set<string>();
 
   /** `gone`: what is thrown where a record was removed since it was read. Default: nothing, the task is read as it is. */
   constructor(store: TaskStore, gone: ((taskId: string) => ForgeError) | null = null) {
@@ -25,12 +31,13 @@ export class RecordCache {
     this.#gone = gone;
   }
 
-  /** Reads what has changed of `tasks` since the last call. Throws IO_ERROR; what was not read then is read by the next call. */
-  async refresh(tasks: readonly { id: string }[]): Promise<void> {
+  /** Reads what has changed of `tasks` since the last call; returns the ids. Throws IO_ERROR; what was not read then is read by the next call. */
+  async refresh(tasks: readonly { id: string }[]): Promise<readonly string[]> {
     const ids = tasks.map(({ id }) => id);
     const { cursor, changed } = await this.#store.changesSince(this.#cursor, ids);
     for (const taskId of changed) await this.read(taskId);
     this.#cursor = cursor;
+    return changed;
   }
 
   /** What is known of `tasks` now. Throws as `refresh` does. */
@@ -41,11 +48,7 @@ export class RecordCache {
 
   /** Milliseconds until the first backoff or question ends by its time. */
   pauseMs(nowMs: number): number {
-    const ends = [...this.reads.values()].flatMap(({ record }) => {
-      const until =
-        record && (openQuestion(record)?.expires_at ?? record.state.wake_at ?? record.state.next_eligible_at);
-      return until ? [fromIso(until)] : [];
-    });
+    const ends = [...this.#ends.values()].map(fromIso);
     return Math.min(Number.POSITIVE_INFINITY, ...ends.filter((end) => end > nowMs).map((end) => end - nowMs + 1));
   }
 
@@ -56,5 +59,13 @@ export class RecordCache {
     // Versions only grow. A record that is gone is not one that never was: taken for new, the task would start over and over.
     if (this.#gone !== null && before !== undefined && read.version < before.version) throw this.#gone(taskId);
     this.reads.set(taskId, read);
+    const { record } = read;
+    if (record?.memo.fan_outs === undefined) this.parents.delete(taskId);
+    else this.parents.set(taskId, read);
+    const until = record && (openQuestion(record)?.expires_at ?? record.state.wake_at ?? record.state.next_eligible_at);
+    if (until) this.#ends.set(taskId, until);
+    else this.#ends.delete(taskId);
+    if (record?.state.state === 'blocked_on_question') this.asking.add(taskId);
+    else this.asking.delete(taskId);
   }
 }

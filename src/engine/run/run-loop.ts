@@ -9,6 +9,7 @@ import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
+import { dueTasks, inOrder, isReady } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -36,8 +37,9 @@ import { RunBudget } from './run-budget.ts';
 import type { RunOptions } from './run-options.ts';
 import { waitingForRun } from './surrounding.ts';
 
-/** The longest pause between two looks at the store, milliseconds. */
+/** The longest pause between two looks at the store, milliseconds; and how many times as long as the last look took, where that is more. */
 const POLL_MS = 500;
+const POLL_PART = 10;
 
 /** Kinds of errors after which the store is read again: another process was first, or the task has moved on. */
 const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred', 'interrupted'];
@@ -74,6 +76,9 @@ export class RunLoop {
   #removed: ForgeError | null = null;
   #wake: () => void = () => {};
   #lastLook = 0;
+  #pollMs = POLL_MS;
+  /** Tasks that had something left to do at the last look, in the order of work. */
+  #order: readonly PlanTask[] = [];
 
   constructor(
     env: Env,
@@ -128,12 +133,13 @@ export class RunLoop {
 
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
-    if (await this.#plans.refresh(this.#seen.reads.values())) {
+    if (await this.#plans.refresh(this.#seen.parents.values())) {
       this.#selected = this.#options.select(this.#plan());
+      this.#order = inOrder(this.#scheduling());
       this.#refused.clear();
       this.#integrations.forget();
     }
-    if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS)
+    if (this.#env.ctx.monotonicMs() - this.#lastLook >= this.#pollMs)
       await this.#look().catch((error: unknown) => this.#break(error));
     this.#budget.look(() => this.#scheduling());
     const open = this.#mayStart();
@@ -144,7 +150,7 @@ export class RunLoop {
     const over = { surrounding: this.#surrounding, answers: this.#options.answers };
     const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), over);
     if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
-    return hopeful.length > 0 || this.#plans.lacks(this.#seen.reads.values());
+    return hopeful.length > 0 || this.#plans.lacks(this.#seen.parents.values());
   }
 
   #mayStart(): boolean {
@@ -177,18 +183,18 @@ export class RunLoop {
     if (!this.#slots.anyFree) return;
     const selected = this.#selected;
     const scheduling = this.#scheduling();
-    const { due, ready } = readiness.classifyTasks(scheduling);
-    const refused = this.#refusals();
-    for (const { task, phase } of due) {
+    const survey = readiness.surveyOf(scheduling);
+    for (const { task, phase } of dueTasks(this.#order, scheduling, survey)) {
       if (!this.#slots.anyFree) return;
-      if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
+      if (!selected.has(task.id) || this.#active.has(task.id) || this.#refusals().has(task.id)) continue;
       if (this.#failure.isStopped(task.id)) continue;
       if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
     }
-    for (const task of ready) {
+    for (const task of this.#order) {
       if (!this.#slots.anyFree) return;
-      if (!selected.has(task.id) || !readiness.hasWork(task, scheduling)) continue;
-      if (this.#active.has(task.id) || this.#refused.has(task.id) || this.#failure.isStopped(task.id)) continue;
+      if (!selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (!isReady(task, scheduling, survey) || !readiness.hasWork(task, scheduling)) continue;
+      if (this.#failure.isStopped(task.id)) continue;
       if (this.#budget.keeps(task.id, scheduling) !== null) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
@@ -342,10 +348,13 @@ export class RunLoop {
 
   /** Reads every task that may have changed since the last look. */
   async #look(): Promise<void> {
-    this.#lastLook = this.#env.ctx.monotonicMs();
-    await this.#seen.refresh(this.#plan().tasks);
+    const startedMs = this.#env.ctx.monotonicMs();
+    const changed = await this.#seen.refresh(this.#plan().tasks);
     await this.#refuseSurrounding();
-    for (const task of this.#plan().tasks) await this.#lookAt(task.id, true);
+    for (const id of new Set([...changed, ...this.#seen.asking])) await this.#lookAt(id, true);
+    this.#order = inOrder(this.#scheduling());
+    this.#lastLook = this.#env.ctx.monotonicMs();
+    this.#pollMs = Math.max(POLL_MS, POLL_PART * (this.#lastLook - startedMs));
   }
 
   async #refuseSurrounding(): Promise<void> {
@@ -366,7 +375,7 @@ export class RunLoop {
 
   /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
   #pause(): Promise<void> {
-    const ms = Math.min(POLL_MS, this.#integrations.pauseMs(), this.#seen.pauseMs(this.#env.now()));
+    const ms = Math.min(this.#pollMs, this.#integrations.pauseMs(), this.#seen.pauseMs(this.#env.now()));
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {
