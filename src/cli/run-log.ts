@@ -211,10 +211,26 @@ export class RunLog {
     this.#print('', `${context.palette.bold(head)} in ${formatDuration(duration_ms)}: ${tasks}`);
     const used = usedText(finished.spent);
     if (used !== '') this.#print(`  used ${used}`);
+    this.#resultList(finished.results);
     this.#failureList(finished.failed);
     this.#blockedList();
     const next = this.#next(finished);
     if (next.length > 0) this.#print('', context.palette.bold('Next'), ...next.map((command) => `  ${command}`));
+  }
+
+  /** What workers say of their results, and where these are. */
+  #resultList(all: RunFinished['results']): void {
+    if (all.length === 0) return;
+    const { palette, width } = this.#options.context;
+    this.#print('', palette.bold('Results'));
+    const shown = all.slice(0, LIST_LENGTH);
+    const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
+    for (const { task_id, branch, summary } of shown) {
+      const text = [summary, branch === null ? null : `branch ${branch}`].filter(Boolean).join('; ');
+      this.#print(...hang(`  ${pad(task_id, column)}  `, text, width));
+    }
+    const rest = all.length - LIST_LENGTH;
+    if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate status\``);
   }
 
   /** Those of this run with the end of their output, then those that had failed before. */

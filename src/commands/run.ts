@@ -27,6 +27,7 @@ import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { changedSince, planRerun, rerunTasks } from './shared/rerun.ts';
+import { resultsOf } from './shared/results.ts';
 import type { RunReports } from './shared/run-report.ts';
 import {
   type CommandContext,
@@ -181,17 +182,18 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
         session.settings.bell && options.no_bell !== true,
       );
     }
-    const finished = await loop.run().catch(async (error) => {
+    const ended = await loop.run().catch(async (error) => {
       await writeReports();
       throw error;
     });
-    if (!finished.interrupted && session.settings.worktrees.keep_ms !== null)
+    if (!ended.interrupted && session.settings.worktrees.keep_ms !== null)
       await (await import('./shared/shipped-worktrees.ts')).removeShippedWorktrees(session);
-    if (!finished.interrupted && session.settings.retention !== null) {
+    if (!ended.interrupted && session.settings.retention !== null) {
       const removed = await (await import('./shared/prune.ts')).pruneByRetention(session, session.settings.retention);
       if (removed !== null) emit({ type: 'pruned', ...removed });
     }
     await trackerSettled();
+    const finished = { ...ended, results: await resultsOf(session, source.current.plan, manifest.run_id) };
     reports?.add(finished);
     await writeReports();
     if (context.annotate !== undefined && finished.failed.length > 0)

@@ -24,6 +24,7 @@ import { loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
 import { command, taskField } from './shared/command.ts';
 import { commandSourceSchema, countSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
+import { resultFields, resultReader } from './shared/results.ts';
 import { openSession, reasonsFor, requireRecord, type Session } from './shared/session.ts';
 
 const attemptSchema = () =>
@@ -86,6 +87,7 @@ export const show = command({
       held: z.nullable(HeldSchema()),
       /** A command line that goes on with the session of its last agent by hand; null where there is none. */
       resume: textOrNull(),
+      ...resultFields(),
       /** When a person said that it is done, and why; null for one that has shipped by its own work, or has not. */
       done_by_hand: z.nullable(z.strictObject({ at: z.string(), note: textOrNull() })),
       /** When it was begun again from the start last, and how often; null when it never was. */
@@ -128,6 +130,7 @@ export const show = command({
       done_by_hand: byHand && { at: byHand.at, note: byHand.note },
       rerun: again && { at: again.at, times: again.times },
       unchanged: read.record !== null && reuseOf(read.record)?.unchanged === true,
+      ...resultReader(session)(options.task, read.record),
       steps: await stepsOf(session, read),
       attempts: await attemptRows(session, read, history),
       history,

@@ -23,6 +23,7 @@ import { type AttemptRef, STREAMS, type TaskSummaryRead } from '../store/port.ts
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
+import { type Result, resultFields, resultReader } from './shared/results.ts';
 import { isOfRun, openSession, readAll, requireRun, runRow, runRowSchema, type Session } from './shared/session.ts';
 
 const rowSchema = () =>
@@ -65,6 +66,7 @@ const rowSchema = () =>
     held: z.nullable(HeldSchema()),
     /** It was not done again: its outputs are there by what was kept of the same inputs. */
     unchanged: z.boolean(),
+    ...resultFields(),
   });
 
 export const status = command({
@@ -111,7 +113,11 @@ export const status = command({
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
     const fates = loaded && surveyOf(schedulingContextOf(session, loaded.plan, reads)).fates();
-    const tasks = shown.map(({ task, read }) => row(task, read, fates, session));
+    const resultOf = resultReader(session);
+    const tasks = shown.map(({ task, read }) => ({
+      ...row(task, read, fates, session),
+      ...resultOf(task?.id ?? read?.task_id ?? '', read?.record ?? null),
+    }));
     return {
       project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
       counts: data.countBy(tasks.map(({ state, skipped }) => (skipped === null ? state : 'skipped'))),
@@ -132,7 +138,7 @@ function row(
   read: TaskSummaryRead | undefined,
   fates: Fates | null,
   session: Session,
-): z.infer<ReturnType<typeof rowSchema>> {
+): Omit<z.infer<ReturnType<typeof rowSchema>>, keyof Result> {
   const record = read?.record ?? null;
   const now = instantOf(session);
   const atWork = record && attemptAtWork(record);

@@ -20,6 +20,16 @@ export function worktreesFolder(env: GitEnv): string | null {
   return ifThere(`looking for ${root}`, () => fs.realpathSync(root), NO_PATH);
 }
 
+/** The folder of worktrees, and the names of what is in it; no names where it can't be read. */
+export function worktreesThere(env: GitEnv): { root: string; names: ReadonlySet<string> } {
+  const root = worktreeRoot(env);
+  try {
+    return { root, names: new Set(fs.readdirSync(root)) };
+  } catch {
+    return { root, names: new Set() };
+  }
+}
+
 /** The path of a task's worktree, as git names it; the folder above it is made. Throws IO_ERROR. */
 export function makeWorktreePlace(env: GitEnv, taskId: string): string {
   const dir = worktreeRoot(env);

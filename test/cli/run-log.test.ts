@@ -19,6 +19,7 @@ const FINISHED = {
   interrupted: false,
   spent: { attempts: 1, wall_clock_ms: 1000, tokens: 0, cost: null },
   failed: [],
+  results: [],
 } as const;
 
 const OUTPUT: RunEvent = {

@@ -58,6 +58,9 @@ describe('status', () => {
       verifying: null,
       held: null,
       unchanged: false,
+      branch: null,
+      worktree_path: null,
+      summary: null,
     });
     expect(world.has('.forge')).toBe(false);
   });

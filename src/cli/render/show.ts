@@ -52,6 +52,7 @@ function fields(rows: readonly (readonly [name: string, value: Value | readonly 
 
 function standing(data: Data, context: RenderContext): string[] {
   const { state, lease, verifying, ready, reasons, held, task, done_by_hand: byHand, rerun } = data;
+  const { branch, worktree_path, summary } = data;
   const isSkipped = reasons.some(({ code }) => code === 'TASK_SKIPPED');
   const shown = isSkipped ? 'skipped' : (state?.state ?? 'unclaimed');
   const error = state?.last_error ?? null;
@@ -79,6 +80,9 @@ function standing(data: Data, context: RenderContext): string[] {
       ['claim', lease?.claim_id],
       ['ready', ready ? 'yes' : null],
       ['waits because', task === null ? [] : waits],
+      ['result', summary],
+      ['branch', branch],
+      ['worktree', worktree_path],
       ['given up', held && `${ago(held.at, context)}: ${heldText(held)}`],
     ],
     context.width,

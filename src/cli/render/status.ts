@@ -111,6 +111,8 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   if (state === 'waiting') parts.push(parkedText(row));
   if (row.unchanged) parts.push('unchanged');
   const shown = error !== null && showsLastError(state) ? error : null;
+  if (shown === null && row.summary !== null) parts.push(row.summary);
+  if (row.branch !== null) parts.push(`branch ${row.branch}`);
   if (row.held !== null) parts.push(`given up ${ago(row.held.at, context)}: ${heldText(row.held)}`);
   if (shown !== null) parts.push(errorText(shown));
   if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');

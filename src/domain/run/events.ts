@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import type { Question } from '../question/questions.ts';
 import { type ClassifiedError, ClassifiedErrorSchema } from '../retry/classify.ts';
 import type { Reason } from '../schedule/readiness.ts';
-import type { FailureReason, TaskState } from '../task/records.ts';
+import { type FailureReason, TASK_STATES, type TaskState } from '../task/records.ts';
 import { SpentSchema } from '../task/spending.ts';
 import type { IntegrationPhase } from '../task/states.ts';
 
@@ -147,6 +147,18 @@ export const RunFinishedSchema = () =>
           error: z.nullable(ClassifiedErrorSchema()),
           /** Its `continue_on_error`: the run can end well all the same. */
           goes_on: z.boolean(),
+        }),
+      ),
+    ),
+    /** What this run has brought as far as a result that counts, where its worker has said something of it or its worktree is there, in plan order. */
+    results: z.readonly(
+      z.array(
+        z.strictObject({
+          task_id: z.string(),
+          state: z.enum(TASK_STATES),
+          branch: z.nullable(z.string()),
+          worktree_path: z.nullable(z.string()),
+          summary: z.nullable(z.string()),
         }),
       ),
     ),

@@ -57,6 +57,7 @@ const OF_BEFORE = [
   'agent',
   'done_by_hand',
   'reuse',
+  'summary',
 ] as const satisfies readonly (keyof TaskRecord['memo'])[];
 
 /** Whether the next attempt would be the first anyway. */

@@ -128,7 +128,17 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
   const moves: Move[] = ['verify'];
   if (request.route.reviewed) moves.push('pass_review');
   if (request.route.reviewed && request.route.shipped) moves.push('ship');
-  return { moves, state: { next_eligible_at: null, failure_reason: null, ...withoutWaited(record) } };
+  const state = { next_eligible_at: null, failure_reason: null, ...withoutWaited(record) };
+  return { moves, state, memo: summaryOf(record, verdict) };
+}
+
+/** Limit of what a record keeps of a worker's own words about its result, characters. */
+const SUMMARY_MAX_CHARS = 300;
+
+function summaryOf({ memo }: TaskRecord, verdict: Verdict): Pick<TaskRecord['memo'], 'summary'> {
+  const summary = oneLine(verdict.summary, SUMMARY_MAX_CHARS);
+  if (summary !== '') return { summary };
+  return memo.summary ? { summary: null } : {};
 }
 
 export interface Charge {

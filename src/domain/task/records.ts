@@ -164,6 +164,8 @@ export const MemoSchema = once(() => {
     journal: z.optional(z.unknown()),
     /** The sets of children that it has made; parsed by `fan-out/fan-outs.ts`. */
     fan_outs: z.optional(z.unknown()),
+    /** What its worker said of the result that counts; null or absent: nothing. */
+    summary: optionalText,
     /** What its attempts have used; parsed by `spending.ts`. */
     spending: z.optional(z.unknown()),
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
@@ -311,6 +313,7 @@ export interface TaskSummary {
     | 'fan_outs'
     | 'reuse'
     | 'held'
+    | 'summary'
   > & {
     absorbed: readonly string[];
     completion: { attempt_id: string } | null;

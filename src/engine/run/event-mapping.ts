@@ -158,7 +158,8 @@ export function runFinished(
   run: Pick<RunFinished, 'run_id' | 'duration_ms' | 'spent' | 'interrupted'>,
 ): RunFinished {
   const exit_code = run.interrupted ? 130 : failed.some(({ goes_on }) => !goes_on) ? 1 : blocked.length > 0 ? 4 : 0;
-  return { type: 'run_finished', counts, failed, exit_code, ...run };
+  // The command adds them: the loop does not look at worktrees.
+  return { type: 'run_finished', counts, failed, results: [], exit_code, ...run };
 }
 
 const ADDED_TO: readonly WaitCode[] = ['TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE', 'TASK_IN_FLIGHT'];

@@ -223,7 +223,7 @@ export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
     state;
   const { wake_at, waits_for } = state;
   const { generation, abandons, absorbed, questions, backoff, verification, definition, agent, completion } = memo;
-  const { spending, review_hold, held, fan_outs, reuse } = memo;
+  const { spending, review_hold, held, summary, fan_outs, reuse } = memo;
   const updated_by = { run_id: state.updated_by.run_id };
   const completed = completion && { attempt_id: completion.attempt_id };
   return {
@@ -253,6 +253,7 @@ export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
       spending,
       review_hold,
       held,
+      summary,
       fan_outs,
       reuse,
       completion: completed,

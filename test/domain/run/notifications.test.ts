@@ -62,6 +62,7 @@ const ENDS: RunEvent = {
   run_id: id(1),
   counts: { failed: 1, shipped: 2 },
   failed: [],
+  results: [],
   exit_code: 1,
   duration_ms: 1,
   spent: { attempts: 0, wall_clock_ms: 0, tokens: 0, cost: null },

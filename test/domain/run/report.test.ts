@@ -47,6 +47,7 @@ const finished = (exit_code: number, failed: RunFinished['failed'] = []): RunFin
   run_id: 'r',
   counts: {},
   failed,
+  results: [],
   exit_code,
   duration_ms: 4000,
   spent: { attempts: 0, wall_clock_ms: 0, tokens: 0, cost: null },
