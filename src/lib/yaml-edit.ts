@@ -127,7 +127,10 @@ class Editor {
       return value === undefined ? [] : this.#set(path.slice(0, -1), { [key]: value });
     }
     const pair = this.#pair(holder, key);
-    if (pair === undefined) return value === undefined ? [] : this.#addPair(holder, String(key), value);
+    // One without a value stands before that of a merge.
+    if (pair === undefined && value === undefined)
+      return this.#pair(holder, '<<') === undefined ? [] : this.#addPair(holder, String(key), null);
+    if (pair === undefined) return this.#addPair(holder, String(key), value);
     return value === undefined ? this.#dropPair(holder, pair) : this.#replace(holder, pair, value);
   }
 

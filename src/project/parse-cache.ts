@@ -2,6 +2,7 @@
 
 import { type ErrorCode, ForgeError, type Problem } from '../lib/errors.ts';
 import type { Cache, CacheName } from '../lib/fs/cache.ts';
+import { firstOf } from '../lib/text.ts';
 
 export interface SourceText {
   /** As a person writes it. */
@@ -25,11 +26,17 @@ export async function parsedText<T extends object>(
   const parsed = await parse();
   if (!parsed.ok) {
     const { problems } = parsed;
-    const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
-    throw new ForgeError(code, `${count} in ${file}`, { problems });
+    throw new ForgeError(code, problemsText(problems, file), { problems });
   }
   if (isJson(parsed)) cache.write(name, [JSON.stringify(parsed), '\n', text]);
   return parsed;
+}
+
+/** `2 problems in plans/phases.yaml`; a plan may have them in files that it includes. */
+export function problemsText(problems: readonly Problem[], file: string): string {
+  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+  const files = [...new Set(problems.map(({ place }) => place.file))];
+  return `${count} in ${files.length === 0 ? file : firstOf(files, 3)}`;
 }
 
 /** The value cached for `text`; null when there is none, or the file is incomplete. */

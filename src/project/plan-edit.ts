@@ -12,6 +12,7 @@ import { createDurable } from '../lib/fs/new-file.ts';
 import type { YamlEdit } from '../lib/yaml-edit.ts';
 import type { TaskStore } from '../store/port.ts';
 import type { FanOutStore } from './fan-outs.ts';
+import { problemsText } from './parse-cache.ts';
 import { includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
 
 export type PlanEditEnv = PlanEnv & {
@@ -94,13 +95,18 @@ async function checked(
     return text;
   }
   const lines = text.split('\n');
-  const count = parsed.problems.length === 1 ? 'one problem' : `${parsed.problems.length} problems`;
-  throw new ForgeError('PHASES_PARSE_ERROR', `with that change there would be ${count} in ${source.file}`, {
-    problems: parsed.problems.map((problem) =>
-      problem.place.file === source.file ? { ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' } : problem,
-    ),
-    hint: 'Nothing was changed. The places are those that the lines would have.',
-  });
+  throw new ForgeError(
+    'PHASES_PARSE_ERROR',
+    `with that change there would be ${problemsText(parsed.problems, source.file)}`,
+    {
+      problems: parsed.problems.map((problem) =>
+        problem.place.file === source.file
+          ? { ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' }
+          : problem,
+      ),
+      hint: 'Nothing was changed. The places are those that the lines would have.',
+    },
+  );
 }
 
 function filesOf({ file, included }: LoadedPlan): string[] {

@@ -177,6 +177,13 @@ describe('an edit of YAML', () => {
       '<<: *x',
       '<<: *x\n  t: 2',
     ],
+    [
+      'a key of a merge is taken away by one without a value',
+      'x: &x {t: 1}\na:\n  <<: *x\n',
+      { path: ['a', 't'], set: undefined },
+      '<<: *x',
+      '<<: *x\n  t: null',
+    ],
     ['a byte order mark stays', '\ufeffa: 1\n', { path: ['a'], set: 2 }, '1', '2'],
     [
       'a text without a last line break has none after it',
