@@ -114,7 +114,7 @@ const prunedSchema = () => {
     /** Tasks that are old enough and that something keeps; and those that have changed since the look. */
     kept: why,
     skipped: why,
-    /** `task_id` null: it is about the runs. */
+    /** `task_id` null: it is about the runs, or what a killed call has left. */
     failed: z.array(z.strictObject({ task_id: textOrNull(), code: z.string(), message: z.string() })),
   });
 };
@@ -263,6 +263,7 @@ async function apply(session: Session, options: GcInput, moves: LegacyMove[]): P
       details: { skipped: result.skipped },
     });
   }
+  session.store.gc.emptyTrash();
   const removed = removeLitter(session.paths, litter);
   return { ...NOTHING, ...shownRows(plan), ...result, legacy: { moved }, litter: { removed } };
 }

@@ -279,6 +279,8 @@ export interface GcStore {
   roomOf(taskIds: readonly string[]): Room;
   /** Removes tasks with all that they have, each at once as others see it. Returns what it has removed. Can be repeated after a kill. Throws IO_ERROR. */
   removeTasks(taskIds: readonly string[], op: string): Room;
+  /** Removes what killed calls of `removeSurplus` and `removeTasks` have left. Throws IO_ERROR. */
+  emptyTrash(): void;
   /** Removes runs with their notifications, each whole. Returns those that this call has removed. Can be repeated after a kill. */
   removeRuns(runIds: readonly string[]): Promise<string[]>;
   /** Which tree this is: a copy of it is another. Null when there is none yet. */

@@ -45,7 +45,7 @@ interface DueTask {
   ticksBeforeMs: number | null;
 }
 
-/** `task_id` null: it is about the runs. */
+/** `task_id` null: it is about the runs, or what a killed call has left. */
 interface Failure {
   task_id: string | null;
   code: ErrorCode;
@@ -149,6 +149,7 @@ export async function applyPrune(env: Env, plan: PrunePlan): Promise<PruneResult
       else result.tasks.push(done);
     });
   }
+  await collecting(result.failed, null, () => env.store.gc.emptyTrash());
   await collecting(result.failed, null, async () => {
     result.runs.push(...(await env.store.gc.removeRuns(plan.runs)));
   });

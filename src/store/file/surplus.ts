@@ -136,11 +136,15 @@ export class SurplusFiles {
       for (const dir of new Set(folders.map((folder) => path.dirname(folder))))
         whileDoing(`syncing ${dir}`, () => syncDir(dir));
     }
-    const empty = (dir: string) => sumOf(entriesIn(dir).map(({ name }) => swept(`${dir}/${name}`, { remove: true })));
-    const room = empty(`${trash}/${op}`);
-    empty(trash);
-    ifThere(`removing ${trash}`, () => fs.rmdirSync(trash), NOT_EMPTY);
+    const room = emptied(`${trash}/${op}`);
+    this.emptyTrash();
     return room;
+  }
+
+  emptyTrash(): void {
+    const { trash } = this.#layout;
+    emptied(trash);
+    ifThere(`removing ${trash}`, () => fs.rmdirSync(trash), NOT_EMPTY);
   }
 
   /** Another gc may empty the trash meanwhile. */
@@ -151,6 +155,11 @@ export class SurplusFiles {
       if (ifThere(`removing ${folder}`, () => fs.renameSync(folder, to) ?? true) !== null) return;
     }
   }
+}
+
+/** Removes all that is in a folder. */
+function emptied(dir: string): Room {
+  return sumOf(entriesIn(dir).map(({ name }) => swept(`${dir}/${name}`, { remove: true })));
 }
 
 /** The last lines of a history that is much longer, and those of removals, by which a missing log is explained. Null: it stays. */

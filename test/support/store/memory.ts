@@ -78,6 +78,7 @@ export class MemoryStore implements TaskStore {
     surplus: () => NO_SURPLUS,
     removeSurplus: async () => NO_SURPLUS,
     roomOf: () => NO_SURPLUS,
+    emptyTrash: () => {},
     removeTasks: (taskIds) => {
       for (const id of taskIds) this.#tasks.delete(id);
       return NO_SURPLUS;
