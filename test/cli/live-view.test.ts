@@ -19,7 +19,7 @@ const COUNTS = {
   cancelled: 0,
   unreadable: 0,
 };
-const NOTHING: LiveModel = { counts: COUNTS, running: [], waiting: [], asked: [], path: [] };
+const NOTHING: LiveModel = { counts: COUNTS, running: [], waiting: [], asked: [], path: [], progress: null };
 
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');
 const FRAME: Frame = { columns: 80, rows: 36, nowMs: NOW, palette: PLAIN, note: null };
@@ -65,6 +65,18 @@ const numbered = (count: number) => Array.from({ length: count }, (_, n) => `t${
 describe('the live view', () => {
   it.each<[what: string, model: Partial<LiveModel>, frame: Partial<Frame>, lines: string[]]>([
     ['of nothing is how much of it is done', {}, {}, [RULE, '0/0 shipped']],
+    [
+      'says how long it has taken and about how long is left',
+      { progress: { elapsed_ms: 130_000, left_ms: 45_000 } },
+      {},
+      [RULE, '0/0 shipped · 2m 10s, about 45s left'],
+    ],
+    [
+      'says how long it has taken where nothing tells how long is left',
+      { progress: { elapsed_ms: 5000, left_ms: null } },
+      {},
+      [RULE, '0/0 shipped · 5s'],
+    ],
     ['says how much is left', { counts: { ...COUNTS, over: 3 }, path: [] }, {}, [RULE, '3/3 shipped']],
     [
       'has something of everything',
@@ -238,6 +250,7 @@ describe('the live view', () => {
         { maxLength: 5 },
       ),
       path: fc.array(text, { maxLength: 200 }),
+      progress: fc.option(fc.record({ elapsed_ms: fc.nat(), left_ms: fc.option(fc.nat()) })),
     });
     fc.assert(
       fc.property(

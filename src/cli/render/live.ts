@@ -157,13 +157,22 @@ const COUNTS: readonly [count: LiveCount, word: string, colour: keyof Palette | 
   ['cancelled', 'cancelled', 'dim'],
 ];
 
-function countsLine({ counts }: LiveModel, frame: Frame): string {
+/** ` · 2m 10s, about 3m 05s left`; empty where it is of no run. */
+function progressText({ progress }: LiveModel): string {
+  if (progress === null) return '';
+  const { elapsed_ms, left_ms } = progress;
+  return ` · ${elapsed(elapsed_ms)}${left_ms === null || left_ms < 1000 ? '' : `, about ${elapsed(left_ms)} left`}`;
+}
+
+function countsLine(model: LiveModel, frame: Frame): string {
+  const { counts } = model;
   const { palette } = frame;
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   const shown = COUNTS.filter(([count]) => counts[count] > 0);
   return row(frame, [
     [`${counts.over}/${total} shipped`, palette.green],
     ...shown.map(([count, word, colour]): Part => [`, ${counts[count]} ${word}`, colour ? palette[colour] : undefined]),
+    [progressText(model), palette.dim],
   ]);
 }
 

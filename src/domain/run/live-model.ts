@@ -79,6 +79,12 @@ export interface LiveQuestion {
 const COUNTS = ['over', 'running', 'ready', 'waiting', 'asked', 'human', 'failed', 'cancelled', 'unreadable'] as const;
 export type LiveCount = (typeof COUNTS)[number];
 
+/** Of a run: how long it has taken, and about how long it still takes (null: nothing tells), milliseconds. */
+export interface LiveProgress {
+  elapsed_ms: number;
+  left_ms: number | null;
+}
+
 export interface LiveModel {
   counts: Record<LiveCount, number>;
   running: LiveRun[];
@@ -86,6 +92,8 @@ export interface LiveModel {
   waiting: LiveWait[];
   asked: LiveQuestion[];
   path: string[];
+  /** Null where it is not of one run. */
+  progress: LiveProgress | null;
 }
 
 const COUNTED: Partial<Record<WaitCode, LiveCount>> = {
@@ -118,6 +126,7 @@ export function liveModel({ scheduling: asked, selected, own, setups, unfolded =
     waiting: [],
     asked: [],
     path: [],
+    progress: null,
   };
   const survey = surveyOf(scheduling);
   const waits = new Map<string, LiveWait>();
