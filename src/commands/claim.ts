@@ -3,10 +3,9 @@
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import { definitionOf } from '../domain/plan/definition.ts';
-import { rivalsOf } from '../domain/schedule/overlap.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
 import { claimTask } from '../domain/task/operations.ts';
-import { settleClaim } from '../engine/attempt/overlap.ts';
+import { rivalsFor, settleClaim } from '../engine/attempt/overlap.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, observerOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
@@ -40,7 +39,7 @@ export const claim = command({
       run_id: z.string(),
       expires_at: z.string(),
     }),
-  /** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
+  /** Throws NOT_READY, OVERLAP_CONFLICT, RESOURCE_LIMIT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
   async run(context, options) {
     const session = await openSession(context);
     const { agents } = session.settings;
@@ -57,7 +56,7 @@ export const claim = command({
           instant: instantOf(session),
           observer: observerOf(session),
           abandonLimit: agents.retry_attempts,
-          unchecked: rivalsOf(task, plan, agents).length > 0,
+          unchecked: rivalsFor(session, plan, task).length > 0,
           definition: definitionOf(task),
         });
       });

@@ -9,7 +9,8 @@ import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
-import { classifyTasks, overlapReason, type WaitCode } from '../domain/schedule/readiness.ts';
+import { classifyTasks, overlapReason, surveyOf, type WaitCode } from '../domain/schedule/readiness.ts';
+import { type Limits, overLimit, resourceReasons, unlimitedTexts } from '../domain/schedule/resources.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
 import { rerunTask } from '../domain/task/by-hand.ts';
@@ -231,8 +232,20 @@ async function planFor(session: Session, options: Input): Promise<{ loaded: Load
     );
   const loaded = await requirePlan(session);
   const meant = { task: idsMeant(loaded, task), only: idsMeant(loaded, only), from: idsMeant(loaded, from) };
+  refuseOverLimit(loaded, session.settings.limits);
   await requireWorktrees(session);
   return { loaded, options: { ...options, ...meant } };
+}
+
+/** Throws PHASES_PARSE_ERROR for tasks that use more of a resource than they can ever have. */
+function refuseOverLimit({ plan, file }: LoadedPlan, limits: Limits): void {
+  const found = overLimit(plan.tasks, limits);
+  if (found.length === 0) return;
+  const hint = 'Use less, or raise `limits` in .forge/settings.yaml.';
+  throw new ForgeError('PHASES_PARSE_ERROR', `${file}: ${found.map(({ message }) => message).join('; ')}`, {
+    details: { tasks: found.map(({ task_id }) => task_id) },
+    hint,
+  });
 }
 
 /** What the run begins again before it starts, also since its inputs have changed; `fresh`: without what is kept of it. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
@@ -286,6 +299,7 @@ function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan,
   return [
     ...warnings,
     ...settingsWarnings,
+    ...unlimitedTexts(plan.tasks, settings.limits),
     ...data.notEnforced(settings),
     ...workerWarnings(tasks, settings.agents),
     ...reviewWarnings(tasks, settings),
@@ -319,6 +333,7 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
   const selected = selectionOf(options)(loaded.plan);
   const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
   const { ready, due, waiting, human } = classifyTasks(scheduling);
+  const { using } = surveyOf(scheduling);
   const max_parallel = maxParallelOf(session, options);
   const starts: ({ task: PlanTask } & TaskCommand)[] = [];
   const forAgents: PlanTask[] = [];
@@ -332,7 +347,9 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
     // It waits for its agent to be there, or for one of those that start first and write the same.
     const missing = missingAgent(session, task.id, own.from);
     const overlaps = starts.slice(0, max_parallel).flatMap((other) => overlapReason(task, other.task, agents) ?? []);
-    const reasons: data.ShownReason[] = missing === null ? overlaps : [missing];
+    const first = () => [...using(), ...starts.slice(0, max_parallel).map((other) => other.task)];
+    const reasons: data.ShownReason[] =
+      missing === null ? [...overlaps, ...resourceReasons(task, first, session.settings.limits)] : [missing];
     if (reasons.length === 0) starts.push({ task, ...own });
     else waits.push({ task, reasons });
   }

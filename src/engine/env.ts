@@ -81,6 +81,7 @@ export function schedulingContextOf(
     workers: env.settings.agents,
     reviewer: env.settings.review.worker,
     rules: env.settings.agents,
+    limits: env.settings.limits,
     budget: env.settings.budget,
     recordOf: (taskId) => {
       const read = reads.get(taskId);

@@ -94,6 +94,10 @@ export const ERROR_CODES = {
     'Claim it first. If you were at work on it, stop: its state was removed, as `git clean -fdx` does.',
   ),
   NOT_READY: entry('deferred', 'Run `forge orchestrate why <task>` to see what it waits for.'),
+  RESOURCE_LIMIT: entry(
+    'deferred',
+    'Tasks in flight use what it needs, up to the limit. Wait for one, or take another.',
+  ),
   OVERLAP_CONFLICT: entry('deferred', 'A task in flight writes the same files. Wait for it, or take another.'),
   PATH_PROTECTED: entry(
     'deferred',

@@ -4,13 +4,13 @@
  */
 
 import { describe, expect, test } from 'vitest';
-import { holdsBack, rivalsOf } from '../../src/domain/schedule/overlap.ts';
+import { holdsBack } from '../../src/domain/schedule/overlap.ts';
 import { reasonsToWait } from '../../src/domain/schedule/readiness.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
 import { claimTask, dispatchTask, releaseTask } from '../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
 import { repeated } from '../../src/domain/task/transition.ts';
-import { lookForRivals } from '../../src/engine/attempt/overlap.ts';
+import { lookForRivals, rivalsFor } from '../../src/engine/attempt/overlap.ts';
 import { type Env, schedulingContextOf } from '../../src/engine/env.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { changeTask } from '../../src/store/change.ts';
@@ -26,6 +26,8 @@ class Killed extends Error {}
 interface Scene {
   /** What each task writes; one claimer a task. */
   globs: readonly (readonly string[])[];
+  /** What each task uses of `LIMITS`. Default: nothing. */
+  uses?: readonly (readonly (string | object)[])[];
   /** After how many steps each claimer dies; null: never. */
   dies: (number | null)[];
   /** How often the clock goes on by more than a lease and its grace, at a moment of its own. */
@@ -44,8 +46,10 @@ interface Outcome {
   yielded: number;
 }
 
-async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene): Promise<Outcome> {
-  const plan = onePhase(...globs.map((write_globs, i) => ({ id: `t${i}`, write_globs })));
+const LIMITS = { deploy: 1, gpu: 3 };
+
+async function play(s: fc.Scheduler, { globs, uses, dies, jumps, rounds, look }: Scene): Promise<Outcome> {
+  const plan = onePhase(...globs.map((write_globs, i) => ({ id: `t${i}`, write_globs, uses: uses?.[i] ?? [] })));
   const records = new Map<string, { version: number; record: TaskRecord }>();
   const outcome: Outcome = { collisions: [], states: [], yielded: 0 };
   let clock = 0;
@@ -60,6 +64,10 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
     for (const [i, a] of dispatched().entries())
       for (const b of dispatched().slice(i + 1))
         if (holdsBack(a, b, DEFAULT_SETTINGS.agents) !== null) outcome.collisions.push(`${a.id} ${b.id}`);
+    for (const [name, limit] of Object.entries(LIMITS)) {
+      const used = dispatched().reduce((sum, task) => sum + (task.uses[name] ?? 0), 0);
+      if (used > limit) outcome.collisions.push(`${used} of ${name}`);
+    }
   };
 
   const claimer = async (i: number): Promise<void> => {
@@ -101,7 +109,7 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
     const env = {
       ctx,
       store,
-      settings: { ...DEFAULT_SETTINGS, agents },
+      settings: { ...DEFAULT_SETTINGS, agents, limits: LIMITS },
       publish: async (events: readonly TaskEvent[]) => {
         for (const event of events) {
           if (event.type === 'claim' && event.entry.reason?.includes('has to wait')) outcome.yielded += 1;
@@ -132,7 +140,7 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
           instant: instant(),
           observer,
           abandonLimit: 100,
-          unchecked: rivalsOf(task, plan, agents).length > 0,
+          unchecked: rivalsFor(env, plan, task).length > 0,
         }),
       );
       await look(env, plan, task, claimId, () => step('waits'));
@@ -221,6 +229,37 @@ describe('concurrent claims of overlapping tasks', () => {
         expect((await play(s, { globs, dies, jumps, rounds: 10, look: lookForRivals })).collisions).toEqual([]);
       }),
       runs(1500),
+    );
+  });
+
+  test('tasks at once never use more than the limits, and every task is done in the end', async () => {
+    const someUses = fc.array(
+      fc.constantFrom(['deploy'], [{ gpu: 1 }], [{ gpu: 2 }], [{ gpu: 3 }], ['deploy', { gpu: 2 }], []),
+      { minLength: 2, maxLength: 4 },
+    );
+    let yielded = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), someUses, async (s, uses) => {
+        const scene = { globs: uses.map(() => []), uses, dies: uses.map(() => null), jumps: 0, rounds: 60 };
+        const outcome = await play(s, { ...scene, look: lookForRivals });
+        expect(outcome.collisions).toEqual([]);
+        expect(outcome.states.filter((state) => state !== 'shipped')).toEqual([]);
+        yielded += outcome.yielded;
+      }),
+      many,
+    );
+    expect(yielded).toBeGreaterThan(0);
+  });
+
+  test('tasks at once never use more than the limits, also when processes are killed or paused beyond their lease', async () => {
+    const uses = [['deploy'], ['deploy', { gpu: 2 }], [{ gpu: 2 }], [{ gpu: 1 }]];
+    const deaths = fc.array(fc.option(fc.nat(30), { freq: 2 }), { minLength: 4, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), deaths, fc.nat(4), async (s, dies, jumps) => {
+        const scene = { globs: uses.map(() => []), uses, dies, jumps, rounds: 10, look: lookForRivals };
+        expect((await play(s, scene)).collisions).toEqual([]);
+      }),
+      many,
     );
   });
 

@@ -75,7 +75,7 @@ test('of concurrent claims of one task exactly one succeeds', async () => {
   expect(auditTask(dir, 't0000').newest).toBe(1);
 });
 
-test('processes that share overlapping tasks never work on two of them at once', {
+test('processes that share tasks which overlap or use the same never work on two of them at once', {
   timeout: 600_000,
 }, async () => {
   const globs = { deps: ['[package.json]', '["*.json"]', '["package*"]'], go: ['[go.sum]', '["go.*", "src/**"]'] };
@@ -85,8 +85,12 @@ test('processes that share overlapping tasks never work on two of them at once',
       more: `write_globs: ${lists[at % lists.length]}`,
     })),
   );
+  // Those that use what there is one of have a folder together as well.
+  const users = Array.from({ length: sized(3, 6, 30) }, (_, at) => ({ id: `lock-${at}`, more: 'uses: [deploy]' }));
+  ids.push(...users);
   const dir = makeProject({
     'plans/phases.yaml': planOf(ids),
+    '.forge/settings.yaml': 'limits: {deploy: 1}\n',
     'verdict.json': '{"verdict":"ready_for_review","summary":"done"}',
   });
   const { run_id } = await runStart.run(callOn(dir), {});
@@ -107,10 +111,14 @@ test('processes that share overlapping tasks never work on two of them at once',
   expect(told.some(({ waited }) => waited > 0)).toBe(true);
 });
 
-test('of concurrent claims of overlapping tasks at most one goes on, and the others are refused', async () => {
+test.each([
+  ['of overlapping tasks', 'write_globs: [package.json]', 'OVERLAP_CONFLICT'],
+  ['of tasks that use what there is one of', 'uses: [deploy]', 'RESOURCE_LIMIT'],
+])('of concurrent claims %s at most one goes on, and the others are refused', async (_what, more, expected) => {
   const ids = Array.from({ length: COMMANDS }, (_, at) => `t${at}`);
   const dir = makeProject({
-    'plans/phases.yaml': planOf(ids.map((id) => ({ id, more: 'write_globs: [package.json]' }))),
+    'plans/phases.yaml': planOf(ids.map((id) => ({ id, more }))),
+    '.forge/settings.yaml': 'limits: {deploy: 1}\n',
   });
   const commands = ids.map((id) => new LiveForge(dir, ['claim', id]));
   const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
@@ -120,7 +128,7 @@ test('of concurrent claims of overlapping tasks at most one goes on, and the oth
   expect(codes.filter((code) => code === 4)).toHaveLength(ids.length - won);
   const refused = commands.flatMap((each) => (each.events[0]?.['ok'] === true ? [] : each.events));
   expect(new Set(refused.map((answer) => (answer as unknown as { error: { code: string } }).error.code))).toEqual(
-    new Set(['OVERLAP_CONFLICT']),
+    new Set([expected]),
   );
   const { counts } = await status.run(callOn(dir), {});
   expect([counts['claimed'] ?? 0, counts['unclaimed']]).toEqual([won, ids.length - won]);

@@ -6,7 +6,7 @@ import { refuseHeld } from '../../domain/task/operations.ts';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { overlapConflict, softOverlaps } from '../../engine/attempt/overlap.ts';
+import { overlapConflict, resourceLimit, softOverlaps } from '../../engine/attempt/overlap.ts';
 import type { TaskRequest } from '../../engine/attempt/running-attempt.ts';
 import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
 import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
@@ -164,5 +164,7 @@ function refuseUnlessReady(
   const [first] = reasons;
   if (first?.on && reasons.every(({ code }) => code === 'OVERLAP_CONFLICT'))
     throw overlapConflict(task.id, first.on, first.message);
+  if (first?.on && reasons.every(({ code }) => code === 'RESOURCE_LIMIT'))
+    throw resourceLimit(task.id, first.on, first.message);
   throw notReady(task.id, reasons);
 }

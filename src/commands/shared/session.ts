@@ -179,7 +179,7 @@ export async function planUnlessInvalid(session: Session, then: string): Promise
 /** The records that a question about `task` may need, and no others. What it waits for may wait for others that have failed. */
 export async function readFor(session: Session, { plan }: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
   const reads = new Map<string, TaskRead>();
-  const needed = new Set(neededFor(task, plan, session.settings.agents));
+  const needed = new Set(neededFor(task, plan, session.settings.agents, session.settings.limits));
   const before = new Set(orderedBefore(task, plan));
   let there: Set<string> | null = null;
   for (const id of needed) {

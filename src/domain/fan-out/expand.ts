@@ -39,6 +39,7 @@ function childTask(
     continue_on_error: false,
     acceptance: [],
     write_globs: [],
+    uses: {},
     tracker_issue_id: null,
     run,
     verify: [],

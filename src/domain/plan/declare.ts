@@ -116,6 +116,23 @@ export const dependencies = z.array(
   ]),
 );
 
+export const resourceName = filledText;
+
+/** How much of a resource. */
+export const amount = z.int().check(z.gte(1));
+
+/** What a task uses while it is in flight: names of resources, or mappings of names to how much of each. */
+export const resources = z.pipe(
+  z.array(z.union([resourceName, z.record(resourceName, amount)])),
+  z.transform((entries) => {
+    const uses: Record<string, number> = {};
+    for (const entry of entries)
+      for (const [name, used] of typeof entry === 'string' ? [[entry, 1] as const] : Object.entries(entry))
+        uses[name] = (uses[name] ?? 0) + used;
+    return uses;
+  }),
+);
+
 /** Read as milliseconds. */
 export const duration = z.pipe(
   durationSchema(),

@@ -84,6 +84,8 @@ export const PlanTaskSchema = () => {
     continue_on_error: z.boolean(),
     acceptance: texts,
     write_globs: texts,
+    /** How much it uses of each resource, whole numbers above 0. */
+    uses: z.readonly(z.record(z.string(), z.int())),
     tracker_issue_id: textOrNull,
     /** Default: active. */
     status: z.enum(TASK_STATUSES),

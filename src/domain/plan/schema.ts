@@ -20,6 +20,7 @@ import {
   must,
   passedText,
   questionBudget,
+  resources,
   shellKey,
   text,
   texts,
@@ -93,6 +94,12 @@ export const taskSchema = described(
         'The files that the task will write, relative to the project. Tasks that would write the same locked file do not run at once.',
         [],
         { examples: [['src/api/**']] },
+      ),
+      uses: key(
+        resources,
+        'What it uses while it is in flight: names of resources, or how much of each. The settings limit them under limits.',
+        {},
+        { examples: [['deploy', { gpu: 1 }]] },
       ),
       tracker_issue_id: key(foreignId, 'The issue of this task in the tracker.', null),
       status: key(

@@ -56,7 +56,13 @@ export function inboxOf(scheduling: SchedulingContext): InboxItem[] {
 }
 
 /** Reasons that keep workers from a task, and no person. */
-const ONLY_AGENTS: readonly WaitCode[] = ['BUDGET', 'AGENT_LIMIT', 'AGENT_REFUSED', 'OVERLAP_CONFLICT'];
+const ONLY_AGENTS: readonly WaitCode[] = [
+  'BUDGET',
+  'AGENT_LIMIT',
+  'AGENT_REFUSED',
+  'OVERLAP_CONFLICT',
+  'RESOURCE_LIMIT',
+];
 
 type Found = Pick<InboxItem, 'kind' | 'message' | 'commands'>;
 

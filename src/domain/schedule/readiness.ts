@@ -4,7 +4,7 @@ import { ancestorsOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { awaitedChildren, overAmong } from '../fan-out/join.ts';
-import { conditionOn, isFinalizer, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
+import { conditionOn, isFinalizer, type Plan, type PlanTask } from '../plan/plan.ts';
 import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
@@ -19,6 +19,8 @@ import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
 import { budgetReasons, projectUsedUp } from './budgets.ts';
 import { type Fates, fatesOf, verdictOn } from './fates.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapText } from './overlap.ts';
+import { type Limits, resourceReasons } from './resources.ts';
+import { byOrder } from './selection.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
@@ -44,6 +46,8 @@ export type WaitCode =
   | 'DEPENDENCY_DROPPED'
   /** A task in flight writes the same files. */
   | 'OVERLAP_CONFLICT'
+  /** Tasks in flight use what it needs, up to the limit. */
+  | 'RESOURCE_LIMIT'
   /** The account of the agent that a run starts for it is at a limit, or needs a person. */
   | 'AGENT_LIMIT'
   | 'AGENT_REFUSED'
@@ -72,6 +76,7 @@ export interface SchedulingContext {
   /** The agent that reviews; null: a command does, or nothing. */
   reviewer: string | null;
   rules: OverlapRules;
+  limits: Limits;
   budget: Settings['budget'];
   /** Nothing more is started but finalizers: what is not in flight counts as over for them. Default: false. */
   stopping?: boolean;
@@ -84,7 +89,9 @@ export interface Survey {
   fates(): Fates;
   holds(): ReadonlyMap<string, AgentHold>;
   projectUsedUp(): string | null;
+  /** Tasks in flight that write files, and that use resources. */
   writing(): readonly PlanTask[];
+  using(): readonly PlanTask[];
 }
 
 export function surveyOf(scheduling: SchedulingContext): Survey {
@@ -92,12 +99,14 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
     const record = readableRecord(id, scheduling);
     return record !== null && isWorkedOn(record, scheduling.observer);
   };
+  const using = once(() => scheduling.plan.tasks.filter((task) => Object.keys(task.uses).length > 0 && isHeld(task)));
   const writing = once(() => scheduling.plan.tasks.filter((task) => task.write_globs.length > 0 && isHeld(task)));
   return {
     fates: once(() => fatesOf(scheduling)),
     holds: once(() => agentHolds(scheduling)),
     projectUsedUp: once(() => projectUsedUp(scheduling)),
     writing,
+    using,
   };
 }
 
@@ -126,10 +135,16 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
     ...budgetReasons(task, scheduling, survey.projectUsedUp).filter(() => !isWorkDone(task.id, scheduling)),
     ...phaseReasons(task, scheduling, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(task, id, scheduling, survey) ?? []),
-    // A review or a merge writes none of its files.
-    ...(own.some(isFinishWait) || task.write_globs.length === 0
-      ? []
-      : survey.writing().flatMap((other) => overlapReason(task, other, scheduling.rules) ?? [])),
+    // A review or a merge writes none of its files, and uses nothing.
+    ...(own.some(isFinishWait) ? [] : besideReasons(task, scheduling, survey)),
+  ];
+}
+
+function besideReasons(task: PlanTask, { rules, limits }: SchedulingContext, { writing, using }: Survey): Reason[] {
+  const others = task.write_globs.length === 0 ? [] : writing();
+  return [
+    ...others.flatMap((other) => overlapReason(task, other, rules) ?? []),
+    ...resourceReasons(task, using, limits),
   ];
 }
 
@@ -350,7 +365,7 @@ function standing(id: string, scheduling: SchedulingContext): string {
 }
 
 export interface TaskClasses {
-  /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
+  /** Ready tasks in the order in which they are given out: phase, urgency, place in the plan. */
   ready: PlanTask[];
   /** What forge itself does about verified tasks: first merges, then reviews; each in plan order. */
   due: { task: PlanTask; phase: IntegrationPhase }[];
@@ -375,12 +390,4 @@ export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
   result.due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
   result.ready.sort(byOrder(scheduling.plan));
   return result;
-}
-
-/** Phase, then priority; a stable sort keeps the plan's order within both. */
-export function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
-  const phases = new Map(plan.phases.map((phase, index) => [phase.id, index]));
-  return (a, b) =>
-    (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) ||
-    PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
 }

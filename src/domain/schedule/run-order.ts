@@ -2,15 +2,8 @@
 
 import { conditionOn, type PlanTask } from '../plan/plan.ts';
 import { type IntegrationPhase, isTerminal } from '../task/states.ts';
-import {
-  byOrder,
-  dueNow,
-  isShipped,
-  readableRecord,
-  reasonsToWait,
-  type SchedulingContext,
-  type Survey,
-} from './readiness.ts';
+import { dueNow, isShipped, readableRecord, reasonsToWait, type SchedulingContext, type Survey } from './readiness.ts';
+import { byOrder } from './selection.ts';
 
 /** The tasks that have not shipped, in the order in which they are given out. */
 export function inOrder(scheduling: SchedulingContext): PlanTask[] {
@@ -19,10 +12,12 @@ export function inOrder(scheduling: SchedulingContext): PlanTask[] {
 
 /** Whether nothing keeps the task from being given out; quick for one that waits for another, as most of a large plan do. */
 export function isReady(task: PlanTask, scheduling: SchedulingContext, survey: Survey): boolean {
-  const waits = (id: string) =>
-    conditionOn(task, id).when === 'success' &&
-    scheduling.plan.byId.get(id)?.status === 'active' &&
-    isOpen(id, scheduling);
+  // One that is optional may be skipped, which no record says.
+  const waits = (id: string) => {
+    const { when, optional } = conditionOn(task, id);
+    const isPlain = when === 'success' && !optional;
+    return isPlain && scheduling.plan.byId.get(id)?.status === 'active' && isOpen(id, scheduling);
+  };
   return !task.depends_on.some(waits) && reasonsToWait(task, scheduling, survey).length === 0;
 }
 

@@ -38,7 +38,14 @@ export function selectedTasks(taskIds: readonly string[] | null, plan: Plan, alo
 }
 
 /** Reasons that time or work in flight removes. */
-const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
+const PASSING: readonly WaitCode[] = [
+  'BACKOFF',
+  'AGENT_LIMIT',
+  'TASK_IN_FLIGHT',
+  'LEASE_IN_GRACE',
+  'OVERLAP_CONFLICT',
+  'RESOURCE_LIMIT',
+];
 
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every

@@ -1,16 +1,18 @@
 /** Which tasks say whether a task is ready. Pure. */
 
 import { ancestorsOf } from '../../lib/ids.ts';
-import type { Plan, PlanTask } from '../plan/plan.ts';
+import { type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { type OverlapRules, rivalsOf } from './overlap.ts';
+import { type Limits, sharersOf } from './resources.ts';
 
-/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with. */
-export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): string[] {
+/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, what it overlaps with, and what shares resources with it. */
+export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules, limits: Limits = {}): string[] {
   return [
     ...new Set([
       ...orderedBefore(task, plan),
       ...ancestorsOf(task.id),
       ...rivalsOf(task, plan, rules).map(({ id }) => id),
+      ...sharersOf(task, plan, limits).map(({ id }) => id),
     ]),
   ];
 }
@@ -48,6 +50,38 @@ export function dependencyOrder(plan: Plan): string[] {
     }
   }
   return queue;
+}
+
+/** Phase, then urgency; a stable sort keeps the plan's order within both. */
+export function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
+  const phases = new Map(plan.phases.map((phase, index) => [phase.id, index]));
+  const urgency = urgencies(plan);
+  return (a, b) => (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) || urgency(a) - urgency(b);
+}
+
+/**
+ * How urgent each task is, the most urgent first, from 0: as its priority says, or as that of one that waits for it, directly or through
+ * others. One that the plan calls done or dropped waits for nothing.
+ */
+function urgencies(plan: Plan): (task: PlanTask) => number {
+  const own = ({ priority }: PlanTask) => PRIORITIES.indexOf(priority);
+  const [first] = plan.tasks;
+  // Most plans have one priority.
+  if (plan.tasks.every(({ priority }) => priority === first?.priority)) return own;
+  const usersOf = usersIn(plan);
+  const known = new Map<string, number>();
+  for (const id of dependencyOrder(plan).reverse()) {
+    const task = plan.byId.get(id);
+    if (task === undefined) continue;
+    const users = task.status === 'done' || task.status === 'dropped' ? [] : (usersOf.get(id) ?? []);
+    let least = own(task);
+    for (const user of users) {
+      const status = plan.byId.get(user)?.status;
+      if (status !== 'done' && status !== 'dropped') least = Math.min(least, known.get(user) ?? least);
+    }
+    known.set(id, least);
+  }
+  return (task) => known.get(task.id) ?? own(task);
 }
 
 /** By a task those that use what it has come to. */

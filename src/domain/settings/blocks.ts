@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { DEFAULT_RETENTION } from '../gc/retention.ts';
-import { budget, command, duration, key, must, size } from '../plan/declare.ts';
+import { amount, budget, command, duration, key, must, resourceName, size } from '../plan/declare.ts';
 import { DEFAULT_SETTINGS, NOTIFY_EVENTS } from './settings.ts';
 
 const { logs } = DEFAULT_SETTINGS;
@@ -82,7 +82,7 @@ export const notifySchema = z
 /** Less than this would not hold an error message, bytes. */
 const LOG_LEAST_BYTES = 1000;
 
-export const logsSchema = z.strictObject({
+const logsSchema = z.strictObject({
   max_bytes: key(
     size(LOG_LEAST_BYTES),
     'How large each log of a worker, a check or a reviewer may get, such as 500kB, 50MB, 1GB; above it its middle is cut. unlimited: no limit.',
@@ -90,3 +90,20 @@ export const logsSchema = z.strictObject({
     { default: '50MB', examples: ['1GB'] },
   ),
 });
+
+export const limitsKey = key(
+  z.record(resourceName, amount),
+  'The most of each resource that tasks in flight may use together, by the names that tasks have under uses.',
+  {},
+  { examples: [{ deploy: 1, gpu: 2 }] },
+);
+
+export const logsKey = key(
+  z.pipe(
+    logsSchema,
+    z.transform(({ max_bytes: bytes }) => ({ max_bytes: bytes === 'unlimited' ? null : bytes })),
+  ),
+  'The output that is kept.',
+  logs,
+  { default: undefined },
+);

@@ -22,7 +22,15 @@ import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
-import { budgetSchema, logsSchema, notifySchema, retentionSchema, stepsSchema, worktreesSchema } from './blocks.ts';
+import {
+  budgetSchema,
+  limitsKey,
+  logsKey,
+  notifySchema,
+  retentionSchema,
+  stepsSchema,
+  worktreesSchema,
+} from './blocks.ts';
 import { reviewSchema } from './review-schema.ts';
 import {
   CHANGES,
@@ -100,7 +108,7 @@ const branchPrefix = filledText.check(
   }),
 );
 
-const { agents, verify, review, logs, ship, tracker } = DEFAULT_SETTINGS;
+const { agents, verify, review, ship, tracker } = DEFAULT_SETTINGS;
 
 const agentsSchema = z.strictObject({
   max_parallel: key(fromOne, 'How many tasks one run works on at once. Left out: one for each core.', null),
@@ -347,15 +355,8 @@ export const settingsSchema = z.strictObject({
     null,
     NO_DEFAULT,
   ),
-  logs: key(
-    z.pipe(
-      logsSchema,
-      z.transform(({ max_bytes: bytes }) => ({ max_bytes: bytes === 'unlimited' ? null : bytes })),
-    ),
-    'The output that is kept.',
-    logs,
-    NO_DEFAULT,
-  ),
+  limits: limitsKey,
+  logs: logsKey,
   ship: key(
     z.strictObject({
       policy: key(

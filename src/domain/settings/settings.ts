@@ -64,6 +64,8 @@ export interface Settings {
     args: readonly string[];
     timeout_ms: number;
   };
+  /** The most of each resource that tasks in flight may use together. */
+  limits: Readonly<Record<string, number>>;
   /** What each task (for what its own budget leaves out), each run, and all attempts in the project may use. */
   budget: { task: Budget; run: Budget; project: Budget };
   /** The limit of each log of a command; null: none. */
@@ -232,6 +234,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   retention: null,
   changes: null,
   review: { command: null, worker: null, model: null, args: [], timeout_ms: 1_800_000 },
+  limits: {},
   budget: { task: NO_BUDGET, run: NO_BUDGET, project: NO_BUDGET },
   logs: { max_bytes: 50_000_000 },
   ship: { policy: 'none', base: null, sign: 'git' },

@@ -1,6 +1,6 @@
 /**
- * The overlap check after a claim. Each record is committed alone, so two tasks that write the same files can be claimed at
- * the same moment. A claim of such a task is therefore dispatched only after its owner has read the other records again.
+ * The overlap check after a claim. Each record is committed alone, so two tasks that write the same files, or use the same limited resource,
+ * can be claimed at the same moment. A claim of such a task is therefore dispatched only after its owner has read the other records again.
  *
  * Each owner reads after its own commit, so at least the later of two sees the other and gives its claim back: two never
  * continue. The order in `goesFirst` makes sure that one does.
@@ -18,6 +18,7 @@ import {
   yieldClaim,
 } from '../../domain/schedule/overlap.ts';
 import { overlapWarnings } from '../../domain/schedule/overlap-warnings.ts';
+import { sharersOf, shortageOf, shortageText } from '../../domain/schedule/resources.ts';
 import { abandonTask } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
@@ -33,9 +34,15 @@ const LOOK = { pauseMs: 20, times: 100 };
 
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, LOOK.pauseMs));
 
+/** The tasks that may keep this one from being worked on: they write the same files, or use the same limited resources. */
+export function rivalsFor({ settings }: Pick<Env, 'settings'>, plan: Pick<Plan, 'tasks'>, task: PlanTask): PlanTask[] {
+  const sharers = sharersOf(task, plan, settings.limits);
+  return [...new Set([...rivalsOf(task, plan, settings.agents), ...sharers])];
+}
+
 /**
- * Returns when no task that excludes this one is worked on, so that it may be dispatched. Otherwise the claim is given
- * back, uncharged. Throws OVERLAP_CONFLICT, and what reading and stopping others throws.
+ * Returns when no task that excludes this one is worked on, and what it uses is within the limits, so that it may be dispatched. Otherwise the
+ * claim is given back, uncharged. Throws OVERLAP_CONFLICT, RESOURCE_LIMIT, and what reading and stopping others throws.
  */
 export async function lookForRivals(
   env: Env,
@@ -44,12 +51,21 @@ export async function lookForRivals(
   claimId: string,
   wait = pause,
 ): Promise<void> {
+  const rivals = rivalsFor(env, plan, task);
+  const planned = new Map(rivals.map((rival) => [rival.id, rival]));
+  const against = (records: readonly TaskRecord[]) =>
+    obstacle(
+      env,
+      task,
+      records.flatMap(({ state }) => planned.get(state.task_id) ?? []),
+    );
   try {
     for (let look = 1; ; look++) {
-      const others = await workedOn(env, rivalsOf(task, plan, env.settings.agents), task.id);
-      const other = others.find((each) => goesFirst(each, claimId)) ?? (look < LOOK.times ? undefined : others[0]);
-      if (other !== undefined) throw conflict(env, task, other, plan);
-      if (others.length === 0) return;
+      const others = await workedOn(env, rivals, task.id);
+      const error =
+        against(others.filter((each) => goesFirst(each, claimId))) ?? (look < LOOK.times ? null : against(others));
+      if (error !== null) throw error;
+      if (against(others) === null) return;
       await wait();
     }
   } catch (error) {
@@ -58,6 +74,16 @@ export async function lookForRivals(
     await orNull(() => changeTask(env, task.id, (record) => yieldClaim(record, { claimId, reason, nowMs: env.now() })));
     throw error;
   }
+}
+
+/** What keeps the task from being worked on beside these; null when nothing does. */
+function obstacle({ settings }: Pick<Env, 'settings'>, task: PlanTask, others: readonly PlanTask[]): ForgeError | null {
+  for (const other of others) {
+    const overlap = holdsBack(task, other, settings.agents);
+    if (overlap !== null) return overlapConflict(task.id, other.id, overlapText(other.id, overlap));
+  }
+  const shortage = shortageOf(task, others, settings.limits);
+  return shortage && resourceLimit(task.id, shortage.holders[0] ?? null, shortageText(shortage));
 }
 
 /** `lookForRivals`, and its outcome noted in the claim, for who dispatches later. Throws LEASE_STOLEN too. */
@@ -122,16 +148,15 @@ export async function softOverlaps(env: Env, plan: Plan, task: PlanTask): Promis
   return overlapWarnings([task], schedulingContextOf(env, plan, reads));
 }
 
-function conflict(env: Env, task: PlanTask, { state }: TaskRecord, { tasks }: Pick<Plan, 'tasks'>): ForgeError {
-  const other = tasks.find(({ id }) => id === state.task_id);
-  const overlap = other && holdsBack(task, other, env.settings.agents);
-  const text = overlap ? overlapText(state.task_id, overlap) : `task ${state.task_id} writes the same files`;
-  return overlapConflict(task.id, state.task_id, text);
-}
-
 export function overlapConflict(taskId: string, other: string, text: string): ForgeError {
   return new ForgeError('OVERLAP_CONFLICT', `task ${taskId} has to wait: ${text}`, {
     details: { task_id: taskId, overlaps: other },
     hint: `Wait until ${other} is done, or take another task: \`forge orchestrate claim --next\`.`,
+  });
+}
+
+export function resourceLimit(taskId: string, other: string | null, text: string): ForgeError {
+  return new ForgeError('RESOURCE_LIMIT', `task ${taskId} has to wait: ${text}`, {
+    details: { task_id: taskId, ...(other === null ? {} : { overlaps: other }) },
   });
 }

@@ -11,7 +11,7 @@ import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { isReusable, type Reuse } from '../../domain/reuse/reuse.ts';
 import { budgetReasons } from '../../domain/schedule/budgets.ts';
-import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
+import { isUnchecked } from '../../domain/schedule/overlap.ts';
 import { masked } from '../../domain/secrets.ts';
 import { workerLimits } from '../../domain/settings/worker-limits.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
@@ -40,7 +40,7 @@ import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.t
 import { checkoutWatch } from './checkout-watch.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
 import { LogKeeper, WORKER_LOGS } from './output.ts';
-import { lookForRivals, settleClaim } from './overlap.ts';
+import { lookForRivals, rivalsFor, settleClaim } from './overlap.ts';
 import { gatherPrompt } from './prompt.ts';
 import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts';
 import { beforeWork } from './reuse.ts';
@@ -133,7 +133,7 @@ function notGone(taskId: string, cause: ForgeError): CanNotStart {
 }
 
 function hasRivals(env: Env, { task, plan }: TaskRequest): boolean {
-  return rivalsOf(task, plan, env.settings.agents).length > 0;
+  return rivalsFor(env, plan, task).length > 0;
 }
 
 /** An unverified result is verified before the task is tried again. */

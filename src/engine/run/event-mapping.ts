@@ -100,7 +100,7 @@ export function ownWaits(
   const survey = surveyOf(scheduling);
   return tasks.flatMap((task) => {
     const [reason] = reasonsToWait(task, scheduling, survey);
-    const isOwn = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
+    const isOwn = reason?.on === null || ['OVERLAP_CONFLICT', 'RESOURCE_LIMIT'].includes(reason?.code ?? '');
     if (reason === undefined || !isOwn) return [];
     // In front: a line is cut at its end.
     const how = reason.code === 'BACKOFF' ? `\`forge orchestrate retry ${task.id}\` starts it now, else ` : '';

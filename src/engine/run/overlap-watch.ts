@@ -5,6 +5,7 @@ import type { RunEvent } from '../../domain/run/events.ts';
 import { holdsBack } from '../../domain/schedule/overlap.ts';
 import { overlapWarnings } from '../../domain/schedule/overlap-warnings.ts';
 import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
+import { shortageOf } from '../../domain/schedule/resources.ts';
 import type { Env } from '../env.ts';
 
 export class OverlapWatch {
@@ -17,9 +18,13 @@ export class OverlapWatch {
     this.#emit = emit;
   }
 
-  /** Whether `task` has to wait for one of this run's own, which may be claimed only in a moment: no record says so yet. */
-  waits(task: PlanTask, own: Iterable<string>, plan: Plan): boolean {
-    return planned(own, plan).some((other) => holdsBack(task, other, this.#env.settings.agents) !== null);
+  /** Whether `task` has to wait for one of this run's own, which may be claimed only in a moment: no record says so yet. `using`: as in a survey. */
+  waits(task: PlanTask, own: Iterable<string>, plan: Plan, using: () => readonly PlanTask[]): boolean {
+    const { agents, limits } = this.#env.settings;
+    const others = planned(own, plan);
+    if (others.some((other) => holdsBack(task, other, agents) !== null)) return true;
+    if (Object.keys(task.uses).length === 0) return false;
+    return shortageOf(task, [...new Set([...others, ...using()])], limits) !== null;
   }
 
   /** Warns once of each task, of this run or others, whose files may conflict with those of `task`. */

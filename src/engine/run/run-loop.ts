@@ -196,7 +196,7 @@ export class RunLoop {
       if (!isReady(task, scheduling, survey) || !readiness.hasWork(task, scheduling)) continue;
       if (this.#failure.isStopped(task.id)) continue;
       if (this.#budget.keeps(task.id, scheduling) !== null) continue;
-      if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
+      if (this.#overlaps.waits(task, this.#active.keys(), this.#plan(), survey.using)) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
     }

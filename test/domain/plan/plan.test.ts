@@ -133,6 +133,7 @@ describe('valid plan', () => {
         depends_on: [],
         conditions: {},
         continue_on_error: false,
+        uses: {},
         acceptance: [],
         write_globs: [],
         tracker_issue_id: null,
@@ -184,6 +185,7 @@ phases:
         estimate: XL
         owner_type: human
         depends_on: [a, a]
+        uses: [deploy, {gpu: 2}, gpu]
         acceptance: [it works]
         write_globs: ['src/**']
         tracker_issue_id: 007
@@ -236,6 +238,7 @@ phases:
       depends_on: ['a'],
       conditions: {},
       continue_on_error: false,
+      uses: { deploy: 1, gpu: 3 },
       acceptance: ['it works'],
       write_globs: ['src/**'],
       tracker_issue_id: '007',
@@ -445,6 +448,11 @@ describe('invalid task', () => {
         '8:31 task "a": retry.max_attempts: a number of attempts is 1 or more, or "unlimited"',
         '8:34 task "a": retry.bas: unknown key "bas" | Did you mean "base"?',
       ],
+    ],
+    [
+      'an amount that is none',
+      'uses: [{gpu: 0}]',
+      ['8:22 task "a": uses[0].gpu: expected 1 or more, found the number 0'],
     ],
     ['no retry policy', 'retry: []', ['8:16 task "a": retry: a composite retry policy needs at least one policy']],
     [

@@ -1,7 +1,7 @@
 /** Small random plans and records: readiness against its definition, and the selection of a run against what it can start. */
 
 import { describe, expect, test } from 'vitest';
-import type { Plan } from '../../../src/domain/plan/plan.ts';
+import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
 import { classifyTasks, reasonsToWait, type SchedulingContext } from '../../../src/domain/schedule/readiness.ts';
 import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
@@ -149,14 +149,22 @@ describe('readiness of generated plans', () => {
     );
   });
 
-  test('ready tasks are ordered by phase, priority, plan order', () => {
+  test('ready tasks are ordered by phase, the priority of the most urgent that waits for them, plan order', () => {
     fc.assert(
       fc.property(scene, ({ made, records }) => {
+        const urgencyOf = (task: PlanTask | undefined): number => {
+          const own = ['P0', 'P1', 'P2'].indexOf(task?.priority ?? '');
+          const users = made.tasks.filter(
+            ({ id, depends_on }) =>
+              depends_on.includes(task?.id ?? '') && !['done', 'dropped'].includes(made.byId.get(id)?.status ?? ''),
+          );
+          return Math.min(own, ...users.map(urgencyOf));
+        };
         const rank = (id: string) => {
           const at = made.tasks.findIndex((task) => task.id === id);
           const task = made.tasks[at];
           const phase = made.phases.findIndex((other) => other.id === task?.phase_id);
-          return phase * 1_000_000 + ['P0', 'P1', 'P2'].indexOf(task?.priority ?? '') * 1000 + at;
+          return phase * 1_000_000 + urgencyOf(task) * 1000 + at;
         };
         const ranks = classifyTasks(scheduling(made, records)).ready.map((task) => rank(task.id));
         expect(ranks).toEqual([...ranks].sort((a, b) => a - b));

@@ -151,6 +151,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       redact: ['DATABASE_URL'],
       errors: [{ class: 'network', exit: [7], output: 'ECONN' }],
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
+      limits: {},
       budget: {
         task: { ...NO_BUDGET, cost: 2 },
         run: { ...NO_BUDGET, wall_clock: 28_800_000 },

@@ -55,6 +55,7 @@ export function scheduling(
     workers,
     reviewer: null,
     rules: DEFAULT_SETTINGS.agents,
+    limits: {},
     budget: DEFAULT_SETTINGS.budget,
   };
 }
