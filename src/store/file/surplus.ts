@@ -143,6 +143,7 @@ export class SurplusFiles {
 
   emptyTrash(): void {
     const { trash } = this.#layout;
+    if (!isRealEntry(trash)) return;
     emptied(trash);
     ifThere(`removing ${trash}`, () => fs.rmdirSync(trash), NOT_EMPTY);
   }
