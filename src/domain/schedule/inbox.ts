@@ -87,8 +87,8 @@ function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey)
     return wanting('question', `it asks about ${asked?.decision_key ?? 'something'}`, [`answer ${task.id} OPTION`]);
   }
   if (state === 'failed') {
-    // Its children that have failed are there themselves, and it goes on with them.
-    if (last_error?.class === JOIN_FAILED) return null;
+    // Its children that have failed are there themselves, and it goes on with them. Nothing waits for one that others go on without.
+    if (last_error?.class === JOIN_FAILED || task.continue_on_error) return null;
     return wanting('failed', last_error ? errorText(last_error) : 'it failed', [`retry ${task.id}`, 'run']);
   }
   if (reasonsToWait(task, scheduling, survey).some(({ code }) => code === 'BUDGET')) {

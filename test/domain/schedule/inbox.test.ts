@@ -62,6 +62,13 @@ describe('the inbox', () => {
       [],
     ],
     [
+      'no task that others go on without',
+      scheduling(onePhase({ id: 'build', continue_on_error: true }), {
+        build: failed({ class: 'exit.1', message: 'no' }),
+      }),
+      [],
+    ],
+    [
       'a result that nothing reviews by itself',
       scheduling(onePhase({ id: 'build' }), { build: record('ready_for_review') }),
       [['review', 'build', ['review build --file review.json']]],
