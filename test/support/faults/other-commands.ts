@@ -45,6 +45,15 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
     },
   },
   {
+    verb: 'ensure-worktree',
+    steady: true,
+    async prepare() {
+      const dir = project({ '.forge/settings.yaml': SETTINGS, '.forge/.gitignore': '*\n' });
+      new Repository(dir).commit({ 'a.txt': 'a' });
+      return { dir, args: ['ensure-worktree', TASK] };
+    },
+  },
+  {
     verb: 'add',
     async prepare() {
       return { dir: project(), args: ['add', 'More of it'] };
@@ -60,15 +69,6 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
     verb: 'drop',
     async prepare() {
       return { dir: project(), args: ['drop', TASK] };
-    },
-  },
-  {
-    verb: 'ensure-worktree',
-    steady: true,
-    async prepare() {
-      const dir = project({ '.forge/settings.yaml': SETTINGS, '.forge/.gitignore': '*\n' });
-      new Repository(dir).commit({ 'a.txt': 'a' });
-      return { dir, args: ['ensure-worktree', TASK] };
     },
   },
   {
