@@ -22,7 +22,7 @@ describe('the candidates', () => {
     ['help orchestrate sh', ['show', 'ship']],
     ['orchestrate run ', ['start', 'end', 'list']],
     ['orchestrate run --ma', ['--max-parallel']],
-    ['orchestrate run --on-failure ', ['continue', 'stop']],
+    ['orchestrate run --on-failure ', ['continue', 'stop', 'stop-all']],
     ['orchestrate run --task build --ta', ['--task']],
     ['orchestrate claim --next --ne', []],
     ['orchestrate status --d', ['--dir']],
