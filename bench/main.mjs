@@ -1,9 +1,9 @@
 /**
  * `npm run bench`: measures what `spec/PERFORMANCE.md` promises. Exits with 1 when a limit is missed.
  *
- * Without a PART all of them are measured, but for `steps`, which is to be named.
+ * Without a PART all of them are measured, but for `steps` and `reuse`, which are to be named.
  * --full        adds what takes long: trees of 100,000 tasks
- * --others      for `steps`: against DBOS and Absurd too, which are installed into a scratch folder
+ * --others      for `steps`: against DBOS and Absurd too, for `reuse`: against turbo; these are installed into a scratch folder
  * --absurd-sql  the file that makes the tables of Absurd
  */
 
@@ -11,7 +11,7 @@ import { optionsOf } from '../scripts/options.mjs';
 import { summary } from './lib/report.mjs';
 
 const PARTS = ['startup', 'run', 'claims', 'status', 'gc', 'plan', 'recovery'];
-const NAMED = [...PARTS, 'steps'];
+const NAMED = [...PARTS, 'steps', 'reuse'];
 
 const USAGE = 'npm run bench -- [--full] [--others [--absurd-sql FILE]] [PART...]';
 const { values, positionals: asked } = optionsOf(USAGE, {

@@ -81,14 +81,17 @@ export async function changedSince(
     .flatMap((id) => plan.byId.get(id) ?? [])
     .filter(isAsked);
   const { standsBy } = await import('../../engine/attempt/reuse.ts');
-  const records = new Map<string, TaskRecord>();
+  const records = new Map<string, TaskRecord | null>();
+  const readRecord = async (id: string) => {
+    const record = records.get(id) ?? (await session.store.read(id)).record;
+    records.set(id, record);
+    return record;
+  };
   const standing = new Map<string, boolean>();
   for (const task of reused) {
-    const { record } = await session.store.read(task.id);
+    const record = await readRecord(task.id);
     const reuse = record === null ? null : reuseOf(record);
-    if (record === null || reuse === null) continue;
-    records.set(task.id, record);
-    standing.set(task.id, await standsBy(session, task, reuse));
+    if (reuse !== null) standing.set(task.id, await standsBy(session, task, reuse, readRecord));
   }
   const changed = changedTasks(
     reused,

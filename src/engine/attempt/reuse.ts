@@ -12,10 +12,17 @@ import { digestOf, matchingFiles } from '../../lib/fs/matching-files.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
+type ReadRecord = (taskId: string) => Promise<TaskRecord | null>;
+
+const readIn =
+  ({ store }: Env): ReadRecord =>
+  async (id) =>
+    (await store.read(id)).record;
+
 /** What the task is known by as its inputs are now; null where that can't be said: a warning says why. Throws SCHEMA_INVALID, IO_ERROR of the store. */
-export async function keyNow(env: Env, task: PlanTask): Promise<string | null> {
+async function keyNow(env: Env, task: PlanTask, read: ReadRecord = readIn(env)): Promise<string | null> {
   const dependencies: [string, string | null][] = [];
-  for (const id of task.depends_on) dependencies.push([id, doneBy((await env.store.read(id)).record)]);
+  for (const id of task.depends_on) dependencies.push([id, doneBy(await read(id))]);
   const { project } = env.paths;
   try {
     const made = new Set(matchingFiles(project, task.outputs).map((file) => file.path));
@@ -33,9 +40,9 @@ export async function keyNow(env: Env, task: PlanTask): Promise<string | null> {
   }
 }
 
-/** Whether a task that has shipped is what it was done for, and its outputs are there. Throws as `keyNow` does. */
-export async function standsBy(env: Env, task: PlanTask, { key }: Reuse): Promise<boolean> {
-  if (key === null || key !== (await keyNow(env, task))) return false;
+/** Whether a task that has shipped is what it was done for, and its outputs are there. `read`: a record, as it is known. Throws as `keyNow` does. */
+export async function standsBy(env: Env, task: PlanTask, { key }: Reuse, read: ReadRecord): Promise<boolean> {
+  if (key === null || key !== (await keyNow(env, task, read))) return false;
   return KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project) ?? true;
 }
 
