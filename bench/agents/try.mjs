@@ -103,7 +103,8 @@ export class Try {
   /** Does all of it. Returns the state of the task, the class of its error (null without one), and the seconds that it took. */
   async outcome() {
     const began = performance.now();
-    await this.forge(['run'], ({ type, question_id }) => {
+    // Without a terminal a run waits for answers only when it is told to.
+    await this.forge(['run', '--wait'], ({ type, question_id }) => {
       if (type === 'question_opened') this.ask('answer', question_id, '--option', 'keep');
     });
     const { state } = this.ask('show', 'hello');
