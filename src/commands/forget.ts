@@ -3,10 +3,11 @@
 import * as z from 'zod/mini';
 import { isInFlight } from '../domain/task/states.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
-import { ancestorsOf } from '../lib/ids.ts';
+import { ancestorsOf, requireTaskId } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
+import { refuseUnreadable } from '../store/change.ts';
 import { command, tasksField } from './shared/command.ts';
-import { openSession, requireRecord, type Session } from './shared/session.ts';
+import { nearest, openSession, type Session } from './shared/session.ts';
 
 export const forget = command({
   changes: true,
@@ -20,10 +21,10 @@ export const forget = command({
   input: z.object({ tasks: tasksField() }),
   output: () =>
     z.strictObject({
-      /** With their children. */
+      /** With their children; without those of which nothing was kept. */
       tasks: z.array(z.string()),
     }),
-  /** Nothing is removed when one of the tasks can't be. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND, STATE_NOT_FOUND, PHASES_NOT_FOUND. */
+  /** Nothing is removed when one of the tasks can't be. Throws ILLEGAL_TRANSITION, INVALID_ID, PHASES_NOT_FOUND, SCHEMA_INVALID. */
   async run(context, { tasks }) {
     const session = await openSession(context);
     const { plan, file } = await requirePlan(session);
@@ -33,7 +34,7 @@ export const forget = command({
         details: { task_id: planned },
         hint: 'Take it out of the plan first; `rerun` has it done again.',
       });
-    const ids = await withChildren(session, tasks);
+    const ids = await keptOf(session, tasks);
     for (const id of ids) await refuseAtWork(session, id);
     try {
       session.store.gc.removeTasks(ids, session.newOp());
@@ -43,18 +44,26 @@ export const forget = command({
       if (ids.some((id) => left.includes(id))) throw error;
       session.warn(errorMessage(error));
     }
-    return { tasks: ids.sort() };
+    return { tasks: ids };
   },
 });
 
-async function withChildren(session: Session, tasks: readonly string[]): Promise<string[]> {
-  const named = new Set(tasks);
-  const ids = await session.store.list();
-  return [...named, ...ids.filter((id) => !named.has(id) && ancestorsOf(id).some((above) => named.has(above)))];
+/** Those of which something is kept, with their children. A repeat finds nothing any more, and so might a misspelled name. */
+async function keptOf(session: Session, tasks: readonly string[]): Promise<string[]> {
+  const named = new Set(tasks.map((id) => requireTaskId(id)));
+  const kept = await session.store.list();
+  for (const id of named) {
+    const { hint = '' } = kept.includes(id) ? {} : nearest(id, kept);
+    if (!kept.includes(id)) session.warn(`nothing is kept of task ${id}${hint === '' ? '' : `. ${hint}`}`);
+  }
+  return kept.filter((id) => [id, ...ancestorsOf(id)].some((each) => named.has(each)));
 }
 
 async function refuseAtWork(session: Session, taskId: string): Promise<void> {
-  const { record } = await requireRecord(session, taskId);
+  const read = await session.store.read(taskId, { thorough: true });
+  refuseUnreadable(read);
+  const { record } = read;
+  if (record === null) return;
   const { state } = record.state;
   if (!isInFlight(state) && record.lease === null) return;
   throw new ForgeError('ILLEGAL_TRANSITION', `task ${taskId} is ${state}: it is being worked on`, {

@@ -96,7 +96,9 @@ describe('forget', () => {
     expect(await forget.run(world.context, { tasks: ['build'] })).toEqual({ tasks: ['build'] });
     expect(world.has('.forge/orchestrator/tasks/build')).toBe(false);
     expect((await gc.run(world.context, { dry_run: true })).reported).toEqual([]);
-    expect(await code(() => forget.run(world.context, { tasks: ['build'] }))).toBe('TASK_NOT_FOUND');
+    await ship('other');
+    expect(await forget.run(world.context, { tasks: ['othr'] })).toEqual({ tasks: [] });
+    expect(world.warnings.at(-1)).toBe('nothing is kept of task othr. Did you mean other?');
   });
 
   test('is refused in the plan, and while the task is worked on', async () => {

@@ -91,7 +91,8 @@ export const WORK = {
       .map(({ task_id, state, by_hand }) => `${isNow(task_id, state, context)}${by_hand ? ', by hand' : ''}.`)
       .join('\n'),
 
-  forget: ({ tasks }, { palette }) => tasks.map((id) => `${palette.bold(id)} is forgotten.`).join('\n'),
+  forget: ({ tasks }, { palette }) =>
+    tasks.length === 0 ? 'Nothing was removed.' : tasks.map((id) => `${palette.bold(id)} is forgotten.`).join('\n'),
 
   exec({ task_id, state, attempt_number, next_eligible_at, why }, context) {
     const because = why === null ? '' : `: ${oneLine(why)}`;

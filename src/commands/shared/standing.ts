@@ -119,7 +119,8 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
     return next(`review ${toReview.id} --file review.json`, why);
   }
   const [person] = human;
-  if (person !== undefined) return next(`show ${person.id}`, `a person does it; then set \`status: done\` in ${file}`);
+  if (person !== undefined)
+    return next(`show ${person.id}`, `a person does it; then \`forge orchestrate done ${person.id}\``);
   const blocked = reallyWaiting(classes)[0] ?? waiting[0];
   if (blocked !== undefined) return next(`why ${blocked.task.id}`, 'nothing can start now');
   return next('status', tasks.length === 0 ? `there are no tasks in ${file} yet` : 'everything is done');

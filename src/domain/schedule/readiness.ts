@@ -165,7 +165,7 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Su
   if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
   const skip = fates().skipOf(task.id);
   if (skip !== null) return [reason('TASK_SKIPPED', `it is skipped: ${skip.why}`, skip.on)];
-  if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
+  if (task.human) return [reason('TASK_HUMAN', `a person does it, then \`forge orchestrate done ${task.id}\``)];
   const over = task.parent === null ? undefined : ancestorsOf(task.id).find((id) => isCancelled(id, scheduling));
   if (over !== undefined) return [reason('TASK_CANCELLED', `${over}, which made it, was cancelled`, over)];
   const reasons: Reason[] = [];

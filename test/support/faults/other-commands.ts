@@ -145,7 +145,7 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
     async prepare() {
       const dir = await shipped();
       const plan = path.join(dir, 'plans/phases.yaml');
-      fs.writeFileSync(plan, fs.readFileSync(plan, 'utf8').replaceAll(TASK, 'other'));
+      fs.writeFileSync(plan, fs.readFileSync(plan, 'utf8').replace(`id: ${TASK},`, 'id: other,'));
       return { dir, args: ['forget', TASK] };
     },
   },
