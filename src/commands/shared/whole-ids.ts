@@ -67,7 +67,7 @@ async function isKnownTask({ store }: Session, text: string): Promise<boolean> {
 
 async function wholeTask(session: Session, text: string): Promise<string> {
   if (await isKnownTask(session, text)) return text;
-  // A plan that can't be read keeps nobody from a task that has a state.
+  // Tasks that have a state are known without a plan that can be read.
   const plan = (await orNull(() => loadPlan(session)))?.plan;
   return wholeId(text, [...(plan === undefined ? [] : idsIn(plan)), ...(await session.store.list())], 'tasks');
 }
