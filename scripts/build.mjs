@@ -103,7 +103,11 @@ async function bundleCommand(dir) {
   });
   const sdks = [];
   for (const { source, made } of SDKS.values())
-    sdks.push(...(await bundle(path.join(repo, source), { output: { entryFileNames: made, codeSplitting: false, minify: true } })));
+    sdks.push(
+      ...(await bundle(path.join(repo, source), {
+        output: { entryFileNames: made, codeSplitting: false, minify: true },
+      })),
+    );
   fs.mkdirSync(dir, { recursive: true });
   for (const { fileName, code } of [...main, ...sdks]) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
 }
