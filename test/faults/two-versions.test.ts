@@ -49,7 +49,9 @@ function common(one: unknown, other: unknown): unknown {
   if (Array.isArray(one) && Array.isArray(other)) return one.map((each, at) => common(each, other[at]));
   if (one === null || other === null || typeof one !== 'object' || typeof other !== 'object') return one;
   const theirs = other as Record<string, unknown>;
-  const both = Object.entries(one).filter(([key]) => key in theirs);
+  // How long an attempt at work has taken depends on when that is asked.
+  const isMoving = (key: string) => key === 'duration_ms' && theirs['ended_at'] === null;
+  const both = Object.entries(one).filter(([key]) => key in theirs && !isMoving(key));
   return Object.fromEntries(both.map(([key, value]) => [key, common(value, theirs[key])]));
 }
 
