@@ -74,6 +74,8 @@ async function bundleLibrary(outDir) {
     logLevel: 'warn',
     write: false,
     external: (id) => /^[^./]/.test(id) && !path.isAbsolute(id),
+    // It shares the cache of plans and settings with the command: they are of one source.
+    transform: { define: buildId() },
     output: { format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'shared-[name]-[hash].js', minify: MINIFY },
   });
   for (const { fileName, code } of made.output) {
@@ -81,6 +83,10 @@ async function bundleLibrary(outDir) {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, code);
   }
+}
+
+function buildId() {
+  return { FORGE_BUILD: JSON.stringify(sumOfSources()) };
 }
 
 /** Without it forge works all the same, only slower: so a failure is told, and no more. */
@@ -92,10 +98,9 @@ function writeCodeCache(dir) {
 }
 
 async function bundleCommand(dir) {
-  const define = { FORGE_BUILD: JSON.stringify(sumOfSources()) };
   const main = await bundle(path.join(repo, 'src/cli/main.ts'), {
     external: (id) => sdkOf(id) !== undefined,
-    transform: { define },
+    transform: { define: buildId() },
     output: {
       paths: (id) => (sdkOf(id) === undefined ? id : `./${sdkOf(id).made}`),
       codeSplitting: { groups: GROUPS },
