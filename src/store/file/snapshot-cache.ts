@@ -116,8 +116,9 @@ export class SnapshotCache {
     return taskIds.map((taskId) => {
       const text = this.#lines.get(taskId) ?? '';
       const line = jsonIn(text) as Line | null;
+      const folder = this.#layout.task(taskId);
       // A partly written file may lack a line break, which shifts its lines.
-      if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(`${this.#layout.tasks}/${taskId}`, stamp))) {
+      if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(folder, stamp))) {
         const [, , version, origin, record, artifacts] = line;
         this.#asBefore.set(taskId, text);
         if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);

@@ -165,6 +165,26 @@ describe('cached task', () => {
     }
   });
 
+  test('a cached child, whose folder has another name, is not read again', async () => {
+    const child = 'build/files/a';
+    await tree.commit(child, record(child, 'shipped'));
+    const lookAt = () => {
+      const seen = new SnapshotCache(tree.layout, cache, Date.now() + 60_000, 1);
+      const anew: string[] = [];
+      const [read] = seen.read([child], (taskId) => {
+        anew.push(taskId);
+        return runSync(readTask(tree.layout.task(taskId), taskId, false));
+      });
+      seen.artifacts(child);
+      seen.keep();
+      return { anew, state: read?.record?.state.state };
+    };
+    expect(lookAt()).toEqual({ anew: [child], state: 'shipped' });
+    expect(lookAt()).toEqual({ anew: [], state: 'shipped' });
+    await tree.change(child, (before) => ({ ...before, state: { ...before.state, state: 'cancelled' } }));
+    expect(lookAt()).toEqual({ anew: [child], state: 'cancelled' });
+  });
+
   test('the snapshot cache always equals the tree, in any order of changes', async () => {
     const deeds = fc.array(fc.tuple(fc.constantFrom(...TASKS), fc.constantFrom(...Object.keys(ACTS))), {
       minLength: 1,
