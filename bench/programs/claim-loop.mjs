@@ -80,7 +80,7 @@ async function worked(id, claimId) {
       policy,
       route,
       workerGone: true,
-      nowMs: session.now(),
+      instant: session.instant(),
       random: Math.random,
     }),
   );

@@ -94,7 +94,15 @@ function workThrough(id, index) {
       ? { kind: 'failed', error: { class: 'exit.1', message: 'exited with code 1', exit_code: 1 } }
       : { kind: 'verdict', verdict: { version: 1, verdict: 'ready_for_review', summary: '' }, written: false };
   const route = { reviewed: true, shipped: true };
-  const request = { attemptId, outcome, policy, route, workerGone: true, nowMs: ctx.now(), random: Math.random };
+  const request = {
+    attemptId,
+    outcome,
+    policy,
+    route,
+    workerGone: true,
+    instant: { ...instant, nowMs: ctx.now() },
+    random: Math.random,
+  };
   commit(id, dir, 1, completeTask(first, request));
 }
 
