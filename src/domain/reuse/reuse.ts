@@ -65,13 +65,15 @@ export interface ReuseFacts {
   platform: string;
 }
 
-/** Hexadecimal SHA-256 of all that decides what the task makes. Two tasks with one key make the same, in whatever checkout. */
+/** Hexadecimal SHA-256 of all that decides what the task makes, in whatever checkout. Its worker is told its id, and its values of a matrix. */
 export function reuseKey(task: PlanTask, { inputs, verify, dependencies, platform }: ReuseFacts): string {
-  const { run, cwd, shell, env, outputs, verify: own } = task;
-  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
+  const { id, run, cwd, shell, env, matrix, outputs, verify: own } = task;
+  const sorted = (values: Readonly<Record<string, string>>) =>
+    Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));
+  const variables = [sorted(env), sorted(matrix?.values ?? {})];
   const files = inputs.map(({ path, digest, kind }) => [path, digest, kind]);
   const before = [...dependencies].sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([1, run, cwd, shell, variables, outputs, own, verify, platform, before, files]));
+  return sha256(JSON.stringify([1, id, run, cwd, shell, variables, outputs, own, verify, platform, before, files]));
 }
 
 /** What a dependency was done by: its key where it has one, else the attempt that did it; null: neither is known. */

@@ -32,6 +32,7 @@ const shipped = (id: string, key: string | null): TaskRecord => {
 describe('the key of a task', () => {
   test.each<[string, object, Partial<ReuseFacts>]>([
     ['its command', { run: 'make all' }, {}],
+    ['its id, which its worker is told', { id: 'other' }, {}],
     ['its folder', { cwd: 'sub' }, {}],
     ['its shell', { shell: 'bash -eu' }, {}],
     ['its variables', { env: { A: '1' } }, {}],
@@ -46,6 +47,12 @@ describe('the key of a task', () => {
     ['the platform', {}, { platform: 'darwin-arm64' }],
   ])('is another with %s', (_, changes, facts) => {
     expect(reuseKey(task(changes), { ...FACTS, ...facts })).not.toBe(reuseKey(task(), FACTS));
+  });
+
+  test('is another for each combination of a matrix, which its worker is told', () => {
+    const [one, two] = tasksOf({ ...BUILD, matrix: { mode: ['a', 'b'] } });
+    const alike = { ...(two as PlanTask), id: one?.id ?? '' };
+    expect(reuseKey(alike, FACTS)).not.toBe(reuseKey(one as PlanTask, FACTS));
   });
 
   test('is the same with another title, priority, policy or time limit, and with variables and dependencies in another order', () => {
