@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
 import { overlapWarnings } from '../domain/schedule/overlap-warnings.ts';
 import * as readiness from '../domain/schedule/readiness.ts';
+import { queueFor } from '../domain/schedule/run-order.ts';
 import { PHASES_OF_WORK } from '../domain/task/records.ts';
 import { recordWarnings, warningOf } from '../domain/warnings.ts';
 import { schedulingContextOf } from '../engine/env.ts';
@@ -74,7 +75,7 @@ export const phases = command({
     warnings.push(...(await divergences(session, loaded.plan, all)));
     const view =
       phase === 'review' || phase === 'ship'
-        ? { ...readiness.queueFor(phase, scheduling), human: [] }
+        ? { ...queueFor(phase, scheduling), human: [] }
         : readiness.classifyTasks(scheduling);
     if (phase === undefined || phase === 'implement')
       warnings.push(...overlapWarnings(view.ready, scheduling).map((text) => warningOf(text)));

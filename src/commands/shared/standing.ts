@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import * as readiness from '../../domain/schedule/readiness.ts';
+import { queueFor } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import { HeldSchema, heldOf } from '../../domain/task/held.ts';
 import { isInFlight } from '../../domain/task/states.ts';
@@ -111,9 +112,9 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
     return next(`logs ${failed.id}`, `it failed; then \`forge orchestrate retry ${failed.id}\``);
   if (ready.some((task) => !readiness.hasWork(task, scheduling)))
     return next('claim --next', 'what is ready waits for an agent');
-  const [toShip] = readiness.queueFor('ship', scheduling).ready;
+  const [toShip] = queueFor('ship', scheduling).ready;
   if (toShip !== undefined) return next(`ship ${toShip.id}`, 'it is reviewed');
-  const [toReview] = readiness.queueFor('review', scheduling).ready;
+  const [toReview] = queueFor('review', scheduling).ready;
   if (toReview !== undefined) {
     const why = 'it waits for a review, and review.command is not set; `review --help` has the file';
     return next(`review ${toReview.id} --file review.json`, why);

@@ -7,7 +7,6 @@ import { errorText } from '../retry/classify.ts';
 import { heldOf, heldText } from '../task/held.ts';
 import { budgetReasons } from './budgets.ts';
 import {
-  queueFor,
   readableRecord,
   reasonsToWait,
   type SchedulingContext,
@@ -15,6 +14,7 @@ import {
   surveyOf,
   type WaitCode,
 } from './readiness.ts';
+import { queueFor } from './run-order.ts';
 
 /** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
 export const INBOX_KINDS = ['question', 'checkpoint', 'review', 'merge', 'login', 'budget', 'held', 'failed'] as const;

@@ -298,22 +298,18 @@ export function isOver([first]: readonly Reason[]): boolean {
 
 export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
 
-/** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
-export function queueFor(
-  phase: IntegrationPhase,
+/** What forge itself does about verified tasks among `tasks`: first merges, then reviews; each in their order. */
+export function dueTasks(
+  tasks: readonly PlanTask[],
   scheduling: SchedulingContext,
-): Pick<TaskClasses, 'ready' | 'waiting'> {
-  const survey = surveyOf(scheduling);
-  const queue: Pick<TaskClasses, 'ready' | 'waiting'> = { ready: [], waiting: [] };
-  for (const task of scheduling.plan.tasks) {
-    const record = readableRecord(task.id, scheduling);
-    if (record === null || phaseDue(record.state.state) !== phase) continue;
-    const reasons = reasonsToWait(task, scheduling, survey);
-    if (isOver(reasons)) continue;
-    if (dueNow(task, scheduling, survey) === phase) queue.ready.push(task);
-    else queue.waiting.push({ task, reasons });
-  }
-  return queue;
+  survey: Survey,
+): { task: PlanTask; phase: IntegrationPhase }[] {
+  if (!scheduling.does.review && !scheduling.does.ship) return [];
+  const due = tasks.flatMap((task) => {
+    const phase = dueNow(task, scheduling, survey);
+    return phase !== null && scheduling.does[phase] ? [{ task, phase }] : [];
+  });
+  return due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
 }
 
 function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Survey): Reason[] {
@@ -384,10 +380,8 @@ export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
     if (reasons.length === 0) result.ready.push(task);
     else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
     else if (!isOver(reasons)) result.waiting.push({ task, reasons });
-    const phase = dueNow(task, scheduling, survey);
-    if (phase !== null && scheduling.does[phase]) result.due.push({ task, phase });
   }
-  result.due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
+  result.due = dueTasks(scheduling.plan.tasks, scheduling, survey);
   result.ready.sort(byOrder(scheduling.plan));
   return result;
 }

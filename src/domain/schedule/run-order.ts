@@ -1,8 +1,18 @@
-/** What a run does next, for one that asks after each task of a large plan: it needs the first few tasks that are ready, and not what all others wait for. Pure. */
+/** Parts of a plan in the order of work: for a run, which needs the first few tasks that are ready, and for who reviews and merges. Pure. */
 
 import { conditionOn, type PlanTask } from '../plan/plan.ts';
-import { type IntegrationPhase, isTerminal } from '../task/states.ts';
-import { dueNow, isShipped, readableRecord, reasonsToWait, type SchedulingContext, type Survey } from './readiness.ts';
+import { type IntegrationPhase, isTerminal, phaseDue } from '../task/states.ts';
+import {
+  dueNow,
+  isOver,
+  isShipped,
+  readableRecord,
+  reasonsToWait,
+  type SchedulingContext,
+  type Survey,
+  surveyOf,
+  type TaskClasses,
+} from './readiness.ts';
 import { byOrder } from './selection.ts';
 
 /** The tasks that have not shipped, in the order in which they are given out. */
@@ -26,16 +36,20 @@ function isOpen(taskId: string, scheduling: SchedulingContext): boolean {
   return !isTerminal(readableRecord(taskId, scheduling)?.state.state ?? 'unclaimed');
 }
 
-/** What forge itself does about verified tasks among `tasks`: first merges, then reviews; each in their order. */
-export function dueTasks(
-  tasks: readonly PlanTask[],
+/** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
+export function queueFor(
+  phase: IntegrationPhase,
   scheduling: SchedulingContext,
-  survey: Survey,
-): { task: PlanTask; phase: IntegrationPhase }[] {
-  if (!scheduling.does.review && !scheduling.does.ship) return [];
-  const due = tasks.flatMap((task) => {
-    const phase = dueNow(task, scheduling, survey);
-    return phase !== null && scheduling.does[phase] ? [{ task, phase }] : [];
-  });
-  return due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
+): Pick<TaskClasses, 'ready' | 'waiting'> {
+  const survey = surveyOf(scheduling);
+  const queue: Pick<TaskClasses, 'ready' | 'waiting'> = { ready: [], waiting: [] };
+  for (const task of scheduling.plan.tasks) {
+    const record = readableRecord(task.id, scheduling);
+    if (record === null || phaseDue(record.state.state) !== phase) continue;
+    const reasons = reasonsToWait(task, scheduling, survey);
+    if (isOver(reasons)) continue;
+    if (dueNow(task, scheduling, survey) === phase) queue.ready.push(task);
+    else queue.waiting.push({ task, reasons });
+  }
+  return queue;
 }

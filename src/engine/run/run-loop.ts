@@ -9,13 +9,14 @@ import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
-import { dueTasks, inOrder, isReady } from '../../domain/schedule/run-order.ts';
+import { inOrder, isReady } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
 import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { SetupBaseline } from '../attempt/setup-baseline.ts';
@@ -181,21 +182,20 @@ export class RunLoop {
     // Where leases cannot be renewed, no more are taken.
     if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
     if (!this.#slots.anyFree) return;
-    const selected = this.#selected;
     const scheduling = this.#scheduling();
     const survey = readiness.surveyOf(scheduling);
-    for (const { task, phase } of dueTasks(this.#order, scheduling, survey)) {
+    const refused = once(() => this.#refusals());
+    for (const { task, phase } of readiness.dueTasks(this.#order, scheduling, survey)) {
       if (!this.#slots.anyFree) return;
-      if (!selected.has(task.id) || this.#active.has(task.id) || this.#refusals().has(task.id)) continue;
-      if (this.#failure.isStopped(task.id)) continue;
-      if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
+      if (!this.#selected.has(task.id) || this.#active.has(task.id) || refused().has(task.id)) continue;
+      if (!this.#failure.isStopped(task.id) && this.#integrations.mayBegin(task.id, phase))
+        void this.#integrateOne(task, phase);
     }
     for (const task of this.#order) {
       if (!this.#slots.anyFree) return;
-      if (!selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (!this.#selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       if (!isReady(task, scheduling, survey) || !readiness.hasWork(task, scheduling)) continue;
-      if (this.#failure.isStopped(task.id)) continue;
-      if (this.#budget.keeps(task.id, scheduling) !== null) continue;
+      if (this.#failure.isStopped(task.id) || this.#budget.keeps(task.id, scheduling) !== null) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan(), survey.using)) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
@@ -352,7 +352,7 @@ export class RunLoop {
     const changed = await this.#seen.refresh(this.#plan().tasks);
     await this.#refuseSurrounding();
     for (const id of new Set([...changed, ...this.#seen.asking])) await this.#lookAt(id, true);
-    this.#order = inOrder(this.#scheduling());
+    if (changed.length > 0 || this.#lastLook === 0) this.#order = inOrder(this.#scheduling());
     this.#lastLook = this.#env.ctx.monotonicMs();
     this.#pollMs = Math.max(POLL_MS, POLL_PART * (this.#lastLook - startedMs));
   }

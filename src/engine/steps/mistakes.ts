@@ -17,9 +17,8 @@ export function isMistake(error: unknown): error is ForgeError {
   return error instanceof ForgeError && kindOf(error) === 'usage';
 }
 
-/** Notes a mistake of the worker, which ends with `exitCode` unless it goes on all the same. Any other error is passed over. Never throws. */
-export async function noteMistake(env: Env, attempt: AttemptRef, error: unknown, exitCode: number): Promise<void> {
-  if (!isMistake(error)) return;
+/** Notes a mistake of the worker, which ends with `exitCode` unless it goes on all the same. Never throws. */
+export async function noteMistake(env: Env, attempt: AttemptRef, error: ForgeError, exitCode: number): Promise<void> {
   await orNull(async () => {
     // An attempt that there is not gets no folder by that.
     const { record } = await env.store.read(attempt.taskId);

@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest';
 import {
   classifyTasks,
   dueNow,
-  queueFor,
   reasonsToWait,
   type SchedulingContext,
 } from '../../../src/domain/schedule/readiness.ts';
+import { queueFor } from '../../../src/domain/schedule/run-order.ts';
 import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
