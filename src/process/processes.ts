@@ -1,6 +1,6 @@
 /** The process table: which processes live, since when, and in which group. Nothing here changes anything. */
 
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { type Liveness, type OwnerIdentity, rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
@@ -127,9 +127,8 @@ export interface Carriers {
 }
 
 /**
- * The live processes for which `startedWith` holds. `known`: those that were seen not to be, just now; the look adds to it. `since`: those
- * that show no environment count only when they were started no earlier (a `started_at`). `mark`: default none. Throws IO_ERROR when the
- * process table cannot be read.
+ * The live processes for which `startedWith` holds. `known`: those that were seen not to be, just now; the look adds to it. `since`: only those
+ * that were started no earlier (a `started_at`), default: all. `mark`: default none. Throws IO_ERROR when the process table cannot be read.
  */
 export function allStartedWith(
   variables: Variables,
@@ -147,6 +146,10 @@ export function allStartedWith(
   if (fault !== null) throw fault;
   for (const pid of numbersInProc()) {
     if (known.has(pid)) continue;
+    if (isOlder(pid, since)) {
+      known.add(pid);
+      continue;
+    }
     const environment = environmentOf(pid);
     if (environment === 'hidden') {
       known.add(pid);
@@ -164,9 +167,33 @@ export function allStartedWith(
     // Threads of the kernel have no environment and no group; newer kernels say of their environment what they say of a process that is gone.
     if (entry?.pgid === 0) {
       known.add(pid);
-    } else if (entry === null || (entry.live && ticksOf(entry.startedAt) >= ticksOf(since))) unsure = true;
+    } else if (entry === null || entry.live) unsure = true;
   }
   return { found, marked, unsure };
+}
+
+/**
+ * When processes were started that earlier looks have come to, by pid, with what tells each from a later one of its number: its folder is
+ * made anew. A `run` looks at all processes of the machine for every worker that ends, and most of them are older than any worker.
+ */
+const STARTS = new Map<number, { folder: string; ticks: number }>();
+
+/** Whether a process was started before `since`. What is gone, or can't be told, was not. */
+function isOlder(pid: number, since: string): boolean {
+  const oldest = ticksOf(since);
+  if (oldest === 0) return false;
+  const stat = lstatSync(`/proc/${pid}`, { throwIfNoEntry: false });
+  if (stat === undefined) return false;
+  const folder = `${stat.ino} ${stat.ctimeMs}`;
+  const seen = STARTS.get(pid);
+  if (seen?.folder === folder) return seen.ticks < oldest;
+  const entry = readEntry(pid);
+  if (entry === null) return false;
+  const ticks = ticksOf(entry.startedAt);
+  // Between the two looks the number may have gone to another process, which is younger.
+  if (ticks >= oldest) return false;
+  STARTS.set(pid, { folder, ticks });
+  return true;
 }
 
 function ticksOf(startedAt: string): number {

@@ -231,3 +231,19 @@ test.runIf(process.platform === 'linux')(
     expect(looks.map(({ unsure }) => unsure)).toContain(false);
   },
 );
+
+test.runIf(process.platform === 'linux')(
+  'a look for processes by their environment passes over those that were started before it asks, at every look',
+  async () => {
+    const variables = { FORGE_CLAIM_ID: `of ${process.pid}` };
+    const pid = sleeper({ env: variables });
+    const since = processStart(pid) ?? '';
+    const later = `ticks:${Number(since.slice('ticks:'.length)) + 1}`;
+    const found = (from: string) => allStartedWith(variables, { since: from }).found.map((entry) => entry.pid);
+    await until('the process shows its environment', () => found(since).includes(pid));
+    for (let look = 0; look < 2; look++) {
+      expect(found(later)).toEqual([]);
+      expect(found(since)).toEqual([pid]);
+    }
+  },
+);
