@@ -89,8 +89,8 @@ export function strayAttempt(folder: string): string {
 }
 
 /**
- * The manifests of attempts that a record has counted, oldest first. A manifest is written before the commit that refers to it,
- * so it proves nothing alone. A number above the count was never committed; of several with one number only the last can have
+ * The manifests of attempts that a record has counted, oldest first. An earlier version of forge wrote a manifest before the commit that refers to
+ * it, so it proves nothing alone. A number above the count was never committed; of several with one number only the last can have
  * been, since the number increases with the commit. A manifest without a number counts.
  */
 export function attemptsThatHappened(

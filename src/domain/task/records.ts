@@ -152,6 +152,8 @@ export const MemoSchema = once(() => {
     failures: z.optional(z.unknown()),
     /** The running verification; parsed by `verification.ts`. */
     verification: z.optional(z.unknown()),
+    /** That of the attempt that began last, by the store; its file is a view of it. */
+    manifest: z.optional(z.unknown()),
     /** What decides about the current attempt's work; parsed by `evidence.ts`. */
     evidence: z.optional(z.unknown()),
     /** What the plan said of the task when its work was last given out, see `plan/definition.ts`. */

@@ -1,11 +1,10 @@
 /** The documents of a commit, as steps of the protocol: created before it, and taken back where it has not happened. */
 
-import path from 'node:path';
 import { asIoError } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { quietly, type Step } from '../../lib/fs/operations.ts';
-import { type CommitRequest, isUndone } from './protocol.ts';
-import { createFirst, createOnce } from './task-files.ts';
+import { type CommitRequest, isUndone, removed } from './protocol.ts';
+import { createOnce } from './task-files.ts';
 
 /** A document to create. `D`: one that is there already. */
 export interface DocumentFile<D> {
@@ -13,8 +12,8 @@ export interface DocumentFile<D> {
   text: string;
   /** For an error: what is done when it is created. */
   doing: string;
-  /** Its folder is new, and known to this process alone. */
-  isFirst?: boolean;
+  /** What is there is only a view of it, which may be anything: it makes way. */
+  replaces?: boolean;
   /** Others may have acted on it although its commit has lost: it stays. */
   isShared?: boolean;
   /** Its folder and that folder's own: their names may not be durable yet, as where the process that made them was killed. */
@@ -54,7 +53,7 @@ export function* createdFor<T extends { kind: string }, D>(
   } finally {
     const gone = isOver ? created.filter(({ isShared }) => isShared !== true) : [];
     if (gone.length > 0 && (!isBegun || commit === null || (yield* isUndone(commit.dir, commit.request))))
-      for (const file of gone) yield* takenBack(file);
+      for (const { path } of gone) yield* quietly(io.unlink(path));
   }
 }
 
@@ -65,8 +64,7 @@ function* standingAfter<D>(file: DocumentFile<D>, op: string, created: DocumentF
     return null;
   }
   try {
-    const isNew = yield* file.isFirst === true ? createFirst(file.path, file.text) : createdOnce(file, op);
-    if (!isNew) return file.standing();
+    if (!(yield* createdOnce(file, op))) return file.standing();
     created.push(file);
     return null;
   } catch (error) {
@@ -74,13 +72,8 @@ function* standingAfter<D>(file: DocumentFile<D>, op: string, created: DocumentF
   }
 }
 
-function* createdOnce({ path, text, above }: DocumentFile<unknown>, op: string): Step<boolean> {
+function* createdOnce({ path, text, above, replaces }: DocumentFile<unknown>, op: string): Step<boolean> {
   for (const folder of above) yield* io.syncDir(folder);
+  if (replaces) yield* removed(path);
   return yield* createOnce(path, text, op);
-}
-
-function* takenBack({ path: file, isFirst }: DocumentFile<unknown>): Step<void> {
-  yield* quietly(io.unlink(file));
-  // Only of an attempt that nothing else has been written for.
-  if (isFirst === true) yield* quietly(io.rmdir(path.dirname(file)));
 }

@@ -3,32 +3,24 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { AgentSessionSchema } from '../../domain/agents/session.ts';
-import { ChildResultSchema, FanOutSchema } from '../../domain/fan-out/fan-outs.ts';
-import { AnswerSchema, type Question, QuestionSchema } from '../../domain/question/questions.ts';
-import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
-import { ChunkSchema } from '../../domain/steps/journal.ts';
+import type { Question } from '../../domain/question/questions.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
 import {
   type AttemptManifest,
-  AttemptManifestSchema,
-  parseRecord,
   RECORD_MAX_BYTES,
   type RunManifest,
   RunManifestSchema,
-  VerdictSchema,
+  type TaskRecord,
 } from '../../domain/task/records.ts';
-import { VerifiedSchema } from '../../domain/verify/verification.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
-import { entriesIn, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
-import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
+import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
 import { exclusively, type LockOwner } from '../../lib/fs/locks.ts';
+import { createFile } from '../../lib/fs/new-file.ts';
 import type { Step } from '../../lib/fs/operations.ts';
-import { readCapped } from '../../lib/fs/read.ts';
 import { fileNameOf, isUuid, requireUuid, taskOfFileName } from '../../lib/ids.ts';
-import { parseJson } from '../../lib/json.ts';
 import type {
   ChangeCursor,
   Changes,
@@ -45,37 +37,23 @@ import type {
 } from '../port.ts';
 import { treeChecks } from './checks.ts';
 import { createdFor, type DocumentFile } from './documents.ts';
+import {
+  asText,
+  FORMS,
+  idOf,
+  LARGE,
+  LARGE_MAX_BYTES,
+  MANY,
+  manifestIn,
+  readValid,
+  SHARED,
+  withManifest,
+} from './forms.ts';
 import { GcFileStore } from './gc-files.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
 import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
-
-type Schema<T> = Parameters<typeof parseRecord<T>>[0];
-
-const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]> } } = {
-  manifest: { file: 'manifest.json', schema: AttemptManifestSchema },
-  question: { file: 'questions', schema: QuestionSchema },
-  answer: { file: 'answers', schema: AnswerSchema },
-  verdict: { file: 'verdict.json', schema: VerdictSchema },
-  verified: { file: 'verdict.verified.json', schema: VerifiedSchema },
-  review: { file: 'review.json', schema: ReviewedSchema },
-  ship: { file: 'ship.json', schema: ShippedSchema },
-  session: { file: 'session.json', schema: AgentSessionSchema },
-  steps: { file: 'steps', schema: ChunkSchema },
-  'fan-out': { file: 'fan-outs', schema: FanOutSchema },
-  result: { file: 'result.json', schema: ChildResultSchema },
-};
-
-/** Kinds that may be large, and the largest that is read, bytes. */
-const LARGE: readonly DocumentKind[] = ['steps', 'fan-out', 'result'];
-const LARGE_MAX_BYTES = 256 * 1024 * 1024;
-
-/** Kinds of which an attempt may have several, each with an id of its own. */
-const MANY: readonly DocumentKind[] = ['question', 'answer', 'steps', 'fan-out'];
-
-/** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */
-const SHARED: readonly DocumentKind[] = ['answer', 'verdict'];
 
 type Stamps = ChangeCursor & ReadonlyMap<string, string>;
 
@@ -86,6 +64,8 @@ export class FileStore implements TaskStore {
   readonly #tree: StateTree;
   readonly #driver: Driver;
   readonly #cache: Cache;
+  /** For which attempt of a task, by its number, this process has looked whether its manifest is shown. */
+  readonly #shown = new Map<string, number>();
   #unsettled = 0;
 
   /**
@@ -154,13 +134,42 @@ export class FileStore implements TaskStore {
   async commit(taskId: string, request: CommitRequest): Promise<TaskCommit> {
     const { documents = [], op } = request;
     if (request.expected === 0) this.ensureTree();
-    const result = (await this.#createFor(taskId, documents, op, request)) as TaskCommit;
+    const manifest = documents.find(({ kind }) => kind === 'manifest');
+    const others = documents.filter((document) => document !== manifest);
+    const before = manifest && manifestIn(request.record);
+    // The record forgets it with this commit, and its file may not be durable, or not be there.
+    if (before && before.attempt_id !== manifest.attemptId)
+      others.push({ kind: 'manifest', attemptId: before.attempt_id, value: before });
+    const record = manifest ? withManifest(request.record, manifest.value) : request.record;
+    const result = (await this.#createFor(taskId, others, op, { ...request, record })) as TaskCommit;
     if (result.kind !== 'committed') return result;
+    this.#showManifest(taskId, result.record, manifest !== undefined);
     for (const { kind, attemptId: attempt_id, value } of documents) {
       if (kind === 'question')
         addToIndex(this.layout, (value as Question).question_id, { task_id: taskId, attempt_id }, op);
     }
     return result;
+  }
+
+  /**
+   * Writes the manifest that the record holds for people, unless it is there. `isNew`: it came with this commit; else a process that was killed
+   * may have left it out, or gc may have removed the attempt as a whole.
+   */
+  #showManifest(taskId: string, record: TaskRecord, isNew: boolean): void {
+    if (!isNew && this.#shown.get(taskId) === record.state.attempt_count) return;
+    this.#shown.set(taskId, record.state.attempt_count);
+    const manifest = manifestIn(record);
+    if (manifest === null) return;
+    const { attempt_id } = manifest;
+    try {
+      const folder = isNew
+        ? this.#tree.ensureAttempt(taskId, attempt_id)
+        : this.#tree.attemptFolder(taskId, attempt_id);
+      const file = `${folder}/${FORMS.manifest.file}`;
+      if (isNew || (isRealEntry(folder) && !isRealEntry(file))) createFile(file, asText(manifest));
+    } catch {
+      // Nothing depends on it.
+    }
   }
 
   async settle(taskId: string, op: string): Promise<void> {
@@ -226,9 +235,9 @@ export class FileStore implements TaskStore {
       path: file,
       text: LARGE.includes(kind) ? `${JSON.stringify(value)}\n` : asText(value),
       doing: `writing the ${kind} of attempt ${attemptId}`,
-      isFirst: kind === 'manifest',
+      replaces: kind === 'manifest',
       isShared: SHARED.includes(kind),
-      above: isOneOfMany ? [path.dirname(attempt), attempt] : [],
+      above: isOneOfMany ? [path.dirname(attempt), attempt] : [path.dirname(attempt)],
       standing: () => {
         const there = this.#readDocument(kind, taskId, attemptId, id);
         // What was read has its keys in the order of the schema.
@@ -253,6 +262,10 @@ export class FileStore implements TaskStore {
     attemptId: string,
     id?: string,
   ): Promise<Documents[K] | null> {
+    if (kind === 'manifest') {
+      const manifest = manifestIn((await this.read(taskId)).record);
+      if (manifest?.attempt_id === attemptId) return manifest as Documents[K];
+    }
     return this.#readDocument(kind, taskId, attemptId, id);
   }
 
@@ -261,15 +274,18 @@ export class FileStore implements TaskStore {
     return readValid(this.#documentPath(kind, taskId, attemptId, id), FORMS[kind].schema, max);
   }
 
-  /** Ids of a task's attempts, oldest first. The record is only asked about folders of other names than forge gives. */
-  async #attempts(taskId: string): Promise<string[]> {
-    const folders = this.#tree.foldersIn(`${this.layout.task(taskId)}/attempts`).sort();
-    if (folders.every(isUuid)) return folders;
-    return folders.filter(isAttemptOf((await this.read(taskId)).record));
+  /** Ids of a task's attempts, oldest first. */
+  #attempts(taskId: string, record: TaskRecord | null): string[] {
+    const folders = this.#tree.foldersIn(`${this.layout.task(taskId)}/attempts`);
+    return folders.filter(isAttemptOf(record)).sort();
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
-    return readable(await this.#attempts(taskId), (id) => this.readDocument('manifest', taskId, id));
+    const { record } = await this.read(taskId);
+    const last = manifestIn(record);
+    const others = this.#attempts(taskId, record).filter((id) => id !== last?.attempt_id);
+    const manifests = await readable(others, async (id) => this.#readDocument('manifest', taskId, id));
+    return last === null ? manifests : [...manifests, last];
   }
 
   async parents(): Promise<string[]> {
@@ -293,7 +309,7 @@ export class FileStore implements TaskStore {
 
   async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
     const found: { attemptId: string; question: Question }[] = [];
-    for (const attemptId of await this.#attempts(taskId)) {
+    for (const attemptId of this.#attempts(taskId, (await this.read(taskId)).record)) {
       const attempt = this.#tree.attemptFolder(taskId, attemptId);
       if (!fs.readdirSync(attempt).includes('questions')) continue;
       this.#tree.guard([`${attempt}/questions`]);
@@ -352,25 +368,6 @@ export class FileStore implements TaskStore {
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
 function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
   return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
-}
-
-/** By which a document of several is found. */
-function idOf(value: object): string | undefined {
-  const ids = value as { question_id?: string; chunk_id?: string; fan_out_id?: string };
-  return ids.question_id ?? ids.chunk_id ?? ids.fan_out_id;
-}
-
-function asText(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
-/** Null when there is no file. Throws SCHEMA_INVALID, IO_ERROR. */
-function readValid<T>(file: string, schema: Schema<T>, max = RECORD_MAX_BYTES): T | null {
-  const text = ifThere(`reading ${file}`, () => readCapped(file, max));
-  if (text === null) return null;
-  const parsed = parseRecord(schema, parseJson(text) ?? null);
-  if (parsed.ok) return parsed.value;
-  throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
 }
 
 /** What `read` gives for each of `ids`, without those that can't be read. */

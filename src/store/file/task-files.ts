@@ -216,24 +216,3 @@ export function* createOnce(file: string, text: string, op: string): Step<boolea
   yield* quietly(io.unlink(tmp));
   return true;
 }
-
-/**
- * Creates the first file of a folder that only this process knows of yet, and makes it and the folder durable. The folder
- * of the folder's folder is left to the commit that refers to it. Returns false when the file exists already.
- *
- * The file is not read before that commit, so it needs no link to appear whole.
- */
-export function* createFirst(file: string, text: string): Step<boolean> {
-  const dir = path.dirname(file);
-  let handle: Handle;
-  try {
-    handle = yield* io.create(file);
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return false;
-    throw error;
-  }
-  yield* fill(handle, text);
-  yield* io.syncDir(dir);
-  yield* io.syncDir(path.dirname(dir));
-  return true;
-}
