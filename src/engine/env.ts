@@ -54,8 +54,16 @@ export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
 
 /** Values that are masked wherever they come up: of forge's own environment, and of a task's variables. */
 export function secretsOf({ ctx, settings }: Pick<Env, 'ctx' | 'settings'>, task: PlanTask | null = null): string[] {
-  return secretsIn({ ...ctx.env, ...task?.env }, settings.redact);
+  if (Object.keys(task?.env ?? {}).length > 0) return secretsIn({ ...ctx.env, ...task?.env }, settings.redact);
+  const known = SECRETS.get(ctx.env);
+  if (known?.redact === settings.redact) return known.secrets;
+  const secrets = secretsIn(ctx.env, settings.redact);
+  SECRETS.set(ctx.env, { redact: settings.redact, secrets });
+  return secrets;
 }
+
+/** Those of this process's own environment, which every attempt asks for several times. */
+const SECRETS = new WeakMap<object, { redact: readonly string[]; secrets: string[] }>();
 
 /** Whether forge itself reviews and merges verified tasks. */
 export function doesItself({ review, ship }: Settings): SchedulingContext['does'] {

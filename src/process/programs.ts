@@ -51,13 +51,25 @@ export function missingProgram(from: TaskCommand['from'] | null, env: Environmen
  * because the worker's own commands may rely on it. FORGE_CLI needs a `node`.
  */
 export function workerEnvironment(env: Environment, cwd: string): Record<string, string | undefined> {
+  const missing = missingFolders(env, cwd);
+  const added = missing.length === 0 ? {} : { PATH: [env['PATH'] ?? USUAL_PATH, ...missing].join(':') };
+  return { ...inherited(env), ...added, FORGE_CLI: OWN_PROGRAM };
+}
+
+/** The folders of `forge` and `node` where PATH has none. A process asks once for all of its workers: each look is at every folder of PATH. */
+function missingFolders(env: Environment, cwd: string): string[] {
+  const key = `${cwd}\n${env['PATH']}`;
+  const known = MISSING_FOLDERS.get(key);
+  if (known !== undefined) return known;
   const missing = [
     ...(findProgram('forge', env, cwd) === null ? [OWN_FOLDER] : []),
     ...(findProgram('node', env, cwd) === null ? [path.dirname(process.execPath)] : []),
   ];
-  const added = missing.length === 0 ? {} : { PATH: [env['PATH'] ?? USUAL_PATH, ...missing].join(':') };
-  return { ...inherited(env), ...added, FORGE_CLI: OWN_PROGRAM };
+  MISSING_FOLDERS.set(key, missing);
+  return missing;
 }
+
+const MISSING_FOLDERS = new Map<string, string[]>();
 
 /** Most of a package.json, or of a script that starts a program, bytes. */
 const TEXT_MAX_BYTES = 256 * 1024;

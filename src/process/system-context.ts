@@ -13,7 +13,8 @@ export function systemContext(): Context {
     monotonicMs: () => Number(process.hrtime.bigint() / 1_000_000n),
     random: () => Math.random(),
     randomBytes,
-    env: process.env,
+    // Node asks the system for each variable of `process.env` at every look.
+    env: { ...process.env },
     cwd: workingDirectory(),
     pid: process.pid,
     machine: thisMachine,
@@ -32,8 +33,20 @@ function workingDirectory(): string {
   }
 }
 
-// Straight from the device: loading node:crypto for a few ids would slow every start.
+/** Read from the device at once, bytes: an id takes ten. */
+const POOL_BYTES = 640;
+
+let pool = new Uint8Array(0);
+
 function randomBytes(count: number): Uint8Array {
+  if (pool.length < count) pool = read(Math.max(count, POOL_BYTES));
+  const bytes = pool.slice(0, count);
+  pool = pool.subarray(count);
+  return bytes;
+}
+
+// Straight from the device: loading node:crypto for a few ids would slow every start.
+function read(count: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(count);
   const fd = openSync('/dev/urandom', 'r');
   try {

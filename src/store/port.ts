@@ -199,9 +199,9 @@ export interface AttemptArtifacts {
   doing(attempt: AttemptRef): string;
   /**
    * Removes what says nothing of an attempt whose processes have ended: logs that are empty, and folders that are. `told`: also what its worker
-   * was told, which is made of the plan and the record. Never throws.
+   * was told, which is made of the plan and the record. Never rejects.
    */
-  tidy(attempt: AttemptRef, options: { told: boolean }): void;
+  tidy(attempt: AttemptRef, options: { told: boolean }): Promise<void>;
   /** Removes all files of an attempt that no commit refers to. Never throws. */
   discard(attempt: AttemptRef): void;
 }

@@ -213,7 +213,7 @@ export class RunningAttempt {
       const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
       const ended = await this.#end(exit, tail, workerGone);
       const record = (await this.#spending?.counted(ended.record)) ?? ended.record;
-      if (workerGone) this.#tidy(ended.end);
+      if (workerGone) await this.#tidy(ended.end);
       const isParked = record.state.state === 'waiting' && ended.end.kind === 'parked';
       const spent = isParked ? { ...this.spent, attempts: 0 } : this.spent;
       return { exit, tail, ...ended, record, spent, durationMs: this.ageMs };
@@ -225,9 +225,9 @@ export class RunningAttempt {
   }
 
   /** Most commands write nothing to a stream, and are not asked what they were told once they have done it. */
-  #tidy(end: AttemptEnd): void {
+  #tidy(end: AttemptEnd): Promise<void> {
     const isDone = end.kind === 'completed' && end.error === null;
-    this.#env.artifacts.tidy(this.#holder, { told: isDone && this.#request.task.run !== null });
+    return this.#env.artifacts.tidy(this.#holder, { told: isDone && this.#request.task.run !== null });
   }
 
   /** Stops a worker that takes too long, does nothing any more or has used too much; returns what ends that. */

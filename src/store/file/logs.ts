@@ -5,9 +5,10 @@ import path from 'node:path';
 import { cutMark, partsOf } from '../../domain/log-cuts.ts';
 import { maskOf } from '../../domain/secrets.ts';
 import { cutMiddle } from '../../lib/fs/cut-middle.ts';
-import { entriesIn, isRealEntry, makeFolder, refuseSymlink, sumOf, swept } from '../../lib/fs/folders.ts';
+import { entriesIn, makeFolder, refuseSymlink, sumOf, swept } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, NO_PATH, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
+import { removeLeft } from '../../lib/fs/litter.ts';
 import { createFile, createLog } from '../../lib/fs/new-file.ts';
 import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
 import { replaceInPlace } from '../../lib/fs/replace.ts';
@@ -31,7 +32,7 @@ import { replaceIn, type StateTree } from './tree.ts';
 const LEFTOVERS = ['drafts', 'events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'] as const;
 
 /** What a worker was told. */
-const TOLD = ['prompt.md', 'input.json'] as const;
+const TOLD: readonly string[] = ['prompt.md', 'input.json'];
 
 /** What its worker does now. A worker may write there what it likes. */
 const DOING = 'doing';
@@ -224,15 +225,20 @@ export class FileArtifacts implements AttemptArtifacts {
     return rooms.every((room) => room === null) ? null : { attempt_id: attemptId, ...sumOf(rooms) };
   }
 
-  tidy(attempt: AttemptRef, { told }: { told: boolean }): void {
+  async tidy(attempt: AttemptRef, { told }: { told: boolean }): Promise<void> {
     try {
       const folder = this.#tree.attemptFolder(attempt.taskId, attempt.attemptId);
-      const logs = `${folder}/logs`;
-      for (const { name } of entriesIn(logs))
-        if (fs.lstatSync(`${logs}/${name}`).size === 0) fs.rmSync(`${logs}/${name}`, { force: true });
-      if (told) for (const name of TOLD) fs.rmSync(`${folder}/${name}`, { force: true });
-      for (const dir of [logs, `${folder}/drafts`])
-        if (isRealEntry(dir) && entriesIn(dir).length === 0) fs.rmdirSync(dir);
+      const inFolder = (name: string) => `${folder}/${name}`;
+      const names = fs.readdirSync(folder);
+      for (const name of names.filter((name) => told && TOLD.includes(name))) removeLeft(inFolder(name));
+      const logs = names.includes('logs') ? entriesIn(inFolder('logs')) : [];
+      const silent = logs.filter(({ name }) => fs.lstatSync(inFolder(`logs/${name}`)).size === 0);
+      for (const { name } of silent) removeLeft(inFolder(`logs/${name}`));
+      const empty = names.filter((name) =>
+        name === 'logs' ? silent.length === logs.length : name === 'drafts' && entriesIn(inFolder(name)).length === 0,
+      );
+      // Some file systems take longer for that than for all the rest, and others may go on meanwhile.
+      await Promise.all(empty.map((name) => fs.promises.rmdir(inFolder(name))));
     } catch {
       // What stays does no harm.
     }

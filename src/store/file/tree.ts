@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { GITIGNORE, pathsOf } from '../../domain/project-paths.ts';
-import { makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
+import { isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
 import { createFile, replaceFile } from '../../lib/fs/new-file.ts';
 import { fileNameOf, requireAttemptId, requireUuid } from '../../lib/ids.ts';
@@ -49,7 +49,7 @@ export class StateTree {
 
   attemptFolder(taskId: string, attemptId: string): string {
     const dir = this.layout.attempt(taskId, attemptId);
-    this.guard([this.taskFolder(taskId), path.dirname(dir), dir]);
+    this.#look(dir);
     return dir;
   }
 
@@ -59,10 +59,17 @@ export class StateTree {
     return dir;
   }
 
-  /** No component from `.forge` on may be a symlink: what planted one would choose where forge writes. */
-  guard(components: readonly string[]): void {
+  /** No component from `.forge` on may be a symlink: what planted one would choose where forge writes. Whether the last one is there. */
+  guard(components: readonly string[]): boolean {
     const { forge, orchestrator } = this.layout;
-    whileDoing(`opening ${components.at(-1)}`, () => [forge, orchestrator, ...components].forEach(refuseSymlink));
+    const look = () => [forge, orchestrator, ...components].map(isRealEntry).at(-1) === true;
+    return whileDoing(`opening ${components.at(-1)}`, look);
+  }
+
+  /** Guards the folder of an attempt. Whether it is there. */
+  #look(dir: string): boolean {
+    const attempts = path.dirname(dir);
+    return this.guard([this.layout.tasks, path.dirname(attempts), attempts, dir]);
   }
 
   /** Names of the real folders in `dir`: a symlink is never followed. */
@@ -99,6 +106,7 @@ export class StateTree {
   /** Makes an attempt's folders and returns its path. They are durable when its first document is. Throws IO_ERROR. */
   ensureAttempt(taskId: string, attemptId: string): string {
     const dir = this.layout.attempt(taskId, attemptId);
+    if (this.#look(dir)) return dir;
     this.ensure();
     const task = this.taskFolder(taskId);
     for (const folder of [task, `${task}/attempts`, dir]) makeFolder(folder);
