@@ -2,8 +2,7 @@
  * Builds dist/: `lib` is the package's library (ES modules and types), `cli` the command.
  *
  * The command is one bundle, split where the code imports dynamically, so that a verb loads what it uses and no more. It
- * is CommonJS, because loading an ES module takes a third of the time that a start may take on top of Node's own; and V8's
- * code cache lies beside it, because compiling takes another third.
+ * is CommonJS, because loading an ES module takes a third of the time that a start may take on top of Node's own.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -19,7 +18,7 @@ const GROUPS = [
   // What the command line needs before it knows the verb.
   {
     name: 'common',
-    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](layout|find-verb)|commands[\\/]registry)\.ts$/,
+    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](layout|find-verb|words)|commands[\\/]registry)\.ts$/,
     priority: 2,
   },
   // What every verb needs, and small parts that several of the common ones do.
@@ -51,7 +50,6 @@ try {
   writeTypes(path.join(out, 'lib'));
   await bundleLibrary(path.join(out, 'lib'));
   await bundleCommand(path.join(out, 'cli'));
-  writeCodeCache(path.join(out, 'cli'));
   fs.rmSync(dist, { recursive: true, force: true });
   fs.renameSync(out, dist);
 } finally {
@@ -89,14 +87,6 @@ function buildId() {
   return { FORGE_BUILD: JSON.stringify(sumOfSources()) };
 }
 
-/** Without it forge works all the same, only slower: so a failure is told, and no more. */
-function writeCodeCache(dir) {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FORGE_')));
-  const script = path.join(repo, 'scripts/warm-up.cjs');
-  const { status, stderr } = spawnSync(process.execPath, [script, dir], { encoding: 'utf8', env });
-  if (status !== 0) console.warn(`no code cache was written: scripts/warm-up.cjs exited with ${status}\n${stderr}`);
-}
-
 async function bundleCommand(dir) {
   const main = await bundle(path.join(repo, 'src/cli/main.ts'), {
     external: (id) => sdkOf(id) !== undefined,
@@ -106,6 +96,10 @@ async function bundleCommand(dir) {
       codeSplitting: { groups: GROUPS },
     },
   });
+  const [start] = await bundle(path.join(repo, 'src/cli/start.ts'), {
+    transform: { define: buildId() },
+    output: { entryFileNames: 'start.cjs', codeSplitting: false },
+  });
   const sdks = [];
   for (const { source, made } of SDKS.values())
     sdks.push(
@@ -114,6 +108,7 @@ async function bundleCommand(dir) {
       })),
     );
   fs.mkdirSync(dir, { recursive: true });
+  fs.writeFileSync(path.join(dir, start.fileName), start.code);
   for (const { fileName, code } of [...main, ...sdks]) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
 }
 
@@ -138,14 +133,15 @@ async function bundle(file, { output, ...more }) {
 /** Names this build: what another one has put into its cache is not read. */
 function sumOfSources() {
   const sources = fs.readdirSync(path.join(repo, 'src'), { recursive: true }).filter((name) => name.endsWith('.ts'));
-  const files = [...sources.sort().map((name) => path.join('src', name)), 'package.json', 'package-lock.json'];
+  const others = ['package.json', 'package-lock.json', 'scripts/build.mjs'];
+  const files = [...sources.sort().map((name) => path.join('src', name)), ...others];
   const hash = createHash('sha256');
   for (const file of files) hash.update(`${file}\0`).update(fs.readFileSync(path.join(repo, file)));
   return hash.digest('hex').slice(0, 16);
 }
 
 /**
- * A file of the bundle as bin/forge.cjs loads it: the function that Node makes of a CommonJS file, in ASCII alone. So it is
+ * A file of the bundle as src/cli/start.ts loads it: the function that Node makes of a CommonJS file, in ASCII alone. So it is
  * read as it is, without being decoded, joined or held at two bytes a character.
  */
 function asFunction(code) {

@@ -3,18 +3,7 @@
 import { HOME, VERBS, type VerbName } from '../commands/registry.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
-
-/** The flags of every verb. */
-export const GLOBAL: readonly (readonly [written: string, about: string])[] = [
-  ['--json', 'One line of JSON on stdout instead of text'],
-  ['--dir <dir>', 'The project folder or its .forge (or FORGE_DIR)'],
-  ['--no-color', 'No colours, as with NO_COLOR'],
-  ['--help', 'This help (or -h)'],
-  ['--version', 'The version of forge (or -v, -V)'],
-];
-
-/** Letters for some of them. */
-export const LETTERS: Readonly<Record<string, string>> = { '-h': '--help', '-v': '--version', '-V': '--version' };
+import { leadingWords } from './words.ts';
 
 /** `--limit`, of `--limit <n>`. */
 export function nameOf({ written }: { written: string }): string {
@@ -56,23 +45,6 @@ export function findVerb(argv: readonly string[]): Found {
   const verb = takeVerb('');
   const hasMore = namesBelow(`${verb} `).length > 0 && next() !== undefined;
   return found(hasMore ? takeVerb(`${verb} `) : verb, help);
-}
-
-/** The words that may name a verb, and where they stand: only flags of every verb may come between them. */
-function leadingWords(argv: readonly string[]): { word: string; at: number }[] {
-  const words: { word: string; at: number }[] = [];
-  for (let at = 0; at < argv.length; at++) {
-    const word = argv[at] ?? '';
-    if (!word.startsWith('-')) words.push({ word, at });
-    else if (word === '--dir') at++;
-    else if (
-      !Object.hasOwn(LETTERS, word) &&
-      !word.startsWith('--dir=') &&
-      !GLOBAL.some(([written]) => written === word)
-    )
-      break;
-  }
-  return words;
 }
 
 /** The verbs below `before`, such as `start` below `run `; with '', those that stand right behind `orchestrate`. */

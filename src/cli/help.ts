@@ -2,9 +2,9 @@
 
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
 import { described, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
-import { GLOBAL } from './find-verb.ts';
 import { columnOf, hang, pad, paragraphs, wrap } from './layout.ts';
 import type { RenderContext } from './render-context.ts';
+import { GLOBAL } from './words.ts';
 
 const COMMAND = 'forge orchestrate';
 

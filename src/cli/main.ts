@@ -16,27 +16,37 @@ export interface MainOptions {
   keep?: (() => void) | undefined;
 }
 
-/** Never rejects. The exit code is left in `process.exitCode`, so that what is still being written can go out. */
-export async function main({ argv, version, keep }: MainOptions): Promise<void> {
+/**
+ * Whether the command line was understood. Never rejects. The exit code is left in `process.exitCode`, so that what is still being written
+ * can go out.
+ */
+export async function main({ argv, version, keep }: MainOptions): Promise<boolean> {
   if (argv[0] === '__complete') {
     const { candidateLines } = await import('./candidates.ts');
-    return new Output().write('stdout', await candidateLines(argv.slice(2)));
+    new Output().write('stdout', await candidateLines(argv.slice(2)));
+    return true;
   }
   const screen = await Screen.open(argv, process.env);
   process.on('uncaughtException', (error) => {
     // Whatever threw outside of every promise may also have been what would end this process.
     void screen.fail(error).then((code) => process.exit(code));
   });
+  let understood = false;
   try {
     if (argv[0] === '__acp') {
       keep?.();
       const { actOn } = await import('./act.ts');
       process.exitCode = await actOn(argv.slice(1), { env: process.env, cwd: process.cwd(), output: screen.output });
-    } else process.exitCode = await answer(await parseArgv(argv, process.env), screen, { version, keep });
+    } else {
+      const request = await parseArgv(argv, process.env);
+      understood = true;
+      process.exitCode = await answer(request, screen, { version, keep });
+    }
   } catch (error) {
     process.exitCode = await screen.fail(error);
   }
   if (screen.output.failed) process.exitCode = EXIT.failed;
+  return understood;
 }
 
 async function answer(request: Request, screen: Screen, { version, keep }: Omit<MainOptions, 'argv'>): Promise<number> {

@@ -3,7 +3,6 @@
  * nothing that a worker prints can stop the process that looks at it. `spec/RETRY.md` says what may be written.
  */
 
-import { createRequire } from 'node:module';
 import type * as re2js from 're2js';
 import { once } from './once.ts';
 
@@ -13,8 +12,10 @@ const MAX_LENGTH = 1000;
 /** Steps of a compiled pattern: what a character of the text can cost. `.{0,100}` has about 200. */
 const MAX_STEPS = 1000;
 
-// Loaded by the first pattern: few projects have one, and loading takes longer than most verbs.
-const engine = once(() => createRequire(import.meta.url)('re2js') as typeof re2js);
+// Loaded by the first pattern, and so is what loads it: few projects have one, and loading takes longer than most verbs.
+const engine = once(
+  () => process.getBuiltinModule('node:module').createRequire(import.meta.filename)('re2js') as typeof re2js,
+);
 
 /** True when `pattern` matches anywhere in `text`; `^` and `$` match at every line. Throws for a pattern with a fault. */
 export function matchesIn(pattern: string, text: string): boolean {

@@ -2,7 +2,6 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { PRESETS, type TaskCommand } from '../domain/plan/task-command.ts';
 import { inherited } from '../domain/task/workspaces.ts';
 import { readCapped } from '../lib/fs/read.ts';
@@ -13,7 +12,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const USUAL_PATH = '/usr/bin:/bin';
 
 /** The folder with an executable `forge`; the same relative path from src/process and from the bundle in dist/cli. */
-const OWN_FOLDER = fileURLToPath(new URL('../../bin', import.meta.url));
+const OWN_FOLDER = path.join(import.meta.dirname, '../../bin');
 
 /** This forge, as one executable file. */
 export const OWN_PROGRAM = `${OWN_FOLDER}/forge.cjs`;

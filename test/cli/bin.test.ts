@@ -1,8 +1,19 @@
 /** The installed entry point, in copies of it: whatever is beside the bundle, forge starts or says why it cannot. */
 
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { environment, folder, project } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
@@ -33,66 +44,117 @@ function start(bin: string, args: readonly string[], { cwd = folder(), node = []
   return { status, stdout, stderr };
 }
 
-/** Paths of the code caches of a copy. */
-function caches(dir: string): string[] {
-  const names = readdirSync(join(dir, 'dist/cli')).filter((name) => name.endsWith('.cache'));
-  return names.map((name) => join(dir, 'dist/cli', name));
+const WHY = ['orchestrate', 'why', 'a', '--json'];
+
+/** The code that a call of `why` has left in a cache of its own; `again` makes that call again, and says for each file that it loads whether V8 has refused its code; null: it had none. */
+function codeOf(dir: string, cwd = project(['id: a, title: A'])) {
+  const cache = folder();
+  const env = { ...environment(), XDG_CACHE_HOME: cache };
+  const call = (args: readonly string[], node: readonly string[] = []) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [...node, join(dir, 'bin/forge.cjs'), ...args], {
+      cwd,
+      encoding: 'utf8',
+      env,
+    });
+    return { status, stdout, stderr };
+  };
+  const answer = call(WHY);
+  expect(answer).toMatchObject({ status: 0, stderr: '' });
+  const below = readdirSync(cache, { recursive: true, encoding: 'utf8' });
+  const files = () => below.filter((name) => /code-[^/]*\/./.test(name)).map((name) => join(cache, name));
+  const watch = join(
+    folder({
+      'watch.cjs': `
+        const vm = require('node:vm');
+        const refused = [];
+        vm.Script = class extends vm.Script {
+          constructor(...given) {
+            super(...given);
+            refused.push(this.cachedDataRejected ?? null);
+          }
+        };
+        process.once('exit', () => require('node:fs').writeSync(2, JSON.stringify(refused)));`,
+    }),
+    'watch.cjs',
+  );
+  const again = (): (boolean | null)[] => {
+    const { stdout, stderr } = call(WHY, ['--require', watch]);
+    expect(stdout).toBe(answer.stdout);
+    return JSON.parse(stderr);
+  };
+  return { cache, files, again, call };
 }
 
-/** Whether V8 has refused the cache of each file that a start loads; null where there was none. */
-function refusals(dir: string): (boolean | null)[] {
-  const program = `
-    const scripts = new Map();
-    require(${JSON.stringify(join(dir, 'bin/forge.cjs'))}).loader(${JSON.stringify(join(dir, 'dist/cli'))}, scripts)('./main.cjs');
-    console.log(JSON.stringify([...scripts.values()].map((script) => script.cachedDataRejected ?? null)));`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', env: environment() });
-  expect(stderr).toBe('');
-  return JSON.parse(stdout);
-}
-
-describe('the code cache beside the bundle', () => {
-  it('the code cache is used as the build wrote it', () => {
-    const taken = refusals(copy());
-    expect(taken.length).toBeGreaterThan(0);
-    expect(new Set(taken)).toEqual(new Set([false]));
+describe('the code that V8 has compiled', () => {
+  it('is kept for the next call of the same verb', () => {
+    const { files, again } = codeOf(built);
+    expect(files().map((file) => basename(file))).toEqual(['why']);
+    expect(new Set(again())).toEqual(new Set([false]));
   });
 
-  it.each<[string, (file: string, others: readonly Buffer[]) => void, boolean | null]>([
-    ['missing', (file) => rmSync(file), null],
-    ['empty', (file) => writeFileSync(file, ''), true],
-    ['cut', (file) => writeFileSync(file, readFileSync(file).subarray(0, -100)), true],
-    ['cut within its header', (file) => writeFileSync(file, readFileSync(file).subarray(0, 10)), true],
-    ['text', (file) => writeFileSync(file, 'not a cache\n'.repeat(500)), true],
-    ['that of another file', (file, others) => writeFileSync(file, otherThan(readFileSync(file), others)), true],
-    ['of another V8', (file) => writeFileSync(file, ofAnotherV8(readFileSync(file))), true],
-  ])('forge starts when the code cache is %s', (_, damage, refused) => {
-    const dir = copy();
-    const files = caches(dir);
-    const before = files.map((file) => readFileSync(file));
-    for (const file of files) damage(file, before);
-    expect(new Set(refusals(dir))).toEqual(new Set([refused]));
-    const cwd = project(['id: a, title: A, run: "true"']);
-    const bin = join(dir, 'bin/forge.cjs');
-    expect(start(bin, ['orchestrate', 'run', '--json'], { cwd })).toMatchObject({ status: 0, stderr: '' });
-    const { stdout, stderr, status } = start(bin, ['orchestrate', 'status', '--json'], { cwd });
-    expect({ stderr, status, counts: JSON.parse(stdout).data.counts }).toEqual({
-      stderr: '',
-      status: 0,
-      counts: { shipped: 1 },
-    });
+  it.each<[string, (file: string) => void]>([
+    ['missing', (file) => rmSync(file)],
+    ['empty', (file) => writeFileSync(file, '')],
+    ['cut within its first line', (file) => writeFileSync(file, readFileSync(file).subarray(0, 10))],
+    ['text', (file) => writeFileSync(file, 'not a cache\n'.repeat(500))],
+    [
+      'a folder',
+      (file) => {
+        rmSync(file);
+        mkdirSync(file);
+      },
+    ],
+    [
+      'a link',
+      (file) => {
+        renameSync(file, `${file}.real`);
+        symlinkSync(`${file}.real`, file);
+      },
+    ],
+    ['writable for others', (file) => chmodSync(file, 0o666)],
+    ['in a folder that is writable for others', (file) => chmodSync(dirname(file), 0o777)],
+  ])('is not used where it is %s, and forge starts all the same', (_, spoil) => {
+    const { files, again } = codeOf(built);
+    for (const file of files()) spoil(file);
+    expect(new Set(again())).toEqual(new Set([null]));
+  });
+
+  it.each<[string, (codes: Buffer) => Buffer]>([
+    ['another V8 has made it', (codes) => ofAnotherV8(codes)],
+    ['it is cut', (codes) => codes.subarray(0, codes.indexOf('\n') + 100)],
+  ])('is refused by V8 where %s, and made again', (_, spoil) => {
+    const { files, again, call } = codeOf(built);
+    for (const file of files()) writeFileSync(file, spoil(readFileSync(file)));
+    expect(again()).toContain(true);
+    expect(call(WHY).status).toBe(0);
+    expect(new Set(again())).toEqual(new Set([false]));
+  });
+
+  it('of another build is not used', () => {
+    const { files, again } = codeOf(built);
+    for (const file of files()) {
+      const other = dirname(file).replace(/code-[0-9a-f]+/, 'code-0000000000000000');
+      renameSync(dirname(file), other);
+    }
+    expect(new Set(again())).toEqual(new Set([null]));
+  });
+
+  it('is kept for no word that is no verb, and not where options of Node may change how V8 compiles', () => {
+    const { cache, call } = codeOf(built);
+    const kept = () => readdirSync(cache, { recursive: true, encoding: 'utf8' }).map((name) => basename(name));
+    expect(call(['orchestrate', 'nothing']).status).not.toBe(0);
+    expect(call(['orchestrate', 'status'], ['--no-lazy']).status).toBe(0);
+    expect(kept()).toContain('why');
+    expect(kept()).not.toEqual(expect.arrayContaining(['nothing']));
+    expect(kept()).not.toEqual(expect.arrayContaining(['status']));
   });
 });
 
-function otherThan(own: Buffer, all: readonly Buffer[]): Buffer {
-  const other = all.find((cache) => !cache.equals(own));
-  if (other === undefined) throw new Error('there is only one cache');
-  return other;
-}
-
 /** V8 writes a hash of its version behind the magic number. Source: V8, src/snapshot/code-serializer.h, SerializedCodeData. */
-function ofAnotherV8(cache: Buffer): Buffer {
-  const foreign = Buffer.from(cache);
-  foreign.writeUInt32LE((foreign.readUInt32LE(4) ^ 0xffff_ffff) >>> 0, 4);
+function ofAnotherV8(codes: Buffer): Buffer {
+  const foreign = Buffer.from(codes);
+  const at = foreign.indexOf('\n') + 1 + 4;
+  foreign.writeUInt32LE((foreign.readUInt32LE(at) ^ 0xffff_ffff) >>> 0, at);
   return foreign;
 }
 
@@ -151,14 +213,15 @@ it('a command that finds plan and settings in the cache does not load the YAML p
   const cwd = project(['id: a, title: A, run: "true"'], { '.forge/settings.yaml': 'version: 1\n' });
   const env = { ...environment(), XDG_CACHE_HOME: folder() };
   const program = `
-    const scripts = new Map();
-    const { loader, version } = require(${JSON.stringify(join(built, 'bin/forge.cjs'))});
-    loader(${JSON.stringify(join(built, 'dist/cli'))}, scripts)('./main.cjs')
-      .main({ argv: ['orchestrate', 'why', 'a'], version })
-      .then(() => console.error(JSON.stringify([...scripts.keys()])));`;
+    const { loader } = require(${JSON.stringify(join(built, 'dist/cli/start.cjs'))});
+    const load = loader(${JSON.stringify(join(built, 'dist/cli'))}, new Map());
+    load('./main.cjs')
+      .main({ argv: ['orchestrate', 'why', 'a'], version: () => '' })
+      .then(() => console.error(JSON.stringify([...load.compiled().keys()])));`;
   const loadsYaml = () => {
     const { stderr } = spawnSync(process.execPath, ['-e', program], { cwd, encoding: 'utf8', env });
-    return (JSON.parse(stderr) as string[]).some((file) => readFileSync(file, 'utf8').includes('YAMLException'));
+    const loaded = (JSON.parse(stderr) as string[]).map((name) => readFileSync(join(built, 'dist/cli', name), 'utf8'));
+    return loaded.some((text) => text.includes('YAMLException'));
   };
   expect([loadsYaml(), loadsYaml()]).toEqual([true, false]);
 });

@@ -35,10 +35,7 @@ function build(): void {
 
 function sources(): string[] {
   const inSource = readdirSync(join(REPO, 'src'), { recursive: true, encoding: 'utf8' });
-  return [
-    ...inSource.map((file) => join(REPO, 'src', file)),
-    ...['build.mjs', 'warm-up.cjs'].map((file) => join(REPO, 'scripts', file)),
-  ];
+  return [...inSource.map((file) => join(REPO, 'src', file)), join(REPO, 'scripts/build.mjs')];
 }
 
 /** 0 when there is no such folder, as on macOS. */

@@ -3,8 +3,12 @@
  * is, that a command below them has failed. Pure.
  */
 
+import { once } from '../../lib/once.ts';
+
+// Patterns are read when they are made, and most commands need none of these.
+
 /** What a line may say without saying what is wrong. It counts only where nothing else does. */
-const SAYS_NOTHING: readonly RegExp[] = [
+const SAYS_NOTHING = once((): readonly RegExp[] => [
   // Nothing but marks: a rule, a bracket, an underline; a line of source under a compiler's message.
   /^[^\p{L}\p{N}]*$/u,
   /^\s*\d*\s*[|│]/,
@@ -45,7 +49,7 @@ const SAYS_NOTHING: readonly RegExp[] = [
   /\blogs?\b.*\b(?:can be found|(?:written|saved|available) (?:to|in|at))\b/i,
   /^\W*(?:the |a )?(?:(?:complete|full|detailed|debug) )?logs?(?: files?)?(?::|(?: (?:is|are|at|in)\b){1,2}) *\S*\/\S+$/i,
   /^(?:npm (?:error|ERR!))?\s*\S*\/\S*\.log\.?$/,
-];
+]);
 
 interface Tool {
   /** A line of its end: the last one that says something, or one behind it. */
@@ -60,45 +64,47 @@ const NAMED_ERROR = /^[ \t]*((?:Uncaught )?[\w.$]*(?:Error|Exception|Rejection)\
 const CRASH = /^((?:Uncaught )?[\w.$]*(?:Error|Exception|Rejection)\b.*)$/gm;
 
 /** Tools that say more behind their error, in the order in which they are looked for. */
-const TOOLS: Readonly<Record<string, Tool>> = {
-  node: {
-    ends: /^Node\.js v\d/,
-    says: [/(The promise rejected with the reason ".+"\.)\]?(?: \{)?$/gm, CRASH],
-    last: true,
-  },
-  'heap of node': { ends: /^ *\d+: 0x/, says: [/^(FATAL ERROR: .+)$/gm] },
-  npm: { ends: /^npm (?:error|ERR!)/, says: [/^npm (?:error|ERR!) +(.+)$/gm] },
-  pytest: {
-    ends: /^=*\s*(?:\d+ \w+, )*\d+ (?:failed|errors?)\b.* in [\d.]+s/,
-    says: [/^((?:FAILED|ERROR) .+ - .+)$/gm, /^E {2,}(.+)$/gm, /^((?:FAILED|ERROR) .+)$/gm],
-  },
-  'coverage of pytest': { ends: /^=*\s*\d+ passed\b.* in [\d.]+s/, says: [/^((?:FAIL|ERROR:?) .+)$/gm] },
-  'usage of pytest': { ends: /^ +rootdir: /, says: [/^\S+: (error: .+)$/gm] },
-  unittest: { ends: /^FAILED \((?:failures|errors)=/, says: [NAMED_ERROR] },
-  tsc: { ends: /^Found \d+ errors?\b|\berror TS\d+: /, says: [/^(.*\berror TS\d+: .+)$/gm] },
-  eslint: { ends: /^✖ \d+ problem|potentially fixable with/, says: [/^ +(\d+:\d+ +error +.+)$/gm] },
-  cargo: {
-    ends: /^error\b|^note: (?:run with|Some details)|^test result: FAILED/,
-    says: [/^thread .* panicked at .*:\n(.+)$/gm, /^(thread .* panicked at .+)$/gm, /^(error(?:\[E\d+\])?: .+)$/gm],
-  },
-  compiler: {
-    ends: /:\d+: (?:fatal )?error: |^collect2: /,
-    says: [/^(.*:\d+: (?:fatal )?error: .+)$/gm, /^(.*undefined reference to .+)$/gm],
-  },
-  go: {
-    ends: /^FAIL\b|^exit status \d+$|^\s+\S+\.go:\d+(?: \+0x|$)|^\S+\.go:\d+:\d+: |^too many errors$/,
-    says: [
-      /^((?:panic|fatal error): .+)$/gm,
-      /^\s+(\S+_test\.go:\d+: \S.*)$/gm,
-      /^\s+Error:\s+(.+)$/gm,
-      /^(\S+\.go:\d+:\d+: .+)$/gm,
-    ],
-  },
-  tap: { ends: /^# duration_ms /, says: [/^ +error: (?:\|-\n +)?'?(.+?)'?$/gm] },
-  'node:test': { ends: /^ℹ duration_ms |^ +\d+: /, says: [NAMED_ERROR] },
-  jest: { ends: /^(?:Ran all test suites|Time: )/, says: [/^ +● .+\n +(.+)$/gm, NAMED_ERROR] },
-  vitest: { ends: /^ +Duration |^⎯+/, says: [NAMED_ERROR] },
-};
+const TOOLS = once(
+  (): Readonly<Record<string, Tool>> => ({
+    node: {
+      ends: /^Node\.js v\d/,
+      says: [/(The promise rejected with the reason ".+"\.)\]?(?: \{)?$/gm, CRASH],
+      last: true,
+    },
+    'heap of node': { ends: /^ *\d+: 0x/, says: [/^(FATAL ERROR: .+)$/gm] },
+    npm: { ends: /^npm (?:error|ERR!)/, says: [/^npm (?:error|ERR!) +(.+)$/gm] },
+    pytest: {
+      ends: /^=*\s*(?:\d+ \w+, )*\d+ (?:failed|errors?)\b.* in [\d.]+s/,
+      says: [/^((?:FAILED|ERROR) .+ - .+)$/gm, /^E {2,}(.+)$/gm, /^((?:FAILED|ERROR) .+)$/gm],
+    },
+    'coverage of pytest': { ends: /^=*\s*\d+ passed\b.* in [\d.]+s/, says: [/^((?:FAIL|ERROR:?) .+)$/gm] },
+    'usage of pytest': { ends: /^ +rootdir: /, says: [/^\S+: (error: .+)$/gm] },
+    unittest: { ends: /^FAILED \((?:failures|errors)=/, says: [NAMED_ERROR] },
+    tsc: { ends: /^Found \d+ errors?\b|\berror TS\d+: /, says: [/^(.*\berror TS\d+: .+)$/gm] },
+    eslint: { ends: /^✖ \d+ problem|potentially fixable with/, says: [/^ +(\d+:\d+ +error +.+)$/gm] },
+    cargo: {
+      ends: /^error\b|^note: (?:run with|Some details)|^test result: FAILED/,
+      says: [/^thread .* panicked at .*:\n(.+)$/gm, /^(thread .* panicked at .+)$/gm, /^(error(?:\[E\d+\])?: .+)$/gm],
+    },
+    compiler: {
+      ends: /:\d+: (?:fatal )?error: |^collect2: /,
+      says: [/^(.*:\d+: (?:fatal )?error: .+)$/gm, /^(.*undefined reference to .+)$/gm],
+    },
+    go: {
+      ends: /^FAIL\b|^exit status \d+$|^\s+\S+\.go:\d+(?: \+0x|$)|^\S+\.go:\d+:\d+: |^too many errors$/,
+      says: [
+        /^((?:panic|fatal error): .+)$/gm,
+        /^\s+(\S+_test\.go:\d+: \S.*)$/gm,
+        /^\s+Error:\s+(.+)$/gm,
+        /^(\S+\.go:\d+:\d+: .+)$/gm,
+      ],
+    },
+    tap: { ends: /^# duration_ms /, says: [/^ +error: (?:\|-\n +)?'?(.+?)'?$/gm] },
+    'node:test': { ends: /^ℹ duration_ms |^ +\d+: /, says: [NAMED_ERROR] },
+    jest: { ends: /^(?:Ran all test suites|Time: )/, says: [/^ +● .+\n +(.+)$/gm, NAMED_ERROR] },
+    vitest: { ends: /^ +Duration |^⎯+/, says: [NAMED_ERROR] },
+  }),
+);
 
 /** What Node prints of an error's own fields behind its stack. */
 const FIELDS = /^( +at .*) \{\n(?: .*\n)*\}$/gm;
@@ -136,14 +142,14 @@ function readStream(output: string): Stream {
   return { lines, telling: lines.filter((line) => !saysNothing(line)) };
 }
 
-const saysNothing = (line: string): boolean => SAYS_NOTHING.some((pattern) => pattern.test(line));
+const saysNothing = (line: string): boolean => SAYS_NOTHING().some((pattern) => pattern.test(line));
 
 /** What the tool that has spoken last says; null where it is none that is known, or what it says is not there. */
 function toolLine({ lines, telling }: Stream): string | null {
   const last = telling.at(-1);
   const end = last === undefined ? lines : lines.slice(lines.lastIndexOf(last));
   const text = lines.join('\n');
-  for (const tool of Object.values(TOOLS)) {
+  for (const tool of Object.values(TOOLS())) {
     if (!end.some((line) => tool.ends.test(line))) continue;
     for (const pattern of tool.says) {
       const found = [...text.matchAll(pattern)].filter(([line]) => !saysNothing(line));

@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod/mini';
 import { once } from '../once.ts';
-import { cacheFolder } from './cache.ts';
+import { cacheFolder } from './cache-folder.ts';
 import { digestOf, type MatchingFile } from './matching-files.ts';
 import { readCapped } from './read.ts';
 

@@ -1,0 +1,82 @@
+/** Where `bin/forge.cjs` starts: loads the command, with what V8 has compiled of it for an earlier call of the same verb. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import vm from 'node:vm';
+import { codeCache } from '../lib/fs/code-cache.ts';
+import { BUILD } from '../project/build.ts';
+import type { MainOptions } from './main.ts';
+import { leadingWords } from './words.ts';
+
+interface Loader {
+  (name: string): Record<string, unknown>;
+  /** Reads all that may still be loaded: the files may be replaced by those of another version, or removed, while a command goes on. */
+  keep(): void;
+  /** What V8 has compiled by now of each file that was loaded; null when that came from `kept`. */
+  compiled(): Map<string, Buffer> | null;
+}
+
+/** Loads files of the bundle in `dir`. `kept`: what V8 has compiled of them before; it refuses what another version of it has made. */
+export function loader(dir: string, kept: ReadonlyMap<string, Buffer>): Loader {
+  const loaded = new Map<string, { exports: Record<string, unknown> }>();
+  const scripts = new Map<string, vm.Script>();
+  const texts = new Map<string, string>();
+  const load = (name: string): Record<string, unknown> => {
+    const known = loaded.get(name);
+    if (known !== undefined) return known.exports;
+    const filename = path.join(dir, name);
+    const script = new vm.Script(texts.get(name) ?? textOf(filename), { filename, cachedData: kept.get(name) });
+    // Without a prototype V8 takes it for a table at once, and not only after hundreds of names were added.
+    const module = { exports: Object.create(null) };
+    loaded.set(name, module);
+    scripts.set(name, script);
+    const requireFrom = (id: string) => {
+      if (id === 'node:child_process') return CHILD_PROCESS;
+      return id.startsWith('./') ? load(id) : require(id);
+    };
+    script.runInThisContext()(module.exports, requireFrom, module, filename, dir);
+    return module.exports;
+  };
+  return Object.assign(load, {
+    keep() {
+      if (texts.size > 0) return;
+      const names = fs.readdirSync(dir).filter((name) => name.endsWith('.cjs'));
+      for (const name of names) texts.set(`./${name}`, textOf(path.join(dir, name)));
+    },
+    compiled() {
+      if ([...scripts.values()].every(({ cachedDataRejected }) => cachedDataRejected === false)) return null;
+      return new Map([...scripts].map(([name, script]) => [name, script.createCachedData()]));
+    },
+  });
+}
+
+/** Loading it takes a fifth of what a start takes beyond Node's own, so that waits until something is started. */
+const CHILD_PROCESS = new Proxy({}, { get: (_, name) => Reflect.get(require('node:child_process'), name) });
+
+function textOf(filename: string): string {
+  try {
+    // All of it is ASCII; of the encodings that hold for it, Node reads this one quickest.
+    return fs.readFileSync(filename, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+      error.message = `${filename}, a file of forge itself, is gone: forge was replaced or removed while it ran. Start the command again.`;
+    throw error;
+  }
+}
+
+/** `argv`: without node and script. */
+export async function start(argv: readonly string[], version: () => string): Promise<void> {
+  const words = leadingWords(argv).map(({ word }) => word);
+  const [word = 'home'] = words[0] === 'orchestrate' ? words.slice(1) : words;
+  const made = `${BUILD}-${process.version}-${process.arch}`;
+  const code = /^\w[\w-]*$/.test(word) ? codeCache(process.env, made, word) : null;
+  const load = loader(__dirname, code?.kept ?? new Map());
+  const { main } = load('./main.cjs') as { main(options: MainOptions): Promise<boolean> };
+  const understood = await main({ argv, version, keep: load.keep });
+  // Options of Node may be options of V8, with which it compiles otherwise.
+  if (!understood || code === null || process.execArgv.length > 0 || process.env['NODE_OPTIONS']) return;
+  process.once('exit', () => {
+    const compiled = load.compiled();
+    if (compiled !== null) code.save(compiled);
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * What V8 has compiled of a program, kept in the user's cache folder for the next process: compiling takes longer than most verbs do.
+ *
+ * V8 refuses what another version of it has made. It checks no more of the source than its length, and nothing of the code, which can end the
+ * process when it is damaged. So what is kept counts only for the build and the Node that it was made with, and only where no other user can
+ * have put it; and it is on the disk before it has its name.
+ */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { isOwn, isSafeFolder, makeBelow, replace, userFolder, type Variables } from './cache-folder.ts';
+import { readBytes } from './read.ts';
+
+export interface CodeCache {
+  /** Of each file of the program that was loaded before. */
+  readonly kept: ReadonlyMap<string, Buffer>;
+  /** Adds to what is kept. Keeps nothing when that fails; never throws. */
+  save(made: ReadonlyMap<string, Buffer>): void;
+}
+
+/** Limit of a file, bytes; most take half a megabyte. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/** Folders of other builds, and of other versions of Node, that stay when a new one is made. */
+const OTHERS = 8;
+
+const PREFIX = 'code-';
+
+/** `of`: the build and the Node, as part of a file name. `name`: what the program is called for: each has a file, with the functions that it calls. */
+export function codeCache(env: Variables, of: string, name: string): CodeCache {
+  const above = userFolder(env);
+  if (above === null) return { kept: new Map(), save: () => {} };
+  const folder = path.join(above, `${PREFIX}${of}`);
+  const kept = read(folder, name);
+  return {
+    kept,
+    save(made) {
+      try {
+        if (makeBelow(above, folder)) forgetOthers(above);
+        if (isSafeFolder(folder)) replace(folder, name, contentOf(new Map([...kept, ...made])), true);
+      } catch {
+        // Then the next process compiles it again.
+      }
+    },
+  };
+}
+
+/** A line of JSON says how long each part is that follows. */
+function read(folder: string, name: string): Map<string, Buffer> {
+  try {
+    if (!isSafeFolder(folder)) return new Map();
+    const bytes = readBytes(`${folder}/${name}`, MAX_BYTES, { accepts: isOwn });
+    let at = bytes.indexOf('\n') + 1;
+    const kept = new Map<string, Buffer>();
+    for (const [part, length] of JSON.parse(bytes.toString('latin1', 0, at))) {
+      kept.set(part, bytes.subarray(at, at + length));
+      at += length;
+    }
+    return kept;
+  } catch {
+    return new Map();
+  }
+}
+
+function contentOf(parts: ReadonlyMap<string, Buffer>): Buffer {
+  const lengths = [...parts].map(([name, bytes]) => [name, bytes.length]);
+  return Buffer.concat([Buffer.from(`${JSON.stringify(lengths)}\n`), ...parts.values()]);
+}
+
+/** Removes the oldest folders of their kind. */
+function forgetOthers(above: string): void {
+  const folders = fs.readdirSync(above).filter((name) => name.startsWith(PREFIX));
+  const ages = folders.map((name) => [fs.statSync(`${above}/${name}`).mtimeMs, name] as const);
+  const oldest = ages.sort(([a], [b]) => b - a).slice(OTHERS + 1);
+  for (const [, name] of oldest) fs.rmSync(`${above}/${name}`, { recursive: true, force: true });
+}
