@@ -1,48 +1,62 @@
 /**
- * One of several processes that claim, dispatch and complete the tasks of a project, all down the same list from the same
- * end, so that they meet as often as they can.
+ * One of several processes that claim, dispatch and complete the tasks of a project, all in the order of work, from the first
+ * task on.
  *
- * usage: node claim-loop.mjs PROJECT COUNT. Says `ready`, starts when it reads a line, prints the ids that it completed,
- * one JSON array, and ends.
+ * usage: node claim-loop.mjs PROJECT. Says `ready`, starts when it reads a line, prints the ids that it completed, one JSON
+ * array, and ends.
  */
 
-import { openSession } from '../../src/commands/shared/session.ts';
+import { openSession, readAll } from '../../src/commands/shared/session.ts';
 import { newId } from '../../src/domain/context.ts';
 import { coercePolicy } from '../../src/domain/retry/retry.ts';
 import { TASK_RETRY_DEFAULT } from '../../src/domain/retry/schema.ts';
+import { inOrder, jumpAhead } from '../../src/domain/schedule/run-order.ts';
 import { completeTask } from '../../src/domain/task/complete-attempt.ts';
 import { claimTask, dispatchTask } from '../../src/domain/task/operations.ts';
-import { instantOf, observerOf } from '../../src/engine/env.ts';
+import { instantOf, observerOf, schedulingContextOf } from '../../src/engine/env.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { identifyOwner } from '../../src/process/processes.ts';
 import { systemContext } from '../../src/process/system-context.ts';
+import { requirePlan } from '../../src/project/plan-file.ts';
 import { changeTask } from '../../src/store/change.ts';
-import { taskId } from '../lib/plans.mjs';
 
-const [project, count] = process.argv.slice(2);
+const [project] = process.argv.slice(2);
 const session = await openSession({ ctx: systemContext(), dir: project, warn: (message) => console.error(message) });
 const owner = identifyOwner(process.pid);
 const runId = newId(session.ctx);
 const policy = coercePolicy(undefined, TASK_RETRY_DEFAULT);
 const route = { reviewed: true, shipped: true };
 const ttlMs = 60_000;
+const { plan } = await requirePlan(session);
 const mine = [];
 
 process.stdout.write('ready\n');
 await new Promise((resolve) => process.stdin.once('data', resolve));
 process.stdin.destroy();
-for (let index = 0; index < Number(count); index++) {
-  const claimId = await claimed(taskId(index));
-  if (claimId === null) continue;
-  await worked(taskId(index), claimId);
-  mine.push(taskId(index));
+const scheduling = schedulingContextOf(session, plan, (await readAll(session)).reads);
+let left = inOrder(scheduling);
+while (left.length > 0) {
+  const [{ id }] = left;
+  left = left.slice(1);
+  if (await isTaken(id)) continue;
+  const claimId = await claimed(id);
+  if (claimId === null) {
+    left = jumpAhead(left, scheduling, session.ctx.random);
+    continue;
+  }
+  await worked(id, claimId);
+  mine.push(id);
 }
 process.stdout.write(`${JSON.stringify(mine)}\n`);
 
-/** The claim; null when somebody else has the task, or has done it. */
-async function claimed(id) {
+/** Whether another process has the task, or has done it. */
+async function isTaken(id) {
   const { record } = await session.store.read(id);
-  if (record !== null && record.state.state !== 'unclaimed') return null;
+  return record !== null && record.state.state !== 'unclaimed';
+}
+
+/** The claim; null when another process has the task, or has done it. */
+async function claimed(id) {
   const claimId = newId(session.ctx);
   try {
     await changeTask(session, id, (current) =>

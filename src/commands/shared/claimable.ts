@@ -2,6 +2,7 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { classifyTasks, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { jumpAhead } from '../../domain/schedule/run-order.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
@@ -57,7 +58,7 @@ export async function takeTask<T>(
   const held = chosen !== undefined && isRepeat(recordOf(chosen)) ? recordOf(chosen)?.lease?.owner_run_id : undefined;
   return underRun(session, held ?? run, fields, async (runId) => {
     let refusal: unknown;
-    for (const task of candidates) {
+    for (let [task, ...left] = candidates; task !== undefined; [task, ...left] = left) {
       try {
         await finishVerification(session, loaded, task, reads, runId);
         const taken = await take({ task, plan, runId, refuse: (record) => refuse(task, record) });
@@ -70,6 +71,8 @@ export async function takeTask<T>(
         refusal = error;
         // Others may be quicker at any of them.
         if (!next || !['contention', 'deferred'].includes(kindOf(error))) throw error;
+        if (kindOf(error) === 'contention')
+          left = jumpAhead(left, claimContext(session, loaded, reads), session.ctx.random);
       }
     }
     throw new ForgeError('NOT_READY', `others were quicker: none of the ${candidates.length} ready tasks is left`, {

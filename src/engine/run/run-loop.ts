@@ -9,7 +9,7 @@ import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
-import { inOrder, isReady } from '../../domain/schedule/run-order.ts';
+import { inOrder, isReady, jumpAhead } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -42,7 +42,7 @@ import { waitingForRun } from './surrounding.ts';
 const POLL_MS = 500;
 const POLL_PART = 10;
 
-/** Kinds of errors after which the store is read again: another process was first, or the task has moved on. */
+/** Kinds of errors after which the run goes on elsewhere: another process was first, or the task has moved on. */
 const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred', 'interrupted'];
 
 export class RunLoop {
@@ -249,6 +249,7 @@ export class RunLoop {
       await keepHeld(this.#env, taskId, error);
     } else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
     else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
+    else this.#order = jumpAhead(this.#order, this.#scheduling(), this.#env.ctx.random);
   }
 
   #refuseTask(taskId: string, why: string, hint: string | null = null): void {
@@ -314,14 +315,13 @@ export class RunLoop {
   }
 
   #report(task: PlanTask, attempt: RunningAttempt, finished: FinishedAttempt): void {
-    const { attemptId: attempt_id } = attempt;
     this.#progress.ended(task.id, attempt);
     this.#budget.count(finished.spent);
     if (finished.record.state.state === 'failed') this.#failure.failed(task);
     if (finished.end.kind === 'lost' && finished.end.gone === true) this.#break(this.#gone(task.id));
     const why = this.#losses.count(task.id, finished.end.kind === 'lost');
     if (why !== null) this.#refuseTask(task.id, why);
-    const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
+    const base = { task_id: task.id, attempt_id: attempt.attemptId, duration_ms: finished.durationMs };
     const stopped = this.#failure.isStopped(task.id) ? 'another task has failed' : null;
     this.#emit(attemptEvent(base, finished, this.#env.now(), this.#budget.over ?? stopped));
   }
