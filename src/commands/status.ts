@@ -23,7 +23,7 @@ import { type AttemptRef, STREAMS, type TaskSummaryRead } from '../store/port.ts
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { type Result, resultFields, resultReader } from './shared/results.ts';
+import { resultFields, resultReader } from './shared/results.ts';
 import { isOfRun, openSession, readAll, requireRun, runRow, runRowSchema, type Session } from './shared/session.ts';
 
 const rowSchema = () =>
@@ -114,10 +114,7 @@ export const status = command({
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
     const fates = loaded && surveyOf(schedulingContextOf(session, loaded.plan, reads)).fates();
     const resultOf = resultReader(session);
-    const tasks = shown.map(({ task, read }) => ({
-      ...row(task, read, fates, session),
-      ...resultOf(task?.id ?? read?.task_id ?? '', read?.record ?? null),
-    }));
+    const tasks = shown.map(({ task, read }) => row(task, read, fates, session, resultOf));
     return {
       project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
       counts: data.countBy(tasks.map(({ state, skipped }) => (skipped === null ? state : 'skipped'))),
@@ -138,7 +135,8 @@ function row(
   read: TaskSummaryRead | undefined,
   fates: Fates | null,
   session: Session,
-): Omit<z.infer<ReturnType<typeof rowSchema>>, keyof Result> {
+  resultOf: ReturnType<typeof resultReader>,
+): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
   const now = instantOf(session);
   const atWork = record && attemptAtWork(record);
@@ -170,6 +168,7 @@ function row(
     spent: record && spendingOf(record) && spentInAll(record),
     held: record && heldOf(record),
     unchanged: record !== null && reuseOf(record)?.unchanged === true,
+    ...resultOf(task_id, record),
   };
 }
 

@@ -27,8 +27,8 @@ function isTooLong(id: string): boolean {
 
 /** The task whose fan-out a child is of; null for a task of the plan. */
 export function parentOf(taskId: string): string | null {
-  const parts = taskId.split('/');
-  return parts.length === 1 ? null : parts.slice(0, -2).join('/');
+  // Most ids are of tasks of the plan, of which a look at a large tree asks several times each.
+  return taskId.includes('/') ? taskId.split('/').slice(0, -2).join('/') : null;
 }
 
 /** The parent of a child, the parent of that, and so on. */

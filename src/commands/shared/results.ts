@@ -20,7 +20,7 @@ export const resultFields = () => ({
   /** What its worker said of the result that counts; null: nothing. */
   summary: textOrNull(),
 });
-export type Result = { [K in keyof ReturnType<typeof resultFields>]: z.infer<ReturnType<typeof textOrNull>> };
+type Result = { [K in keyof ReturnType<typeof resultFields>]: z.infer<ReturnType<typeof textOrNull>> };
 
 /** Reads the folder of worktrees once, at the first task that something has happened to. */
 export function resultReader(session: Session): (taskId: string, record: TaskSummary | null) => Result {
