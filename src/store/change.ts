@@ -54,6 +54,11 @@ interface ChangeOptions {
   offered?: Answer;
   /** The error for a task that nothing has happened to. Default: it is changed too. */
   unknown?: () => Promise<ForgeError>;
+  /**
+   * What is decided on first, as it was read before; a commit on it conflicts if the record has changed since. For changes that leave state and
+   * lease as they are: an edit of their views that was made meanwhile waits for the next change. Default: it is read.
+   */
+  seen?: TaskRead | undefined;
 }
 
 /**
@@ -66,11 +71,11 @@ export async function changeTask<R>(
   env: ChangeEnv,
   taskId: string,
   decide: Decider<R>,
-  { offered, unknown }: ChangeOptions = {},
+  { offered, unknown, seen }: ChangeOptions = {},
 ): Promise<Changed<R>> {
   let standing: StandingDocument | null = null;
   for (let attempt = 0; attempt < CHANGE_TRIES; attempt++) {
-    const read = await env.store.read(taskId, { thorough: true });
+    const read = (attempt === 0 ? seen : undefined) ?? (await env.store.read(taskId, { thorough: true }));
     refuseUnreadable(read);
     if (read.record === null && unknown !== undefined) throw await unknown();
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));

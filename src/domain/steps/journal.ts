@@ -254,8 +254,17 @@ export const TAIL_MAX_BYTES = 16 * 1024;
 /** Most that is merged into one chunk, bytes: a file of many is slow to write and large to read. */
 const MERGED_MAX_BYTES = 16 * 1024 * 1024;
 
+/** What entries take as JSON, bytes. They never change, and the same ones are asked about at every commit. */
 export function bytesOf(entries: readonly Entry[]): number {
-  return new TextEncoder().encode(JSON.stringify(entries)).length;
+  return entries.reduce((bytes, entry) => bytes + (BYTES.get(entry) ?? measured(entry)) + 1, 1);
+}
+
+const BYTES = new WeakMap<Entry, number>();
+
+function measured(entry: Entry): number {
+  const bytes = new TextEncoder().encode(JSON.stringify(entry)).length;
+  BYTES.set(entry, bytes);
+  return bytes;
 }
 
 /** The journal with more entries. `chunks`: new documents, made when the record has no room for them. */

@@ -58,11 +58,13 @@ export async function sealFanOut(env: Env, attempt: AttemptRef, name: string, ch
       };
       return [{ step }];
     },
-    (current) => {
-      sealed = sealedIn(current, name);
-      if (sealed !== undefined) return {};
-      const document = { kind: 'fan-out' as const, attemptId, value: fanOut };
-      return { memo: { fan_outs: [...fanOutsOf(current), own] }, documents: [document] };
+    {
+      also: (current) => {
+        sealed = sealedIn(current, name);
+        if (sealed !== undefined) return {};
+        const document = { kind: 'fan-out' as const, attemptId, value: fanOut };
+        return { memo: { fan_outs: [...fanOutsOf(current), own] }, documents: [document] };
+      },
     },
   );
   return view.steps.get(name) as Step;

@@ -31,7 +31,7 @@ import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { firstOf } from '../../lib/text.ts';
 import { changeTask } from '../../store/change.ts';
-import type { AttemptRef } from '../../store/port.ts';
+import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 export type { ReadJournal } from '../../domain/steps/changes.ts';
@@ -64,15 +64,19 @@ export async function openJournal(
 
 /**
  * Adds to the journal what `entriesFor` makes of it as it stands at the commit; returns what it says then. `also`: what is committed with that,
- * unless it makes nothing. Throws what they throw, STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID, IO_ERROR.
+ * unless it makes nothing. `seen`: the task as it was read before. Throws what they throw, STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID, IO_ERROR.
  */
 export function addToJournal(
   env: Env,
   { taskId, attemptId }: AttemptRef,
   entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
-  also: (record: TaskRecord) => Pick<JournalWriter, 'memo' | 'documents'> = () => ({}),
+  {
+    also = () => ({}),
+    seen,
+  }: { also?: (record: TaskRecord) => Pick<JournalWriter, 'memo' | 'documents'>; seen?: TaskRead | undefined } = {},
 ): Promise<ReadJournal> {
-  return write(env, taskId, (record) => ({ ...attemptWriter(record, attemptId, entriesFor), ...also(record) }));
+  const writerOf = (record: TaskRecord) => ({ ...attemptWriter(record, attemptId, entriesFor), ...also(record) });
+  return write(env, taskId, writerOf, seen);
 }
 
 /**
@@ -121,15 +125,21 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
   }));
 }
 
-async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => JournalWriter): Promise<ReadJournal> {
-  const { record } = await changeTask(env, taskId, async (current) => {
+async function write(
+  env: Env,
+  taskId: string,
+  writerOf: (record: TaskRecord) => JournalWriter,
+  seen?: TaskRead,
+): Promise<ReadJournal> {
+  const decide = async (current: TaskRecord) => {
     const decision = await answered(env, current, addingEntries(current, writerOf(current), writing(env)));
     for (const { kind, value } of decision.documents ?? []) {
       const chunk = value as Chunk;
       if (kind === 'steps') known(env).chunks.set(chunk.chunk_id, chunk.entries);
     }
     return decision;
-  });
+  };
+  const { record } = await changeTask(env, taskId, decide, { seen });
   return answered(env, record, readingOrNew(record, writing(env)));
 }
 

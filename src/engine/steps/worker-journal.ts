@@ -11,7 +11,7 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import { workedBy } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import type { AttemptRef } from '../../store/port.ts';
+import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
 import { joinedChildren, seenChildren } from './children.ts';
@@ -63,6 +63,8 @@ export async function attemptJournal(
   const { taskId, attemptId } = attempt;
   const { read: first, record } = await openJournal(env, attempt);
   let read = first;
+  /** The task as it was read last, unless it was written since. */
+  let seen: TaskRead | undefined;
   const lost = new AbortController();
   return {
     record,
@@ -73,14 +75,16 @@ export async function attemptJournal(
     random: () => env.ctx.random(),
     read: async () => read,
     readAgain: async () => {
-      const { record } = await env.store.read(taskId);
+      seen = await env.store.read(taskId);
+      const { record } = seen;
       if (record === null) return read;
       workedBy(record, attemptId);
       read = (await readJournal(env, record)) ?? read;
       return read;
     },
     write: async (entriesFor) => {
-      read = await addToJournal(env, attempt, entriesFor);
+      read = await addToJournal(env, attempt, entriesFor, { seen });
+      seen = undefined;
       return read;
     },
     async fanOut(name, childrenFor) {

@@ -12,7 +12,7 @@ import {
   RunManifestSchema,
   type TaskRecord,
 } from '../../domain/task/records.ts';
-import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
@@ -45,12 +45,15 @@ import {
   LARGE_MAX_BYTES,
   MANY,
   manifestIn,
+  readable,
   readValid,
   SHARED,
   withManifest,
 } from './forms.ts';
 import { GcFileStore } from './gc-files.ts';
+import type { KnownVersion } from './protocol.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
+import { type VersionFile, versionName } from './record-file.ts';
 import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
 import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
@@ -64,8 +67,10 @@ export class FileStore implements TaskStore {
   readonly #tree: StateTree;
   readonly #driver: Driver;
   readonly #cache: Cache;
-  /** For which attempt of a task, by its number, this process has looked whether its manifest is shown. */
-  readonly #shown = new Map<string, number>();
+  /** What this process has read or committed last of each task. */
+  readonly #known = new Map<string, KnownVersion>();
+  /** Of each task, the `state_version` that this process has shown, and the number of the attempt whose manifest it has. */
+  readonly #shown = new Map<string, { views: number; attempt: number }>();
   #unsettled = 0;
 
   /**
@@ -112,7 +117,17 @@ export class FileStore implements TaskStore {
   }
 
   async read(taskId: string, { thorough = false } = {}): Promise<FolderRead> {
-    return readNow(this.#tree.taskFolder(taskId), taskId, thorough);
+    const dir = this.#tree.taskFolder(taskId);
+    const read = readNow(dir, taskId, thorough, this.#known.get(taskId));
+    this.#know(taskId, dir, read.whole);
+    return read;
+  }
+
+  #know(taskId: string, dir: string, version: VersionFile | null): void {
+    if (version !== null && this.#known.get(taskId)?.version === version) return;
+    const file = version && fs.lstatSync(`${dir}/${versionName(version.n)}`, { throwIfNoEntry: false });
+    if (version === null || !file) this.#known.delete(taskId);
+    else this.#known.set(taskId, { version, writtenMs: file.mtimeMs });
   }
 
   async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
@@ -143,7 +158,12 @@ export class FileStore implements TaskStore {
     const record = manifest ? withManifest(request.record, manifest.value) : request.record;
     const result = (await this.#createFor(taskId, others, op, { ...request, record })) as TaskCommit;
     if (result.kind !== 'committed') return result;
-    this.#showManifest(taskId, result.record, manifest !== undefined);
+    const { version: n, record: committed, warnings } = result;
+    this.#know(taskId, this.layout.task(taskId), { n, op, record: committed });
+    if (manifest || this.#shown.get(taskId)?.attempt !== committed.state.attempt_count)
+      this.#showManifest(taskId, committed, manifest !== undefined);
+    const { state_version: views, attempt_count: attempt } = committed.state;
+    if (warnings.length === 0) this.#shown.set(taskId, { views, attempt });
     for (const { kind, attemptId: attempt_id, value } of documents) {
       if (kind === 'question')
         addToIndex(this.layout, (value as Question).question_id, { task_id: taskId, attempt_id }, op);
@@ -156,8 +176,6 @@ export class FileStore implements TaskStore {
    * may have left it out, or gc may have removed the attempt as a whole.
    */
   #showManifest(taskId: string, record: TaskRecord, isNew: boolean): void {
-    if (!isNew && this.#shown.get(taskId) === record.state.attempt_count) return;
-    this.#shown.set(taskId, record.state.attempt_count);
     const manifest = manifestIn(record);
     if (manifest === null) return;
     const { attempt_id } = manifest;
@@ -217,7 +235,8 @@ export class FileStore implements TaskStore {
       return { ...file, replace };
     });
     const dir = this.#tree.taskFolder(taskId);
-    const commit = request && { dir, request, step: commitTask(dir, request) };
+    const shown = this.#shown.get(taskId)?.views;
+    const commit = request && { dir, request, step: commitTask(dir, { ...request, shown }) };
     const result = await this.#run(`changing task ${taskId}`, createdFor(files, op, commit));
     if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);
     return result;
@@ -366,14 +385,8 @@ export class FileStore implements TaskStore {
 }
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
-function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
-  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
-}
-
-/** What `read` gives for each of `ids`, without those that can't be read. */
-async function readable<T>(ids: readonly string[], read: (id: string) => Promise<T | null>): Promise<T[]> {
-  const found = await Promise.all(ids.map((id) => orNull(() => read(id))));
-  return found.filter((each) => each !== null);
+function readNow(dir: string, taskId: string, thorough: boolean, known?: KnownVersion): FolderRead {
+  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough, known)));
 }
 
 /** Why `work` failed; null when it did not. */

@@ -14,7 +14,7 @@ import {
   VerdictSchema,
 } from '../../domain/task/records.ts';
 import { VerifiedSchema } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { ifThere } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
@@ -75,4 +75,10 @@ export function readValid<T>(file: string, schema: Schema<T>, max = RECORD_MAX_B
   const parsed = parseRecord(schema, parseJson(text) ?? null);
   if (parsed.ok) return parsed.value;
   throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
+}
+
+/** What `read` gives for each of `ids`, without those that can't be read. */
+export async function readable<T>(ids: readonly string[], read: (id: string) => Promise<T | null>): Promise<T[]> {
+  const found = await Promise.all(ids.map((id) => orNull(() => read(id))));
+  return found.filter((each) => each !== null);
 }

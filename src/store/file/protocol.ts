@@ -90,8 +90,15 @@ export function newestOf(names: readonly string[]): number {
  */
 const FRUITLESS_LISTINGS = 100;
 
-/** Finds the record of the task whose folder is `dir`: one listing, then the newest version. */
-export function* readHead(dir: string): Step<Head> {
+/** A version that this process has read or written: it is not read again while its file is the one that it was. */
+export interface KnownVersion {
+  version: VersionFile;
+  /** When the file was written, milliseconds since the epoch. */
+  writtenMs: number;
+}
+
+/** Finds the record of the task whose folder is `dir`: one listing, then the newest version, unless that is `known`. */
+export function* readHead(dir: string, known: KnownVersion | null = null): Step<Head> {
   let damaged = 0;
   let fruitless = 0;
   for (;;) {
@@ -102,7 +109,7 @@ export function* readHead(dir: string): Step<Head> {
       if (errorCode(error) === 'ENOENT') return NO_FOLDER;
       throw error;
     }
-    const head = yield* newestWhole(dir, names);
+    const head = yield* newestWhole(dir, names, known);
     // A version that was listed and is needed is gone: it has been compacted, so there are newer ones.
     if (head === null) continue;
     const found = head.version !== null || head.unknown !== null;
@@ -114,12 +121,15 @@ export function* readHead(dir: string): Step<Head> {
   }
 }
 
-function* newestWhole(dir: string, names: string[]): Step<Head | null> {
+function* newestWhole(dir: string, names: string[], known: KnownVersion | null): Step<Head | null> {
   const numbers = names.flatMap((name) => versionNumber(name) ?? []).sort((a, b) => b - a);
   const n = numbers[0] ?? 0;
   const voided: string[] = [];
   for (const number of numbers) {
-    const { text, foreign } = yield* readText(`${dir}/${versionName(number)}`);
+    const path = `${dir}/${versionName(number)}`;
+    if (number === known?.version.n && (yield* io.modified(path)) === known.writtenMs)
+      return { n, version: known.version, voided, unknown: null, names };
+    const { text, foreign } = yield* readText(path);
     if (text === null && !foreign) return null;
     const decoded = text === null ? ({ kind: 'void' } as const) : decodeVersion(text);
     if (decoded.kind === 'valid') return { n, version: decoded.version, voided, unknown: null, names };
@@ -145,10 +155,14 @@ export type CommitResult =
   { kind: 'committed'; n: number; durable: boolean; versions: number } | { kind: 'conflict' };
 
 /**
- * Commits `record` as the version after `expected` in the existing folder `dir`.
+ * Commits `record` as the version after `expected` in the existing folder `dir`. `text`: that version as a file.
  * Throws what a call threw when nothing has changed; once the link stands nothing is reported as a failure.
  */
-export function* commit(dir: string, { expected, op, record }: CommitRequest): Step<CommitResult> {
+export function* commit(
+  dir: string,
+  { expected, op, record }: CommitRequest,
+  text = encodeVersion({ n: expected + 1, op, record }),
+): Step<CommitResult> {
   const n = expected + 1;
   const tmp = `${dir}/${TMP_PREFIX}${op}`;
   const handle = yield* io.create(tmp);
@@ -160,7 +174,7 @@ export function* commit(dir: string, { expected, op, record }: CommitRequest): S
         yield* quietly(io.unlink(tmp));
         return { kind: 'conflict' };
       }
-      yield* io.write(handle, encodeVersion({ n, op, record }));
+      yield* io.write(handle, text);
       yield* io.syncFile(handle);
     } finally {
       yield* io.close(handle);

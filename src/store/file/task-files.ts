@@ -23,25 +23,35 @@ import {
   commit,
   compact,
   type Head,
+  type KnownVersion,
   RETENTION,
   type Retention,
   readHead,
   readText,
 } from './protocol.ts';
+import { encodeVersion, type VersionFile, viewsOf } from './record-file.ts';
 import { findEdits, publish } from './views.ts';
 
 export interface FolderRead extends TaskRead {
   names: readonly string[];
+  /** The version that it comes from; null when there is none that is whole. */
+  whole: VersionFile | null;
 }
 
 /**
  * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;
- * a change is always decided on a thorough read.
+ * a change is always decided on a thorough read. `known`: a version that need not be read.
  */
-export function* readTask(dir: string, taskId: string, thorough: boolean): Step<FolderRead> {
-  const head = yield* readHead(dir);
+export function* readTask(
+  dir: string,
+  taskId: string,
+  thorough: boolean,
+  known: KnownVersion | null = null,
+): Step<FolderRead> {
+  const head = yield* readHead(dir, known);
   const names = head.names ?? [];
-  const base = { task_id: taskId, version: head.n, names, warnings: [] as string[], problem: null };
+  const whole = head.version;
+  const base = { task_id: taskId, version: head.n, names, whole, warnings: [] as string[], problem: null };
   if (head.unknown !== null)
     return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
   if (head.n === 0) return yield* readFiles(dir, taskId, base, thorough);
@@ -114,15 +124,23 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
   return { ...base, origin: 'files', record };
 }
 
+/** `shown`: the `state_version` that this process has brought the views to; they are left alone for it. Absent: none. */
+export type TaskCommitRequest = CommitRequest & { shown?: number | undefined };
+
 /**
  * Commits `record` on version `expected` of the task whose folder is `dir`, and brings the views up to it. Creates the
  * folder, durably, for a first commit. Throws what a call threw only when nothing has changed.
  */
-export function* commitTask(dir: string, request: CommitRequest, retention: Retention = RETENTION): Step<RecordCommit> {
-  const record = stamped(request.record, request.expected + 1);
-  refuseOversized(record);
-  if (request.expected === 0) yield* ensureFolder(dir);
-  const result = yield* commit(dir, { ...request, record });
+export function* commitTask(
+  dir: string,
+  { expected, op, record: decided, shown }: TaskCommitRequest,
+  retention: Retention = RETENTION,
+): Step<RecordCommit> {
+  const record = stamped(decided, expected + 1);
+  const text = encodeVersion({ n: expected + 1, op, record });
+  refuseOversized(record, text);
+  if (expected === 0) yield* ensureFolder(dir);
+  const result = yield* commit(dir, { expected, op, record }, text);
   if (result.kind === 'conflict') return result;
   const warnings: string[] = [];
   // Nothing, neither a file that a person wrote nor an older version, makes way for what a power cut may undo.
@@ -130,12 +148,12 @@ export function* commitTask(dir: string, request: CommitRequest, retention: Rete
     warnings.push('the change is made, but the disk did not confirm it: a power cut may undo it');
     return { kind: 'committed', version: result.n, record, warnings };
   }
-  const own = { n: result.n, op: request.op, record };
+  const own = { n: result.n, op, record };
   const head: Head = { n: result.n, version: own, voided: [], unknown: null, names: null };
   try {
-    for (const aside of yield* publish(dir, request.op, head)) {
+    const asides = shown === record.state.state_version ? [] : yield* publish(dir, op, head);
+    for (const aside of asides)
       warnings.push(`a hand-edited file did not match the newest version and was moved to ${dir}/${aside}`);
-    }
     if (result.versions >= retention.compactAt) yield* compact(dir, result.n, retention);
   } catch (error) {
     warnings.push(`the change is made, but its files could not all be brought up to date (${errorCode(error)})`);
@@ -143,13 +161,10 @@ export function* commitTask(dir: string, request: CommitRequest, retention: Rete
   return { kind: 'committed', version: result.n, record, warnings };
 }
 
-/** The parts of a version and a view that are not the record: name, number, checksum. More than they ever take, bytes. */
-const ENVELOPE_BYTES = 1024;
-
 /** What could not be read again is not written. Throws SCHEMA_INVALID. */
-function refuseOversized(record: TaskRecord): void {
-  const texts = [JSON.stringify(record), ...[record.state, record.lease].map((view) => JSON.stringify(view, null, 2))];
-  const bytes = Math.max(...texts.map((text) => Buffer.byteLength(text))) + ENVELOPE_BYTES;
+function refuseOversized(record: TaskRecord, text: string): void {
+  const views = READ_FROM.has(record.state) ? [] : Object.values(viewsOf(record));
+  const bytes = Math.max(...[text, ...views].map((file) => Buffer.byteLength(file ?? '')));
   if (bytes <= RECORD_MAX_BYTES) return;
   const { task_id } = record.state;
   throw new ForgeError('SCHEMA_INVALID', `the record of task ${task_id} would have ${bytes} bytes`, {

@@ -30,6 +30,7 @@ describe('task without state', () => {
       problem: null,
       warnings: [],
       names: [],
+      whole: null,
     });
     expect(await tree.store.list()).toEqual([]);
     expect(await tree.store.snapshot()).toMatchObject({ tasks: [], runs: [] });
