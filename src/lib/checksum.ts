@@ -1,5 +1,6 @@
 /** CRC-32, to tell a file that forge wrote from one that was truncated, corrupted or edited. No defence against forgery. */
 
+// Node's own, in zlib, takes longer to load than a short verb runs.
 const TABLE = new Int32Array(256);
 // The entry of a sum of two bytes is the sum of their entries, so only those of the powers of two are divided out.
 for (let power = 128, entry = 1; power > 0; power >>= 1) {
@@ -7,21 +8,10 @@ for (let power = 128, entry = 1; power > 0; power >>= 1) {
   for (let byte = power; byte < 256; byte += 2 * power) TABLE[byte] = entry ^ (TABLE[byte - power] as number);
 }
 
-/** What takes this module as long as Node's own, in zlib, takes to load, characters: most verbs check less. */
-const LOADING_CHARS = 256 * 1024;
-
-let checked = 0;
-
 /** CRC-32 (IEEE 802.3) of the UTF-8 form of `text`, as eight hex digits. */
 export function crc32(text: string): string {
-  checked += text.length;
-  const crc = checked > LOADING_CHARS ? process.getBuiltinModule('node:zlib').crc32(text) : ownCrc32(text);
-  return crc.toString(16).padStart(8, '0');
-}
-
-function ownCrc32(text: string): number {
   const bytes = new TextEncoder().encode(text);
   let crc = -1;
   for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[at] as number)) & 0xff] as number);
-  return ~crc >>> 0;
+  return (~crc >>> 0).toString(16).padStart(8, '0');
 }

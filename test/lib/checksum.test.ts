@@ -22,14 +22,6 @@ describe('crc32', () => {
     );
   });
 
-  test('crc32 stays the same when much was checked before', () => {
-    const texts = ['123456789', 'ä'.repeat(100), '\ud800'];
-    const before = texts.map(crc32);
-    for (let time = 0; time < 10; time++)
-      expect(crc32('x'.repeat(100_000))).toBe(zlibCrc32('x'.repeat(100_000)).toString(16).padStart(8, '0'));
-    expect(texts.map(crc32)).toEqual(before);
-  });
-
   test('crc32 changes when any one byte is changed or cut off', () => {
     const text = '{"format":1,"n":1,"state":{"state":"running"}}';
     for (let at = 0; at < text.length; at++) {
