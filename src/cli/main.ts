@@ -83,14 +83,15 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
       note: (message: string) => screen.note(message),
       say: (warning: Warning) => screen.say(warning),
     };
-    const input =
+    const whole =
       request.ids.length === 0
-        ? given
+        ? { input: given }
         : await (await import('../commands/shared/whole-ids.ts')).withWholeIds(context, request.ids, given);
+    const { input, session } = whole;
     const view = VIEWS[verb] as View<VerbName>;
     const followed = view.follow?.({ context, screen, version }, input as never) ?? null;
     if (followed !== null) return await followed;
-    const data = await command.run(context, input as never);
+    const data = await command.run({ ...context, session }, input as never);
     const render = (await view.text?.())?.[verb] as ((...given: unknown[]) => string) | undefined;
     screen.give(data, (renderContext) => render?.(data, renderContext, input) ?? '', view);
     return (await view.exitCode?.(data as never, input as never)) ?? EXIT.ok;

@@ -1,8 +1,8 @@
 /** Where `bin/forge.cjs` starts: loads the command, with what V8 has compiled of it for an earlier call of the same verb. */
 
-import fs from 'node:fs';
-import path from 'node:path';
-import vm from 'node:vm';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Script } from 'node:vm';
 import { codeCache } from '../lib/fs/code-cache.ts';
 import { BUILD } from '../project/build.ts';
 import type { MainOptions } from './main.ts';
@@ -19,13 +19,13 @@ interface Loader {
 /** Loads files of the bundle in `dir`. `kept`: what V8 has compiled of them before; it refuses what another version of it has made. */
 export function loader(dir: string, kept: ReadonlyMap<string, Buffer>): Loader {
   const loaded = new Map<string, { exports: Record<string, unknown> }>();
-  const scripts = new Map<string, vm.Script>();
+  const scripts = new Map<string, Script>();
   const texts = new Map<string, string>();
   const load = (name: string): Record<string, unknown> => {
     const known = loaded.get(name);
     if (known !== undefined) return known.exports;
-    const filename = path.join(dir, name);
-    const script = new vm.Script(texts.get(name) ?? textOf(filename), { filename, cachedData: kept.get(name) });
+    const filename = join(dir, name);
+    const script = new Script(texts.get(name) ?? textOf(filename), { filename, cachedData: kept.get(name) });
     // Without a prototype V8 takes it for a table at once, and not only after hundreds of names were added.
     const module = { exports: Object.create(null) };
     loaded.set(name, module);
@@ -40,8 +40,8 @@ export function loader(dir: string, kept: ReadonlyMap<string, Buffer>): Loader {
   return Object.assign(load, {
     keep() {
       if (texts.size > 0) return;
-      const names = fs.readdirSync(dir).filter((name) => name.endsWith('.cjs'));
-      for (const name of names) texts.set(`./${name}`, textOf(path.join(dir, name)));
+      const names = readdirSync(dir).filter((name) => name.endsWith('.cjs'));
+      for (const name of names) texts.set(`./${name}`, textOf(join(dir, name)));
     },
     compiled() {
       if ([...scripts.values()].every(({ cachedDataRejected }) => cachedDataRejected === false)) return null;
@@ -56,7 +56,7 @@ const CHILD_PROCESS = new Proxy({}, { get: (_, name) => Reflect.get(require('nod
 function textOf(filename: string): string {
   try {
     // All of it is ASCII; of the encodings that hold for it, Node reads this one quickest.
-    return fs.readFileSync(filename, 'utf8');
+    return readFileSync(filename, 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
       error.message = `${filename}, a file of forge itself, is gone: forge was replaced or removed while it ran. Start the command again.`;
@@ -71,6 +71,8 @@ export async function start(argv: readonly string[], version: () => string): Pro
   const made = `${BUILD}-${process.version}-${process.arch}`;
   const code = /^\w[\w-]*$/.test(word) ? codeCache(process.env, made, word) : null;
   const load = loader(__dirname, code?.kept ?? new Map());
+  // Else Node, with nothing left to do, takes its heap down piece by piece.
+  process.once('beforeExit', () => process.exit());
   const { main } = load('./main.cjs') as { main(options: MainOptions): Promise<boolean> };
   const understood = await main({ argv, version, keep: load.keep });
   // Options of Node may be options of V8, with which it compiles otherwise.

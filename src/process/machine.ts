@@ -5,8 +5,10 @@ import type { MachineIdentity } from '../domain/task/identity.ts';
 
 let machine: MachineIdentity | undefined;
 
-/** A module that takes time to load and that reading a plan does not need. */
-const hostname = () => process.getBuiltinModule('node:os').hostname();
+/** Read where the system has it as a file: the module that also knows it takes time to load. */
+const hostname = () =>
+  orEmpty(() => readFileSync('/proc/sys/kernel/hostname', 'latin1').trim()) ||
+  process.getBuiltinModule('node:os').hostname();
 
 /** The identity of this machine, read once a process. `boot_id` is '' when the system does not report it. */
 export function thisMachine(): MachineIdentity {

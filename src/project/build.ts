@@ -1,7 +1,7 @@
 /** What this build of forge is, and what comes with it. */
 
-import fs from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 declare const FORGE_BUILD: string | undefined;
 
@@ -10,5 +10,5 @@ export const BUILD: string | null = typeof FORGE_BUILD === 'string' ? FORGE_BUIL
 
 /** The text of a file of the package. The path up is the same from src/project and from the bundle in dist/cli. */
 export function shippedText(file: string): string {
-  return fs.readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8');
+  return readFileSync(join(import.meta.dirname, '../..', file), 'utf8');
 }

@@ -39,6 +39,8 @@ export interface CommandContext<E = never> {
   dir?: string | undefined;
   /** Where state is kept. Default: in the project's state tree. */
   stores?: Stores;
+  /** Opened for this call before. Default: the command opens it. */
+  session?: Session | undefined;
   /** Told what a person should know although nothing failed. */
   warn(message: string): void;
   /** Begins to listen for interruptions of this call; `stop` of what it returns ends that. Default: there are none. */
@@ -70,6 +72,7 @@ export type Session = Env & {
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, FOREIGN_PROJECT, SETTINGS_INVALID. */
 export async function openSession(context: CommandContext, driver?: Driver): Promise<Session> {
+  if (context.session !== undefined) return context.session;
   const paths = requireProject(context.ctx.cwd, context.dir, context.ctx.env);
   const { ctx } = context;
   const cache = cacheOf(paths.project, ctx.env, BUILD);

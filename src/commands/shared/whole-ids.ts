@@ -11,19 +11,19 @@ import type { Input } from './environment.ts';
 import { type CommandContext, openSession, type Session } from './session.ts';
 
 /**
- * `input` with whole ids in those of `fields` that may be shortened; what fits nothing stays as it is, for the command to refuse. Throws
- * INVALID_ARGS where it fits several, and what opening the project does.
+ * `input` with whole ids in those of `fields` that may be shortened; what fits nothing stays as it is, for the command to refuse. `session`: what
+ * was opened for that, if any. Throws INVALID_ARGS where it fits several, and what opening the project does.
  */
 export async function withWholeIds(
   context: CommandContext,
   fields: readonly FieldInfo[],
   input: Input,
-): Promise<Input> {
+): Promise<{ input: Input; session?: Session }> {
   const short = fields.filter(
     ({ id, key }) => id !== undefined && [input[key]].flat().some((text) => mayBeShort(id, text)),
   );
-  if (short.length === 0) return input;
-  const session = await openSession({ ...context, warn: () => {} });
+  if (short.length === 0) return { input };
+  const session = await openSession(context);
   const whole = { ...input };
   // What an attempt or a claim is of comes first.
   for (const { id, key } of short.sort((a, b) => Number(a.id !== 'task') - Number(b.id !== 'task'))) {
@@ -32,7 +32,7 @@ export async function withWholeIds(
     if (typeof value === 'string') whole[key] = await of(value);
     else if (Array.isArray(value)) whole[key] = await Promise.all(value.map((text) => of(String(text))));
   }
-  return whole;
+  return { input: whole, session };
 }
 
 function mayBeShort(kind: FieldInfo['id'], text: unknown): text is string {

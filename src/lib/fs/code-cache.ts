@@ -6,8 +6,8 @@
  * have put it; and it is on the disk before it has its name.
  */
 
-import fs from 'node:fs';
-import path from 'node:path';
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { isOwn, isSafeFolder, makeBelow, replace, userFolder, type Variables } from './cache-folder.ts';
 import { readBytes } from './read.ts';
 
@@ -30,7 +30,7 @@ const PREFIX = 'code-';
 export function codeCache(env: Variables, of: string, name: string): CodeCache {
   const above = userFolder(env);
   if (above === null) return { kept: new Map(), save: () => {} };
-  const folder = path.join(above, `${PREFIX}${of}`);
+  const folder = join(above, `${PREFIX}${of}`);
   const kept = read(folder, name);
   return {
     kept,
@@ -69,8 +69,8 @@ function contentOf(parts: ReadonlyMap<string, Buffer>): Buffer {
 
 /** Removes the oldest folders of their kind. */
 function forgetOthers(above: string): void {
-  const folders = fs.readdirSync(above).filter((name) => name.startsWith(PREFIX));
-  const ages = folders.map((name) => [fs.statSync(`${above}/${name}`).mtimeMs, name] as const);
+  const folders = readdirSync(above).filter((name) => name.startsWith(PREFIX));
+  const ages = folders.map((name) => [statSync(`${above}/${name}`).mtimeMs, name] as const);
   const oldest = ages.sort(([a], [b]) => b - a).slice(OTHERS + 1);
-  for (const [, name] of oldest) fs.rmSync(`${above}/${name}`, { recursive: true, force: true });
+  for (const [, name] of oldest) rmSync(`${above}/${name}`, { recursive: true, force: true });
 }

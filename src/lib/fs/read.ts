@@ -1,6 +1,6 @@
 /** Reads files that may have been replaced by anything: follows no symlink, waits for no pipe. */
 
-import fs from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs';
 
 /** A refused read, in the shape of a system error. */
 function refused(code: string, message: string): Error {
@@ -11,7 +11,7 @@ export interface ReadOptions {
   /** Whether a symlink may lead to the file, as people use them. Default: no. */
   follow?: boolean;
   /** Asked of the open file; where it says no, the read fails with EPERM. Default: any file will do. */
-  accepts?(stat: fs.Stats): boolean;
+  accepts?(stat: Stats): boolean;
 }
 
 /** Text of a regular file, as UTF-8. Fails as `readBytes` does. */
@@ -21,19 +21,16 @@ export function readCapped(path: string, max: number, options?: ReadOptions): st
 
 /** A regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EISDIR for a folder, EINVAL for anything else. */
 export function readBytes(path: string, max: number, { follow = false, accepts }: ReadOptions = {}): Buffer {
-  const fd = fs.openSync(
-    path,
-    fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | (follow ? 0 : fs.constants.O_NOFOLLOW),
-  );
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | (follow ? 0 : constants.O_NOFOLLOW));
   try {
-    const stat = fs.fstatSync(fd);
+    const stat = fstatSync(fd);
     if (stat.isDirectory()) throw refused('EISDIR', `${path} is a folder`);
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
     if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
     if (accepts?.(stat) === false) throw refused('EPERM', `${path} belongs to another user, or others may write it`);
-    return fs.readFileSync(fd);
+    return readFileSync(fd);
   } finally {
-    fs.closeSync(fd);
+    closeSync(fd);
   }
 }
 
@@ -49,7 +46,7 @@ export function readFrom(file: string, offset: number): { text: string; next: nu
   const read = ofRegularFile(file, (fd, size) => {
     const start = offset < 0 ? Math.max(0, size + offset) : Math.min(size, offset);
     const buffer = Buffer.alloc(Math.min(size - start, CHUNK_BYTES));
-    const got = fs.readSync(fd, buffer, 0, buffer.length, start);
+    const got = readSync(fd, buffer, 0, buffer.length, start);
     const whole = wholeCharacters(buffer.subarray(0, got));
     return { text: buffer.toString('utf8', 0, whole), next: start + whole };
   });
@@ -64,7 +61,7 @@ export function lastLinesAt(file: string, count: number): number {
     let left = count + 1;
     for (let end = size; end > 0; ) {
       const start = Math.max(0, end - buffer.length);
-      const piece = buffer.subarray(0, fs.readSync(fd, buffer, 0, end - start, start));
+      const piece = buffer.subarray(0, readSync(fd, buffer, 0, end - start, start));
       if (end === size && piece.at(-1) !== LINE_FEED) left -= 1;
       if (left === 0) return size;
       for (let at = piece.lastIndexOf(LINE_FEED); at >= 0; at = at === 0 ? -1 : piece.lastIndexOf(LINE_FEED, at - 1)) {
@@ -84,15 +81,15 @@ const LINE_FEED = 0x0a;
 function ofRegularFile<T>(file: string, read: (fd: number, size: number) => T): T | null {
   let fd: number;
   try {
-    fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return null;
   }
   try {
-    const stat = fs.fstatSync(fd);
+    const stat = fstatSync(fd);
     return stat.isFile() ? read(fd, stat.size) : null;
   } finally {
-    fs.closeSync(fd);
+    closeSync(fd);
   }
 }
 
