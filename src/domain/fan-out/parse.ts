@@ -7,7 +7,7 @@ import { parseJson } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
-import { command, described, key, text } from '../plan/declare.ts';
+import { command, key, text } from '../plan/declare.ts';
 import { shapeFindings } from '../plan/findings.ts';
 import { envKey, retryKey, timeoutKey } from '../plan/run-keys.ts';
 import type { RetryYaml } from '../retry/schema.ts';
@@ -17,8 +17,8 @@ import { type Child, childId } from './fan-outs.ts';
 /** A line. */
 export const ChildLineSchema = once(() =>
   z.strictObject({
-    name: described(text, 'Names the child in its fan-out, and in its id: <task>/<fan-out>/<name>.'),
-    run: described(command, 'A command line, or a script of several lines, as of a task.'),
+    name: text.check(z.describe('Names the child in its fan-out, and in its id: <task>/<fan-out>/<name>.')),
+    run: command.check(z.describe('A command line, or a script of several lines, as of a task.')),
     title: key(text, 'What is to be done, in one line. Left out: its name.', null),
     env: envKey(),
     retry: retryKey(),

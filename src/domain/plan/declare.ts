@@ -18,7 +18,10 @@ interface Meta {
   examples?: unknown[];
 }
 
-/** Adds the text that an editor shows. `register` changes the schema in place, where `check` would build it twice. */
+/**
+ * Adds the text that an editor shows, in place: `check(z.describe(...))` would build the schema twice. A schema that others use too takes
+ * that, or they would all show the text.
+ */
 export function described<T extends z.ZodMiniType>(schema: T, description: string, meta: Meta = {}): T {
   z.globalRegistry.add(schema, { description, ...meta });
   return schema;
@@ -101,7 +104,7 @@ export const dependencies = z.array(
   z.union([
     text,
     z.strictObject({
-      task: described(filledText, 'The id of the task.'),
+      task: filledText.check(z.describe('The id of the task.')),
       when: key(
         z.enum(DEPENDENCY_WHENS),
         'success: once it is shipped. failure: once it has failed for good or was cancelled; the task is skipped when it ships. always: once it is over, whatever became of it, also when it can never start.',
