@@ -57,8 +57,8 @@ const COMMITTING: Mutant[] = [
   mutant(
     'a version is there before it is whole',
     PROTOCOL,
-    '      yield* io.write(handle, encodeVersion({ n, op, record }));',
-    '      yield* io.link(tmp, `${dir}/${versionName(n)}`);\n      yield* io.write(handle, encodeVersion({ n, op, record }));',
+    '      yield* io.write(handle, text);',
+    '      yield* io.link(tmp, `${dir}/${versionName(n)}`);\n      yield* io.write(handle, text);',
   ),
   mutant(
     'the error of a link is believed',
@@ -250,6 +250,12 @@ const ADOPTION: Mutant[] = [
 ];
 
 const PUBLISHING: Mutant[] = [
+  mutant(
+    'views that a process has shown are left alone by all that it commits',
+    FILES,
+    'shown === record.state.state_version ? []',
+    'shown !== undefined ? []',
+  ),
   mutant(
     'no second look after publishing',
     VIEWS,

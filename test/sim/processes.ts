@@ -3,6 +3,7 @@
 import { ledgerOf, openQuestion } from '../../src/domain/question/questions.ts';
 import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
 import { isoTime } from '../../src/lib/time.ts';
+import { type VersionFile, versionName } from '../../src/store/file/record-file.ts';
 import { createOnce } from '../../src/store/file/task-files.ts';
 import type { RecordCommit } from '../../src/store/port.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
@@ -12,6 +13,8 @@ import { decide, type Request, type RequestKind, TASK, tallyOf } from './request
 import { nextStepRequest } from './steps.ts';
 import { committed, decideOnJournal, goOn, lookAtJournal } from './steps-life.ts';
 import { ANSWERS, DIR, type Process, type World } from './world.ts';
+
+type Committed = Extract<RecordCommit, { kind: 'committed' }>;
 
 /** How often a request is tried again before the process gives it up. */
 const TRIES = 10;
@@ -23,6 +26,8 @@ export type Attempt = (world: World, self: Process, request: Request) => Life<Ou
 
 /** A process that makes its requests one after the other, each until it is done or refused. */
 export function* requesting(world: World, self: Process, attempt: Attempt): Life {
+  // One that was killed has forgotten what it knew.
+  self.memory = { known: null, shown: undefined };
   while (self.request !== null || self.left > 0) {
     // A process that was killed starts with the request that it had not answered.
     self.request ??= nextRequest(world, self);
@@ -120,7 +125,8 @@ export const protocol: Attempt = function* (world, self, request) {
   self.trying = trying;
   checkAnswers(world, decision.record);
   const change = { expected: read.version, op, record: decision.record };
-  const result = yield* tried(committed(world, change, decision.documents), self);
+  const result = yield* tried(committed(world, change, decision.documents, self.memory), self);
+  if (result?.value.kind === 'committed') remember(world, self, op, result.value);
   const outcome = judge(world, self, trying, result?.value ?? null);
   if (outcome === 'done' && request.kind === 'claim' && record.state.state === 'waiting') oracle.stats.goneOn++;
   if (outcome === 'done' && request.asks !== null) goOn(self, oracle.stats, request.asks, decision.result);
@@ -150,10 +156,21 @@ function refusedByEdit(world: World, problem: string): Outcome {
 
 function* readChecked(world: World, self: Process, thorough: boolean): Life<Seen | null> {
   const since = world.oracle.latest;
-  const read = yield* tried(world.layer.read(thorough), self);
+  const read = yield* tried(world.layer.read(thorough, self.memory), self);
   if (read === null) return null;
   world.oracle.checkRead(read.value, since);
+  know(world, self, read.value.whole);
   return read.value;
+}
+
+function know({ disk }: World, self: Process, version: VersionFile | null): void {
+  const file = version && disk.file(`${DIR}/${versionName(version.n)}`);
+  self.memory.known = version && file ? { version, writtenMs: file.mtimeMs } : null;
+}
+
+function remember(world: World, self: Process, op: string, { version: n, record, warnings }: Committed): void {
+  know(world, self, { n, op, record });
+  if (warnings.length === 0) self.memory.shown = record.state.state_version;
 }
 
 /** A reader, which must notice an edit that was there all the time. */

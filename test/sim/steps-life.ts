@@ -10,6 +10,7 @@ import { createdFor } from '../../src/store/file/documents.ts';
 import { type CommitRequest, readText } from '../../src/store/file/protocol.ts';
 import type { RecordCommit } from '../../src/store/port.ts';
 import { type Life, ROOT } from './disk.ts';
+import type { Memory } from './layers.ts';
 import { type Stats, Violation } from './oracle.ts';
 import { type Asker, committing, type Decided, type Documents, type Request } from './requests.ts';
 import { decideSteps, type StepRequest, sleeperOf } from './steps.ts';
@@ -58,9 +59,14 @@ export function* decideOnJournal(
 }
 
 /** Commits with the parts that the record refers to, as the store does. */
-export function* committed(world: World, change: CommitRequest, documents: Documents): Step<RecordCommit> {
+export function* committed(
+  world: World,
+  change: CommitRequest,
+  documents: Documents,
+  memory: Memory,
+): Step<RecordCommit> {
   const { op } = change;
-  const step = world.layer.commit(change, world.retention);
+  const step = world.layer.commit(change, world.retention, memory);
   if (documents.length === 0) return yield* step;
   yield* unless('EEXIST', io.mkdir(CHUNKS));
   const files = documents.map(({ value }) => {

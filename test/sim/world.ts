@@ -17,7 +17,7 @@ import {
   type SimCall,
 } from './disk.ts';
 import { JournalOracle } from './journal-oracle.ts';
-import { CORE, type Layer, WHOLE } from './layers.ts';
+import { CORE, type Layer, type Memory, WHOLE } from './layers.ts';
 import { type OnceOracle, type Oracle, type Trying, Violation } from './oracle.ts';
 import { Random } from './random.ts';
 import type { Request } from './requests.ts';
@@ -80,6 +80,7 @@ export interface Process {
   /** An injected failure that the protocol has not answered for yet. */
   failed: boolean;
   restarts: number;
+  memory: Memory;
   /** A person: no fault befalls what they do, and what they undo is meant. */
   person: boolean;
 }
@@ -107,6 +108,7 @@ export function newProcess(name: string, start: Process['start'], left: number):
     looked: {},
     failed: false,
     restarts: 0,
+    memory: { known: null, shown: undefined },
   };
 }
 
