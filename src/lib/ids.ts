@@ -22,7 +22,8 @@ export function isTaskId(id: string): boolean {
 }
 
 function isTooLong(id: string): boolean {
-  return refPart(id).length > CHILD_ID_MAX_CHARS;
+  // A character counts as three at most.
+  return id.length > CHILD_ID_MAX_CHARS / 3 && refPart(id).length > CHILD_ID_MAX_CHARS;
 }
 
 /** The task whose fan-out a child is of; null for a task of the plan. */
@@ -57,7 +58,7 @@ export function taskOfRefPart(part: string): string | null {
 
 /** The id of a task as the name of a folder or a file: that of a planned task as it is. Throws INVALID_ID. */
 export function fileNameOf(taskId: string): string {
-  return parentOf(requireTaskId(taskId)) === null ? taskId : refPart(taskId);
+  return requireTaskId(taskId).includes('/') ? refPart(taskId) : taskId;
 }
 
 /** The task that a folder or a file of this name stands for; null when none does. */

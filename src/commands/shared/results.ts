@@ -27,8 +27,8 @@ export function resultReader(session: Session): (taskId: string, record: TaskSum
   const there = once(() => worktreesThere(session));
   return (taskId, record) => {
     if (record === null) return { branch: null, worktree_path: null, summary: null };
-    const name = fileNameOf(taskId);
-    const has = session.settings.workspace === 'worktree' && there().names.has(name);
+    const name = session.settings.workspace === 'worktree' ? fileNameOf(taskId) : null;
+    const has = name !== null && there().names.has(name);
     return {
       branch: has ? branchFor(session.settings, taskId) : null,
       worktree_path: has ? `${there().root}/${name}` : null,
