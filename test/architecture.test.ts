@@ -160,7 +160,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',
   // What programs are talked to by.
-  'node:stream': (file) => ['src/process/gated-worker.ts', 'src/process/piped.ts'].includes(file),
+  'node:stream': (file) => ['gated-worker', 'lane', 'piped'].some((name) => file === `src/process/${name}.ts`),
   // Compares values.
   'node:util': (file) =>
     ['src/project/settings-file.ts', 'src/project/claude-settings.ts', 'src/store/file/file-store.ts'].includes(file),

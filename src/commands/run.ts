@@ -23,7 +23,8 @@ import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
-import { missingProgram } from '../process/programs.ts';
+import { Lanes } from '../process/lanes.ts';
+import { missingProgram, workerEnvironment } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
@@ -155,12 +156,14 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     const source = new PlanSource(session, loaded);
     const writeReports = () => reports?.write(source.current.plan, selectionOf(options)(source.current.plan));
     if (session.settings.notify.length > 0) notifier = await notifierOf(session, manifest.run_id, source);
+    const lanes = new Lanes(workerEnvironment(session.ctx.env, session.paths.project));
     const loop = new RunLoop(
       session,
       {
         runId: manifest.run_id,
         owner,
         maxParallel: maxParallelOf(session, options),
+        spawn: (worker) => lanes.start(worker),
         select: selectionOf(options),
         rerun: again.tasks,
         onFailure: options.on_failure ?? 'continue',
@@ -186,10 +189,13 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
         session.settings.bell && options.no_bell !== true,
       );
     }
-    const ended = await loop.run().catch(async (error) => {
-      await writeReports();
-      throw error;
-    });
+    const ended = await loop
+      .run()
+      .finally(() => lanes.end())
+      .catch(async (error) => {
+        await writeReports();
+        throw error;
+      });
     if (!ended.interrupted && session.settings.worktrees.keep_ms !== null)
       await (await import('./shared/shipped-worktrees.ts')).removeShippedWorktrees(session);
     if (!ended.interrupted && session.settings.retention !== null) {

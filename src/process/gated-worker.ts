@@ -21,7 +21,7 @@ export type WorkerOptions = WorkerCommand & {
   cwd: string;
   /**
    * The whole environment of the worker. With `FORGE_CLAIM_ID` in it, `stopWorker` recognizes the group after its leader is gone.
-   * Variables whose names are invalid in a shell do not get through `/bin/sh`.
+   * Variables whose names are invalid in a shell do not get through, nor does `_`: a shell has set it for another command.
    */
   env: Record<string, string | undefined>;
   stdio: {
@@ -73,6 +73,9 @@ export interface GatedWorker {
   exited: Promise<WorkerExit>;
 }
 
+/** `spawnGated`, or what does the same. Never rejects. */
+export type Spawn = (options: WorkerOptions) => GatedWorker | Promise<GatedWorker>;
+
 /** A variable with the pid of the gate, by which everything that descends from a worker is known. */
 export const OWN_PID = 'FORGE_COMMAND_PID';
 
@@ -95,12 +98,11 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
   const { cwd, env, stdio, inTerminal = false } = options;
   const fault = commandFault(options);
   if (fault !== null) return notStarted({ spawnError: fault });
-  const argv = 'shell' in options ? scriptBy(options.by ?? ['/bin/sh'], options.shell) : options.argv;
   let child: ChildProcess;
   try {
-    child = spawn('/bin/sh', ['-c', `${GATE}; (exec "$@" ${END}`, 'sh', ...argv], {
+    child = spawn('/bin/sh', ['-c', `${GATE}; (exec "$@" ${END}`, 'sh', ...argvOf(options)], {
       cwd,
-      env,
+      env: { ...env, _: undefined },
       detached: !inTerminal,
       stdio: [stdio.stdin === 'empty' ? 'ignore' : 'inherit', stdio.stdout, stdio.stderr, 'pipe'],
     });
@@ -134,7 +136,7 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
       const failed = (fault: Fault) => resolve({ code: null, signal: null, ...fault });
       // Then the gate has ended, and what it said is here.
       child.once('close', (code, signal) => {
-        if (unknown === null) resolve({ ...endOf(told, code, signal), spawnError: null });
+        if (unknown === null) resolve({ ...endAsTold(told, code, signal), spawnError: null });
         else failed({ spawnError: unknown });
       });
       child.on('error', (error) => failed(describe(error, cwd)));
@@ -150,15 +152,22 @@ const MAX_CODE = 128;
 
 /**
  * How the command ended. `told`: by its gate, as `GATE` has it. A gate that is gone before it could say so has ended by `signal`, or left by
- * `code` before it ran anything. No word of it is never success. An exit code of 128 + n that is a silent signal's counts as that.
+ * `code` before it ran anything. No word of it is never success.
  */
-function endOf(told: string, code: number | null, signal: string | null): Pick<WorkerExit, 'code' | 'signal'> {
+function endAsTold(told: string, code: number | null, signal: string | null): Pick<WorkerExit, 'code' | 'signal'> {
   const status = /(?:^|\n)(\d+)\n$/.exec(told)?.[1];
   if (status === undefined) return code === UNRUN_EXIT_CODE ? { code, signal } : { code: null, signal };
-  const name = signalName(Number(status) - MAX_CODE);
-  const words = told.slice(0, -status.length - 1).trim();
-  const isSignal = name !== '' && (words !== '' || SILENT.includes(name));
-  return isSignal ? { code: null, signal: name } : { code: Number(status), signal: null };
+  return endOf(Number(status), told.slice(0, -status.length - 1).trim() !== '');
+}
+
+/**
+ * The end of a command whose shell has this `status`. `isKilled`: it may be a signal's. An exit code of 128 + n that is a silent signal's
+ * counts as that.
+ */
+export function endOf(status: number, isKilled: boolean): Pick<WorkerExit, 'code' | 'signal'> {
+  const name = signalName(status - MAX_CODE);
+  const isSignal = name !== '' && (isKilled || SILENT.includes(name));
+  return isSignal ? { code: null, signal: name } : { code: status, signal: null };
 }
 
 /** `SIGKILL` for 9, `SIG40` for one without a name, '' for none. */
@@ -169,8 +178,10 @@ function signalName(number: number): string {
 }
 
 /** Not every shell takes `--` before its script, so one that looks like an option is moved away from that. */
-function scriptBy(shell: readonly string[], script: string): string[] {
-  return [...shell, '-c', script.startsWith('-') ? ` ${script}` : script];
+export function argvOf(command: WorkerCommand): readonly string[] {
+  if (!('shell' in command)) return command.argv;
+  const { shell, by = ['/bin/sh'] } = command;
+  return [...by, '-c', shell.startsWith('-') ? ` ${shell}` : shell];
 }
 
 function commandFault(options: WorkerCommand): string | null {

@@ -32,7 +32,7 @@ import { NO_WORKTREE, toldOf } from '../../domain/verify/evidence.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
-import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
+import { type GatedWorker, type Spawn, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { workdirOf } from '../../project/workdir.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
@@ -55,6 +55,8 @@ export interface AttemptRequest extends TaskRequest, SetupHeard {
   command(session: string | null): WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: to this process's. `terminal`: so, in its session. */
   output: 'logs' | 'inherit' | 'terminal';
+  /** Default: `spawnGated`. */
+  spawn?: Spawn;
 }
 
 /** An attempt that is about to be made: its ids, its place, and the record that it is made on. */
@@ -307,7 +309,7 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
   const cwd = workdirOf(workspace.path, request.task.cwd).path;
   const session = resume ? sessionToResume(seen, agentOf(env, request), cwd) : null;
   const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
-  const worker = spawnGated({
+  const worker = await (request.spawn ?? spawnGated)({
     ...request.command(session),
     cwd,
     env: commandEnvironment(env, request.task, {

@@ -265,7 +265,7 @@ export class RunLoop {
 
   /** Starts the task's command, or verifies the result that its last attempt has left unverified. */
   async #start(task: PlanTask): Promise<RunningAttempt | null> {
-    const { runId, owner } = this.#options;
+    const { runId, owner, spawn } = this.#options;
     const request = {
       task,
       plan: this.#plan(),
@@ -288,6 +288,7 @@ export class RunLoop {
         return { shell: command, by: shellOf({ command, shell }) };
       },
       output: 'logs',
+      spawn,
       interrupts: this.#interrupts,
       onSetup: (command) => this.#progress.setUp(task.id, command),
       onGitSetup: (setup, prepared) => this.#setup.check(task.id, setup, prepared?.trusted),
@@ -339,10 +340,8 @@ export class RunLoop {
   }
 
   #interrupted(): void {
-    for (const attempt of this.#active.values()) {
-      if (this.#interrupts.level > 1) attempt?.kill();
-      else attempt?.interrupt();
-    }
+    const how = this.#interrupts.level > 1 ? 'kill' : 'interrupt';
+    for (const attempt of this.#active.values()) attempt?.[how]();
     this.#wake();
   }
 

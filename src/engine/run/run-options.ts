@@ -3,11 +3,14 @@
 import type { Plan } from '../../domain/plan/plan.ts';
 import type { OutputMode } from '../../domain/run/output.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
+import type { Spawn } from '../../process/gated-worker.ts';
 
 export interface RunOptions {
   runId: string;
   owner: OwnerIdentity;
   maxParallel: number;
+  /** How it starts its workers. */
+  spawn: Spawn;
   /** Ids of the tasks to work on, as the plan stands. */
   select(plan: Plan): ReadonlySet<string>;
   /** What was begun again for this run. */
