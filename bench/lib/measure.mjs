@@ -4,6 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 
 /** The middle of `values`; the mean of the two middle ones when their number is even. */
 export function median(values) {
@@ -20,18 +21,36 @@ export async function timed(work) {
 }
 
 /**
+ * CPU time that a process has taken, and that all have that it has waited for, with those that they have: milliseconds, which the kernel
+ * counts in steps of 10. Linux alone. Source: proc_pid_stat(5), utime, stime, cutime and cstime.
+ */
+export function cpuOf(pid) {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const [user, system, ofUser, ofSystem] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11)
+    .map(Number);
+  return { own: (user + system) * 10, children: (ofUser + ofSystem) * 10 };
+}
+
+/**
  * Times `ours` and `base` in turns. Each is given the number of its round and may return its own time in milliseconds,
  * else the call is timed. Round 0 warms up and does not count. Every other round swaps the order, so that neither always
- * pays for what the other left behind.
+ * pays for what the other left behind. `cpu`: what their processes took, for a call of each.
  */
 export async function inTurns(ours, base, rounds) {
   const times = { ours: [], base: [] };
+  const cpu = { ours: 0, base: 0 };
   const take = async (name, work, round) => {
     let own;
+    const before = cpuOf('self').children;
     const outer = await timed(async () => {
       own = await work(round);
     });
-    if (round > 0) times[name].push(typeof own === 'number' ? own : outer);
+    if (round === 0) return;
+    times[name].push(typeof own === 'number' ? own : outer);
+    cpu[name] += (cpuOf('self').children - before) / rounds;
   };
   for (let round = 0; round <= rounds; round++) {
     const order = [
@@ -42,7 +61,7 @@ export async function inTurns(ours, base, rounds) {
     for (const [name, work] of order) await take(name, work, round);
   }
   const ratios = times.ours.map((time, index) => time / times.base[index]);
-  return { ours: median(times.ours), base: median(times.base), ratio: median(ratios), times, ratios };
+  return { ours: median(times.ours), base: median(times.base), ratio: median(ratios), times, ratios, cpu };
 }
 
 /** Runs a command to its end, unseen. Throws, with what it printed on stderr, when it does not exit with 0. */

@@ -3,11 +3,10 @@
  * state in a PostgreSQL of this machine.
  */
 
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { installed } from './npm.mjs';
 import { startPostgres } from './postgres.mjs';
-import { cleanEnv, scratchFolder } from './scratch.mjs';
 
 const OTHERS = {
   DBOS: { packages: ['@dbos-inc/dbos-sdk@5.3.0'], program: 'steps-dbos.mjs', sql: () => null },
@@ -31,13 +30,10 @@ export async function withOthers(files, rounds, measure) {
         leftOut(name, 'its tables are needed: --absurd-sql FILE, which is sql/absurd.sql of its repository');
         continue;
       }
-      const installed = install(packages, program);
-      if (installed === null) {
-        leftOut(name, `npm can't install ${packages.join(', ')}`);
-        continue;
-      }
+      const started = install(packages, program);
+      if (started === null) continue;
       if (file !== null) for (const database of databasesOf(name)) server.load(database, path.resolve(file));
-      await measure(name, installed, (round) => server.url(databasesOf(name)[round]));
+      await measure(name, started, (round) => server.url(databasesOf(name)[round]));
     }
   } finally {
     server.stop();
@@ -50,14 +46,8 @@ function leftOut(name, why) {
 
 /** The program, in a folder with its packages; null where npm can't install them. */
 function install(packages, program) {
-  const cwd = scratchFolder('other');
-  fs.writeFileSync(path.join(cwd, 'package.json'), '{"private": true}\n');
-  const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...packages];
-  const { status, stderr } = spawnSync('npm', args, { cwd, env: cleanEnv(), encoding: 'utf8' });
-  if (status !== 0) {
-    console.log(stderr);
-    return null;
-  }
+  const cwd = installed(packages);
+  if (cwd === null) return null;
   fs.copyFileSync(path.join(import.meta.dirname, '..', 'programs', program), path.join(cwd, program));
   return path.join(cwd, program);
 }

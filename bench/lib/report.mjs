@@ -15,6 +15,11 @@ export function figure(what, value, { limit = null, unit = 'x', detail = '' } = 
   console.log(`  ${what.padEnd(52)} ${shown.padStart(10)}  ${verdict.padEnd(20)} ${detail}`.trimEnd());
 }
 
+/** Times behind a ratio, and the CPU time of all processes of both. */
+export function times({ ours, base, cpu }) {
+  return `${ms(ours)} / ${ms(base)}; CPU ${(cpu.ours / cpu.base).toFixed(2)} x, ${ms(cpu.ours)} / ${ms(cpu.base)}`;
+}
+
 /** Something that must hold whatever the machine. */
 export function fact(what, holds, detail = '') {
   if (!holds) missed.push(what);

@@ -1,10 +1,11 @@
-/** Where measurements are made: scratch projects on the disk of this checkout, never on a file system in memory. */
+/** Where measurements are made: scratch projects on the disk of this checkout, or in the folder that FORGE_BENCH_DIR names. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 
 const repo = path.resolve(import.meta.dirname, '..', '..');
-const root = path.join(repo, '.scratch', `bench-${process.pid}`);
+const above = path.resolve(process.env.FORGE_BENCH_DIR ?? path.join(repo, '.scratch'));
+const root = path.join(above, `bench-${process.pid}`);
 
 process.on('exit', () => fs.rmSync(root, { recursive: true, force: true }));
 
@@ -28,9 +29,31 @@ export function tasksFolder(project) {
 
 let cache;
 
-/** The environment without what would lead a command into another project, and with a cache that goes away. */
+/** The file system that measurements are made on, as in `ext4 without a journal`. Linux alone. */
+export function fileSystem() {
+  fs.mkdirSync(above, { recursive: true });
+  const place = `${fs.realpathSync(above)}/`;
+  // Fields: id, parent, device, root, mount point, options; behind a dash type and source. Source: proc_pid_mountinfo(5).
+  const mounts = fs
+    .readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split(' '));
+  const on = mounts.filter(([, , , , at]) => place.startsWith(at === '/' ? at : `${at}/`)).at(-1);
+  const [type, source] = on.slice(on.indexOf('-') + 1);
+  if (type !== 'ext4') return type;
+  const journals = fs.existsSync('/proc/fs/jbd2') ? fs.readdirSync('/proc/fs/jbd2') : [];
+  const has = journals.some((name) => name.replace(/-\d+$/, '') === path.basename(fs.realpathSync(source)));
+  return `ext4 ${has ? 'with' : 'without'} a journal`;
+}
+
+/**
+ * The environment without what would lead a command into another project, or have Node do more at its start (certificates that
+ * it parses make that take twice as long), and with a cache that goes away.
+ */
 export function cleanEnv(extra = {}) {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(FORGE_|NODE_OPTIONS$|WIREIT_|npm_)/.test(name));
+  const left = /^(FORGE_|NODE_|SSL_CERT_|OPENSSL_|WIREIT_|TURBO_|NX_|npm_)/;
+  const kept = Object.entries(process.env).filter(([name]) => !left.test(name));
   cache ??= scratchFolder('cache');
   return { ...Object.fromEntries(kept), XDG_CACHE_HOME: cache, ...extra };
 }

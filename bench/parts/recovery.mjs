@@ -31,26 +31,26 @@ async function recover(what, command) {
 
 /** Milliseconds from the start of the second run until every interrupted task has a new worker. */
 async function once(command) {
-  const graph = Array.from({ length: TASKS }, () => []);
-  const project = scratchProject('recovery', planOver(graph, command));
-  const first = await started(project);
+  const project = projectOf(TASKS, command);
+  const first = await started(project, TASKS);
   first.run.kill('SIGKILL');
   await first.ended;
   const start = performance.now();
-  const second = await started(project);
+  const second = await started(project, TASKS);
   const time = performance.now() - start;
-  // Twice: the second word ends the grace of workers that do not listen.
-  second.run.kill('SIGINT');
-  second.run.kill('SIGINT');
-  const again = setInterval(() => second.run.kill('SIGINT'), 200);
-  await second.ended;
-  clearInterval(again);
+  await second.stop();
   return time;
 }
 
-/** A run whose tasks have all been started. */
-async function started(project) {
-  const run = spawn(process.execPath, forgeArgs(project, 'run', '--max-parallel', String(TASKS), '--json'), {
+/** With so many tasks, which all can start at once. */
+export function projectOf(tasks, command) {
+  const graph = Array.from({ length: tasks }, () => []);
+  return scratchProject('recovery', planOver(graph, command));
+}
+
+/** A run of a project whose tasks have all been started. `stop()` ends it. */
+export async function started(project, tasks) {
+  const run = spawn(process.execPath, forgeArgs(project, 'run', '--max-parallel', String(tasks), '--json'), {
     env: cleanEnv(),
     stdio: ['ignore', 'pipe', 'inherit'],
     cwd: path.dirname(project),
@@ -61,10 +61,18 @@ async function started(project) {
   let seen = 0;
   await new Promise((resolve, reject) => {
     createInterface({ input: run.stdout }).on('line', (line) => {
-      if (JSON.parse(line).type === 'task_started' && ++seen === TASKS) resolve();
+      if (JSON.parse(line).type === 'task_started' && ++seen === tasks) resolve();
     });
     run.on('error', reject);
     run.on('close', (code) => reject(new Error(`run ended with ${code} before all its tasks had started`)));
   });
-  return { run, ended };
+  const stop = async () => {
+    // Twice: the second word ends the grace of workers that do not listen.
+    run.kill('SIGINT');
+    run.kill('SIGINT');
+    const again = setInterval(() => run.kill('SIGINT'), 200);
+    await ended;
+    clearInterval(again);
+  };
+  return { run, ended, stop };
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { forgeArgs } from '../lib/forge.mjs';
 import { execute, inTurns, timed } from '../lib/measure.mjs';
 import { randomGraph, taskId } from '../lib/plans.mjs';
-import { figure, heading, ms } from '../lib/report.mjs';
+import { figure, heading, times } from '../lib/report.mjs';
 import { cleanEnv, scratchFolder } from '../lib/scratch.mjs';
 
 const TASKS = 100;
@@ -34,9 +34,8 @@ export async function reuse({ others }) {
 
 async function against(name, forge, other) {
   for (const one of [forge, other]) one.run();
-  const times = (one) => () => timed(() => one.run());
-  const again = await inTurns(times(forge), times(other), ROUNDS);
-  figure(`nothing to do, against ${name}`, again.ratio, { limit: 1, detail: `${ms(again.ours)} / ${ms(again.base)}` });
+  const again = await inTurns(forge.run, other.run, ROUNDS);
+  figure(`nothing to do, against ${name}`, again.ratio, { limit: 1, detail: times(again) });
   const gone = (one) => () => {
     for (const output of one.outputs) fs.rmSync(output, { recursive: true });
     return timed(() => one.run());
@@ -45,7 +44,7 @@ async function against(name, forge, other) {
   for (const one of [forge, other])
     for (const output of one.outputs)
       if (fs.statSync(path.join(output, 'out')).size < OUTPUT_BYTES) throw new Error(`${output} was not put back`);
-  figure(`outputs put back, against ${name}`, back.ratio, { limit: 1, detail: `${ms(back.ours)} / ${ms(back.base)}` });
+  figure(`outputs put back, against ${name}`, back.ratio, { limit: 1, detail: times(back) });
 }
 
 function inputs(folder) {

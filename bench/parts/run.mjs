@@ -5,7 +5,7 @@ import path from 'node:path';
 import { forgeArgs } from '../lib/forge.mjs';
 import { execute, inTurns, median, timed } from '../lib/measure.mjs';
 import { planOver, randomGraph, taskId } from '../lib/plans.mjs';
-import { fact, figure, heading, ms } from '../lib/report.mjs';
+import { fact, figure, heading, times } from '../lib/report.mjs';
 import { cleanEnv, scratchFolder, scratchProject, tasksFolder } from '../lib/scratch.mjs';
 
 const TASKS = 300;
@@ -24,15 +24,16 @@ export async function run() {
     return time(process.execPath, forgeArgs(project, 'run', '--max-parallel', String(PARALLEL)));
   };
   const wireit = await inTurns(forgeRun, wireitRun(), ROUNDS);
-  figure('run against wireit', wireit.ratio, { limit: 0.5, detail: `${ms(wireit.ours)} / ${ms(wireit.base)}` });
+  figure('run against wireit', wireit.ratio, { limit: 1, detail: times(wireit) });
+  figure('CPU of all processes, a task', wireit.cpu.ours / TASKS, { unit: 'ms', limit: 5 });
   const make = await inTurns(forgeRun, makeRun(), ROUNDS);
-  figure('run against make -j2', make.ratio, { detail: `${ms(make.ours)} / ${ms(make.base)}` });
+  figure('run against make -j2', make.ratio, { detail: times(make) });
   const floor = await inTurns(forgeRun, bareRun('commits', 'workers'), ROUNDS);
-  figure('run against its floor', floor.ratio, { detail: `${ms(floor.ours)} / ${ms(floor.base)}` });
+  figure('run against its floor', floor.ratio, { limit: 2, detail: times(floor) });
   for (const parts of [['commits'], ['workers']]) {
-    const times = [];
-    for (let round = 0; round < ROUNDS; round++) times.push(await bareRun(...parts)());
-    figure(`the floor's ${parts[0]} alone`, median(times), { unit: 'ms' });
+    const alone = [];
+    for (let round = 0; round < ROUNDS; round++) alone.push(await bareRun(...parts)());
+    figure(`the floor's ${parts[0]} alone`, median(alone), { unit: 'ms' });
   }
   countCommits(projects);
 }
