@@ -51,6 +51,8 @@ export function conventionsIn(file: string, whole: string): Conventions | null {
 /** Empty when it cannot be read, or is not below `root`. */
 function textBelow(root: string, name: string): string {
   try {
+    // Most projects have one of them, and a real path is asked for part by part.
+    if (fs.lstatSync(path.join(root, name), { throwIfNoEntry: false }) === undefined) return '';
     const file = fs.realpathSync.native(path.join(root, name));
     return file.startsWith(`${fs.realpathSync.native(root)}${path.sep}`) ? readFrom(file, 0).text : '';
   } catch {

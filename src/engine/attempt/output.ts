@@ -102,11 +102,12 @@ export class LogKeeper {
     if (maxBytes === null) return;
     const { artifacts } = this.#env;
     for (const [log, before] of this.#logs) {
-      const isLong = log === 'stdout.log' && artifacts.readLog(this.#attempt, log, -1).next > maxBytes;
-      if (isLong) this.#follower?.read();
+      const follower = log === 'stdout.log' ? this.#follower : null;
+      const isLong = follower !== null && artifacts.readLog(this.#attempt, log, -1).next > maxBytes;
+      if (isLong) follower.read();
       const cut = { maxBytes, before, secrets: this.#secrets };
       this.#logs.set(log, await artifacts.cutLog(this.#attempt, log, cut));
-      if (isLong) this.#follower?.skip();
+      if (isLong) follower.skip();
     }
   }
 

@@ -156,7 +156,8 @@ export class FileArtifacts implements AttemptArtifacts {
 
   async maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void> {
     const file = this.logPath(attempt, log);
-    if (!hasRealFolder(file)) return;
+    // Most logs are empty.
+    if (!hasRealFolder(file) || fs.lstatSync(file, { throwIfNoEntry: false })?.size === 0) return;
     try {
       await replaceInPlace(file, masksOf(secrets));
     } catch (error) {
