@@ -30,8 +30,11 @@ import { type Env, secretsOf } from '../env.ts';
 /** The end of each stream that error rules match and a failure shows, bytes. */
 const TAIL_BYTES = 16 * 1024;
 
-/** How often logs are looked at while they are written, milliseconds: a worker may write a gigabyte in a second. */
-const LOOK_MS = 25;
+/**
+ * How often logs are looked at while they are written, and at least, milliseconds: a worker may write a gigabyte in a second, and most write
+ * nothing for minutes.
+ */
+const LOOK_MS = { busy: 25, quiet: 400 };
 
 export const WORKER_LOGS: readonly LogName[] = STREAMS.map((stream) => `${stream}.log` as const);
 
@@ -52,7 +55,11 @@ export class LogKeeper {
   readonly #logs: Map<LogName, number>;
   readonly #follower: LogFollower | null;
   #looking: Promise<void> | null = null;
-  #timer: NodeJS.Timeout | undefined;
+  /** Null while it does not look by itself. */
+  #timer: NodeJS.Timeout | null = null;
+  #pauseMs = LOOK_MS.busy;
+  /** When each log was written last. */
+  #written = '';
 
   /** `task`: as planned; null for one that is not in the plan. `follower`: reads before what it would read is cut. Default: none. */
   constructor(
@@ -70,13 +77,23 @@ export class LogKeeper {
   }
 
   start(): this {
-    if (this.#env.settings.logs.max_bytes !== null) this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
+    if (this.#env.settings.logs.max_bytes !== null) this.#lookAgain();
     return this;
+  }
+
+  #lookAgain(): void {
+    const look = () => void this.#look().then(() => this.#timer !== null && this.#lookAgain());
+    this.#timer = setTimeout(look, this.#pauseMs).unref();
+  }
+
+  #stopLooking(): void {
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
   }
 
   /** To be called when the command has ended: cuts its logs once more, and takes secrets out of them. */
   async end(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stopLooking();
     await this.#looking;
     await this.#look();
     this.#follower?.read();
@@ -88,7 +105,7 @@ export class LogKeeper {
   #look(): Promise<void> {
     this.#looking ??= this.#cut()
       .catch((error) => {
-        clearInterval(this.#timer);
+        this.#stopLooking();
         this.#warn(error);
       })
       .finally(() => {
@@ -109,6 +126,9 @@ export class LogKeeper {
       this.#logs.set(log, await artifacts.cutLog(this.#attempt, log, cut));
       if (isLong) follower.skip();
     }
+    const written = [...this.#logs.keys()].map((log) => artifacts.writtenAt(this.#attempt, log)).join();
+    this.#pauseMs = written === this.#written ? Math.min(2 * this.#pauseMs, LOOK_MS.quiet) : LOOK_MS.busy;
+    this.#written = written;
   }
 
   #warn(error: unknown): void {
