@@ -44,7 +44,7 @@ const attemptSchema = () =>
     /** What its agent has said of its session; null for another worker, and before the attempt has ended. */
     session: z.nullable(AgentSessionSchema()),
     outcome: z.enum(ATTEMPT_OUTCOMES),
-    /** What went wrong; null where nothing did, or it is not known any more. */
+    /** What went wrong, its message empty where only the class is kept; null where nothing did, or it is not known any more. */
     error: z.nullable(z.strictObject({ class: z.string(), message: z.string() })),
     /** Null while it runs, and where it is not known. */
     ended_at: textOrNull(),

@@ -9,7 +9,7 @@ import { type LogEvent, logs } from '../../src/commands/logs.ts';
 import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
-import { code, keysOf, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
+import { code, keysOf, MINUTE_MS, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
@@ -69,6 +69,21 @@ describe('show', () => {
       ['released', 1],
       ['acquired', 2],
     ]);
+  });
+
+  test('show says how each attempt ended and how long it took, also of more failures than the record keeps', async () => {
+    for (let number = 1; number <= 7; number++) {
+      const { attempt } = await world.start('build');
+      world.wait(number * 1000);
+      await world.fail('build', attempt, `exit.${number}`, `try ${number}`);
+      world.wait(MINUTE_MS);
+    }
+    const { attempts } = await show.run(world.context, { task: 'build' });
+    expect(attempts.map(({ outcome, error, duration_ms }) => [outcome, error?.class, duration_ms])).toEqual(
+      [1, 2, 3, 4, 5, 6, 7].map((number) => ['failed', `exit.${number}`, number * 1000]),
+    );
+    expect(attempts.at(0)?.error?.message).toBe('');
+    expect(attempts.at(-1)?.error?.message).toContain('try 7');
   });
 
   test('show lists only attempts that happened', async () => {

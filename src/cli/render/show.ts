@@ -152,7 +152,8 @@ function endText({ outcome, duration_ms }: Attempt): string {
 /** What went wrong, unless a check, a review or a merge says it itself. */
 function errorTexts({ error, verified, review, ship }: Attempt): string[] {
   const isTold = verified?.failure != null || review?.error != null || ship?.error != null;
-  return error === null || isTold ? [] : [errorText(error)];
+  if (error === null || isTold) return [];
+  return [error.message === '' ? error.class : errorText(error)];
 }
 
 function sessionTexts({ session }: Attempt): string[] {

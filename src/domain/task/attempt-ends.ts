@@ -1,5 +1,6 @@
 /** How an attempt has ended, and how long it took, put together from what is kept of it. Pure. */
 
+import { oneLine } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { Reviewed, Shipped } from '../review/reviews.ts';
@@ -28,7 +29,7 @@ export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 export interface AttemptEnd {
   outcome: AttemptOutcome;
-  /** Class and message of what went wrong; null where nothing did, or it is not known any more. */
+  /** Class and message of what went wrong, without a message where only the class is kept; null where nothing did, or it is not known any more. */
   error: ClassifiedError | null;
   /** ISO 8601; null while it runs, and where it is not known. */
   ended_at: string | null;
@@ -84,6 +85,8 @@ function cameTo(
       return isBack && error ? failed(error) : is(isBack ? 'failed' : 'passed');
     }
     if (verified !== null) return verified.failure === null ? is('passed') : failed(verified.failure);
+    if (end?.['outcome'] === 'passed') return is('passed');
+    if (end?.['outcome'] === 'failed') return failed({ class: oneLine(String(end['class']), 100), message: '' });
   }
   if (end?.['event'] === 'stolen') return is('lost');
   if (end?.['event'] === 'admin_released') return is('cancelled');

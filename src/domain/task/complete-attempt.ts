@@ -80,13 +80,14 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
     outcome.kind === 'failed'
       ? failing(record, { ...request, notBeforeMs: outcome.until }, request.fault ?? outcome.error)
       : judging(record, request, outcome.verdict);
+  const error = ending.state.last_error;
   const next = changed(record, {
     moves: [...starting(record), ...ending.moves],
     lease: null,
     state: ending.state,
     memo: { abandons: 0, ...ending.memo },
     ...(request.workerGone ? { worker: null } : {}),
-    ends: { how: 'completed' },
+    ends: { how: 'completed', cameTo: error ? { outcome: 'failed', class: error.class } : { outcome: 'passed' } },
     by: lease,
     nowMs: request.instant.nowMs,
   });

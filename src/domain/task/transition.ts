@@ -17,7 +17,14 @@ export interface PersonEntry {
   reason?: string;
 }
 
-export interface ClaimEntry {
+/** What an attempt at the work has come to. */
+export interface CameTo {
+  outcome: 'passed' | 'failed';
+  /** Of its failure. */
+  class?: string;
+}
+
+export interface ClaimEntry extends Partial<CameTo> {
   event: 'acquired' | 'stolen' | 'released' | 'admin_released';
   claim_id: string;
   run_id: string;
@@ -66,8 +73,8 @@ export interface Change {
   state?: Partial<TaskStateRecord>;
   memo?: Partial<TaskRecord['memo']>;
   worker?: WorkerIdentity | null;
-  /** How and why the claim ends that holds the task. `state`: default: the new one. Default: it does not end, or none holds it. */
-  ends?: { how: string; state?: TaskState; reason?: string | undefined };
+  /** How and why the claim ends that holds the task, and what its attempt has come to. `state`: default: the new one. Default: it does not end, or none holds it. */
+  ends?: { how: string; state?: TaskState; reason?: string | undefined; cameTo?: CameTo };
   /** The claim that makes the change; null for a person's request. */
   by: Lease | null;
   nowMs: number;
@@ -122,9 +129,9 @@ function historyOf(held: Lease | null, { lease, by, ends }: Change): HistoryEntr
     return [{ event: 'stolen', ...entry(by), from_generation: held.generation }];
   }
   if (held === null || ends === undefined) return [];
-  const { reason } = ends;
+  const { reason, cameTo } = ends;
   const event = by === null ? 'admin_released' : 'released';
-  return [{ event, ...entry(held), ...(reason === undefined ? {} : { reason }) }];
+  return [{ event, ...entry(held), ...cameTo, ...(reason === undefined ? {} : { reason }) }];
 }
 
 /** What begins the work of a task that is only dispatched. */

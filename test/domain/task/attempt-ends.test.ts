@@ -54,6 +54,13 @@ test.each<[what: string, more: Partial<AttemptTraces>, manifest: Partial<Attempt
     {},
     { outcome: 'passed', error: null },
   ],
+  [
+    'whose failure is kept in the history alone',
+    { history: [ended({ outcome: 'failed', class: 'exit.1' })] },
+    {},
+    { outcome: 'failed', error: { class: 'exit.1', message: '' }, duration_ms: 2000 },
+  ],
+  ['that counted, by the history', { history: [ended({ outcome: 'passed' })] }, {}, { outcome: 'passed', error: null }],
   ['whose verification failed', { verified: { failure: NO } as never }, {}, { outcome: 'failed', error: NO }],
   ['whose verification passed', { verified: { failure: null } as never }, {}, { outcome: 'passed' }],
   ['that asked', { history: [ended({ reason: 'it asked a question' })] }, {}, { outcome: 'asked', duration_ms: 2000 }],

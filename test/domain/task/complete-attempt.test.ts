@@ -44,7 +44,9 @@ describe('complete', () => {
       next_eligible_at: null,
       failure_reason: null,
     });
-    expect(decision.history).toEqual([{ event: 'released', claim_id: CLAIM, run_id: RUN, generation: 1 }]);
+    expect(decision.history).toEqual([
+      { event: 'released', claim_id: CLAIM, run_id: RUN, generation: 1, outcome: 'passed' },
+    ]);
     expect(next(decision)).toMatchObject({ state: { state, failure_count: 0 }, lease: null, memo: { generation: 1 } });
   });
 
