@@ -11,7 +11,7 @@ export function annotations(
   { failed }: Pick<RunFinished, 'failed'>,
   placeOf: (taskId: string) => { file: string; line: number | null } | null,
 ): string[] {
-  return failed.slice(0, ANNOTATIONS_MAX).map(({ task_id, error }) => {
+  return failed.slice(0, ANNOTATIONS_MAX).map(({ task_id, error, goes_on }) => {
     const place = placeOf(task_id);
     const properties = {
       ...(place && { file: place.file }),
@@ -19,7 +19,7 @@ export function annotations(
       title: `task ${task_id}`,
     };
     const named = Object.entries(properties).map(([name, value]) => `${name}=${property(value)}`);
-    return `::error ${named.join(',')}::${data(error === null ? 'it failed' : errorText(error))}`;
+    return `::${goes_on ? 'warning' : 'error'} ${named.join(',')}::${data(error === null ? 'it failed' : errorText(error))}`;
   });
 }
 

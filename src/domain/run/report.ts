@@ -26,6 +26,8 @@ export interface TaskResult {
   error: ClassifiedError | null;
   /** The end of its output, of one that failed in this run: stderr, then stdout. */
   excerpt: string;
+  /** Its failure counts as success for what depends on it, and for the run: `continue_on_error`. */
+  goes_on: boolean;
   /** Why it was skipped, or that it had failed before; a clause. Empty for any other. */
   why: string;
 }
@@ -109,7 +111,7 @@ export class RunReporter {
     tasks: readonly ReportedTask[],
     stateOf: (taskId: string) => TaskState | null,
   ): RunReport {
-    const before = new Map(this.#finished?.failed.map(({ task_id, error }) => [task_id, error]));
+    const failed = new Map(this.#finished?.failed.map((one) => [one.task_id, one]));
     const planned = new Set(tasks.map(({ id }) => id));
     const more = [...this.#ran].filter(([id]) => !planned.has(id));
     const all = [...tasks, ...more.map(([id, { title }]) => ({ id, title, phase_id: null }))];
@@ -118,9 +120,10 @@ export class RunReporter {
       finished: this.#finished,
       tasks: all.map(({ id, title, phase_id }) => {
         const { attempts, duration_ms, excerpt, state, ...ran } = this.#ran.get(id) ?? NOT_RUN;
-        const done = { task_id: id, title, phase_id, attempts, duration_ms, excerpt };
-        const error = ran.error ?? before.get(id) ?? null;
-        if (state === 'failed' || before.has(id))
+        const { error: before = null, goes_on = false } = failed.get(id) ?? {};
+        const done = { task_id: id, title, phase_id, attempts, duration_ms, excerpt, goes_on };
+        const error = ran.error ?? before;
+        if (state === 'failed' || failed.has(id))
           return { ...done, outcome: 'failed', error, why: state === 'failed' ? '' : 'it had failed before this run' };
         // What its last attempt handed in is verified; a review or a merge may still be to come.
         if (state === 'shipped') return { ...done, outcome: 'passed', error: null, why: '' };

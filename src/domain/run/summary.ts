@@ -50,8 +50,9 @@ function said(finished: RunReport['finished']): string {
   return { passed: 'done', failed: 'failed', skipped: 'not finished' }[outcomeOf(finished)];
 }
 
-function row({ task_id, title, outcome, attempts, duration_ms, error, why }: TaskResult): string {
-  const what = [error === null ? '' : errorText(error), why].filter((part) => part !== '').join('; ');
+function row({ task_id, title, outcome, attempts, duration_ms, error, why, goes_on }: TaskResult): string {
+  const said = [error === null ? '' : errorText(error), why, goes_on ? 'others go on' : ''];
+  const what = said.filter((part) => part !== '').join('; ');
   const name = title === task_id ? codeSpan(task_id) : `${codeSpan(task_id)} ${escaped(oneLine(title, 100))}`;
   const took = attempts === 0 ? '' : formatDuration(duration_ms);
   return `| ${SIGNS[outcome]} | ${name} | ${attempts || ''} | ${took} | ${escaped(oneLine(what, 300))} |`;

@@ -64,11 +64,11 @@ function reported(events: readonly RunEvent[], ids: readonly string[], states: R
   return reporter.report(run, tasks, (id) => states[id] ?? null);
 }
 
-const failing = (stderr: string, message = 'it went wrong') =>
+const failing = (stderr: string, message = 'it went wrong', goes_on = false) =>
   reported(
     [
       ended('build', { state: 'failed', error: { class: 'exit.3', message }, tail: { stdout: 'out\n', stderr } }),
-      finished(1, [{ task_id: 'build', error: { class: 'exit.3', message }, goes_on: false }]),
+      finished(goes_on ? 0 : 1, [{ task_id: 'build', error: { class: 'exit.3', message }, goes_on }]),
     ],
     ['build'],
   );
@@ -167,6 +167,15 @@ describe('JUnit XML', () => {
     ]);
   });
 
+  test('has a failure with which others go on as skipped, with its error and its output', () => {
+    const xml = junitXml(failing('oh <no>\n', ERROR.message, true));
+    expect(xml).toContain('tests="1" failures="0" errors="0" skipped="1"');
+    expect(xml).toContain(
+      '<skipped message="failed, and others go on: exit.3: it went wrong" type="exit.3"/><system-out>oh &lt;no&gt;\nout</system-out></testcase>',
+    );
+    expect(xml).not.toContain('<failure');
+  });
+
   test('of a run that broke off has an error', () => {
     const xml = junitXml(reported([], ['a']));
     expect(xml).toContain('tests="2" failures="0" errors="1" skipped="1"');
@@ -235,6 +244,10 @@ describe('the summary', () => {
     expect(text).toContain('````text\n```\n<b>\nout\n````');
   });
 
+  test('marks a failure with which others go on', () => {
+    expect(summaryMarkdown(failing('', 'no', true))).toContain('| exit.3: no; others go on |');
+  });
+
   test('lists at most 200 tasks', () => {
     const ids = Array.from({ length: 203 }, (_, n) => `t${n}`);
     expect(summaryMarkdown(reported([finished(0)], ids))).toContain('\nand 3 more\n');
@@ -255,6 +268,11 @@ describe('annotations', () => {
     [{ file: 'p.yaml', line: null }, '::error file=p.yaml,title=task a/f/x%3A1::exit.1: no'],
   ])('leave out what is not known: %j', (place, line) => {
     expect(annotations({ failed: failed('no', 'a/f/x:1') }, () => place)).toEqual([line]);
+  });
+
+  test('of a failure with which others go on are warnings', () => {
+    const goesOn = failed('no').map((one) => ({ ...one, goes_on: true }));
+    expect(annotations({ failed: goesOn }, () => null)).toEqual(['::warning title=task a::exit.1: no']);
   });
 
   test('are ten at most', () => {
