@@ -37,6 +37,7 @@ import type {
 } from '../port.ts';
 import { treeChecks } from './checks.ts';
 import { createdFor, type DocumentFile } from './documents.ts';
+import { FolderTimes } from './folder-times.ts';
 import {
   asText,
   FORMS,
@@ -54,11 +55,9 @@ import { GcFileStore } from './gc-files.ts';
 import type { KnownVersion } from './protocol.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { type VersionFile, versionName } from './record-file.ts';
-import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
+import { SnapshotCache } from './snapshot-cache.ts';
 import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
-
-type Stamps = ChangeCursor & ReadonlyMap<string, string>;
 
 export class FileStore implements TaskStore {
   readonly layout: Layout;
@@ -71,7 +70,7 @@ export class FileStore implements TaskStore {
   readonly #known = new Map<string, KnownVersion>();
   /** Of each task, the `state_version` that this process has shown, and the number of the attempt whose manifest it has. */
   readonly #shown = new Map<string, { views: number; attempt: number }>();
-  #unsettled = 0;
+  readonly #times: FolderTimes;
 
   /**
    * `driver`: how file system calls are made; blocking ones suit a process that does one thing. `cache`: what earlier looks
@@ -82,6 +81,7 @@ export class FileStore implements TaskStore {
     this.layout = tree.layout;
     this.place = tree.layout.tasks;
     this.gc = new GcFileStore(tree.layout, driver);
+    this.#times = new FolderTimes(tree.layout);
     this.#driver = driver;
     this.#cache = cache;
   }
@@ -131,19 +131,7 @@ export class FileStore implements TaskStore {
   }
 
   async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
-    const before = (cursor ?? new Map()) as Stamps;
-    const stamps = new Map((taskIds ?? (await this.list())).map((taskId) => [taskId, this.#stamp(taskId)]));
-    const gone = [...before.keys()].filter((taskId) => !stamps.has(taskId));
-    const changed = [...stamps.keys()].filter((taskId) => stamps.get(taskId) !== before.get(taskId));
-    return { cursor: stamps, changed: [...changed, ...gone] };
-  }
-
-  /** A commit changes the time of the folder. Two within the same tick would not, so a time of just now matches nothing. */
-  #stamp(taskId: string): string {
-    const stat = fs.lstatSync(this.layout.task(taskId), { throwIfNoEntry: false });
-    if (stat === undefined) return 'none';
-    const settled = Date.now() - stat.mtimeMs > TICK_MS;
-    return settled ? `${stat.ino}:${stat.mtimeMs}` : `${stat.ino}:${stat.mtimeMs}:${this.#unsettled++}`;
+    return this.#times.changesSince(cursor, taskIds ?? (await this.list()));
   }
 
   async commit(taskId: string, request: CommitRequest): Promise<TaskCommit> {

@@ -290,6 +290,18 @@ describe('changes since', () => {
     expect(await changedSince(cursor)).toEqual([]);
   });
 
+  test('a task that had no folder is among the changes once it has one, and not before', async () => {
+    await tree.commit('build', record('build'));
+    const old = new Date(Date.now() - 60_000);
+    for (const folder of [tree.at('build'), path.dirname(tree.at('build'))]) fs.utimesSync(folder, old, old);
+    const look = (cursor: ChangeCursor | null) => tree.store.changesSince(cursor, ['build', 'test']);
+    const first = await look(null);
+    const second = await look(first.cursor);
+    expect(second.changed).toEqual([]);
+    await tree.commit('test', record('test'));
+    expect((await look(second.cursor)).changed).toEqual(['test']);
+  });
+
   test("a task stays among the changes while the file system's clock could miss one", async () => {
     await tree.commit('build', record('build'));
     const now = new Date();
