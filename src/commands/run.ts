@@ -10,7 +10,7 @@ import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/ru
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
 import { classifyTasks, overlapReason, surveyOf, type WaitCode } from '../domain/schedule/readiness.ts';
-import { type Limits, overLimit, resourceReasons, unlimitedTexts } from '../domain/schedule/resources.ts';
+import { resourceReasons, unlimitedTexts } from '../domain/schedule/resources.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
 import { rerunTask } from '../domain/task/by-hand.ts';
@@ -28,6 +28,7 @@ import { missingProgram, workerEnvironment } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
+import { refuseOverLimit } from './shared/over-limit.ts';
 import { changedSince, planRerun, rerunTasks } from './shared/rerun.ts';
 import { resultsOf } from './shared/results.ts';
 import type { RunReports } from './shared/run-report.ts';
@@ -238,20 +239,9 @@ async function planFor(session: Session, options: Input): Promise<{ loaded: Load
     );
   const loaded = await requirePlan(session);
   const meant = { task: idsMeant(loaded, task), only: idsMeant(loaded, only), from: idsMeant(loaded, from) };
-  refuseOverLimit(loaded, session.settings.limits);
+  await refuseOverLimit(loaded, session.settings.limits);
   await requireWorktrees(session);
   return { loaded, options: { ...options, ...meant } };
-}
-
-/** Throws PHASES_PARSE_ERROR for tasks that use more of a resource than they can ever have. */
-function refuseOverLimit({ plan, file }: LoadedPlan, limits: Limits): void {
-  const found = overLimit(plan.tasks, limits);
-  if (found.length === 0) return;
-  const hint = 'Use less, or raise `limits` in .forge/settings.yaml.';
-  throw new ForgeError('PHASES_PARSE_ERROR', `${file}: ${found.map(({ message }) => message).join('; ')}`, {
-    details: { tasks: found.map(({ task_id }) => task_id) },
-    hint,
-  });
 }
 
 /** What the run begins again before it starts, also since its inputs have changed; `fresh`: without what is kept of it. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */

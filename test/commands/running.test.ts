@@ -234,6 +234,23 @@ describe('run', () => {
     expect(await code(() => runAll(world))).toBe('PHASES_PARSE_ERROR');
     expect((await runList.run(world.context, {})).runs).toEqual([]);
   });
+
+  test('run names the place of a task that uses more than the limit, also of one with a matrix', async () => {
+    const one =
+      '      - { id: a, title: A, run: "true" }\n      - id: b\n        title: B\n        run: "true"\n        uses: [{gpu: 3}]\n';
+    const many = '      - { id: c, title: C, run: "true", matrix: {n: [1]}, uses: [{gpu: 4}] }\n';
+    const plan = `project: p\nphases:\n  - id: one\n    name: One\n    tasks:\n${one}${many}`;
+    const world = new World(plan, 'limits: {gpu: 2}\n');
+    const file = 'plans/phases.yaml';
+    await expect(runAll(world)).rejects.toMatchObject({
+      code: 'PHASES_PARSE_ERROR',
+      problems: [
+        { message: 'task "b": it uses 3 of gpu, more than the limit of 2', place: { file, line: 10, column: 15 } },
+        { place: { file, line: 11, column: 65 } },
+      ],
+    });
+    expect((await runList.run(world.context, {})).runs).toEqual([]);
+  });
 });
 
 describe('exec', () => {
