@@ -49,18 +49,19 @@ export class Lanes {
     else this.#idle.push(lane);
   }
 
-  /** Meanwhile workers are spawned. After a trial that has failed they all are. */
+  /** Meanwhile workers are spawned. Where it fails they always are. */
   async #make(): Promise<void> {
     if (this.#isMaking) return;
     this.#isMaking = true;
-    const lane = new Lane(this.#env);
-    this.#all.add(lane);
-    if (!(await isSound(lane))) {
-      lane.end();
-      return;
+    try {
+      const lane = new Lane(this.#env);
+      this.#all.add(lane);
+      if (!(await isSound(lane))) return lane.end();
+      this.#free(lane);
+      this.#isMaking = false;
+    } catch {
+      // There is no room for another process or file.
     }
-    this.#free(lane);
-    this.#isMaking = false;
   }
 }
 
@@ -70,7 +71,7 @@ function isLaneJob(options: WorkerOptions): options is LaneJob {
   return isToFiles && 'shell' in options && options.inTerminal !== true;
 }
 
-/** Whether this bash does what a lane needs: keeps the environment, and tells an exit code from a signal. Never rejects. */
+/** Whether this bash does what a lane needs: keeps the environment, and tells an exit code from a signal. */
 async function isSound(lane: Lane): Promise<boolean> {
   const out = openSync('/dev/null', 'a');
   const endOf = async (shell: string) => {
