@@ -187,14 +187,16 @@ describe('workers from lanes', () => {
     expect(await warm(lanes)).not.toBe(process.pid);
   });
 
-  test('a lane has one worker after the other, and is not shared', async () => {
+  test('a lane has one worker at a time, and then another', async () => {
     const lanes = newLanes();
     const lane = await warm(lanes);
     const [one, other] = [await start(lanes, job('sleep 1000')), await start(lanes)];
     expect([one.from, other.from === lane]).toEqual([lane, false]);
     process.kill(-(one.worker.identity?.pid ?? 0), 'SIGTERM');
     expect(await one.worker.exited).toMatchObject({ signal: 'SIGTERM' });
-    expect((await start(lanes)).from).toBe(lane);
+    // There may be a second lane by now.
+    const next = [await start(lanes, job('sleep 1000')), await start(lanes, job('sleep 1000'))];
+    expect(next.map(({ from }) => from)).toContain(lane);
   });
 
   test('a lane that is killed is replaced', async () => {
