@@ -146,8 +146,8 @@ export class FileStore implements TaskStore {
     const record = manifest ? withManifest(request.record, manifest.value) : request.record;
     const result = (await this.#createFor(taskId, others, op, { ...request, record })) as TaskCommit;
     if (result.kind !== 'committed') return result;
-    const { version: n, record: committed, warnings } = result;
-    this.#know(taskId, this.layout.task(taskId), { n, op, record: committed });
+    const { record: committed, warnings } = result;
+    this.#know(taskId, this.layout.task(taskId), { n: result.version, op, record: committed });
     if (manifest || this.#shown.get(taskId)?.attempt !== committed.state.attempt_count)
       this.#showManifest(taskId, committed, manifest !== undefined);
     const { state_version: views, attempt_count: attempt } = committed.state;
@@ -269,10 +269,8 @@ export class FileStore implements TaskStore {
     attemptId: string,
     id?: string,
   ): Promise<Documents[K] | null> {
-    if (kind === 'manifest') {
-      const manifest = manifestIn((await this.read(taskId)).record);
-      if (manifest?.attempt_id === attemptId) return manifest as Documents[K];
-    }
+    const manifest = kind === 'manifest' ? manifestIn((await this.read(taskId)).record) : null;
+    if (manifest?.attempt_id === attemptId) return manifest as Documents[K];
     return this.#readDocument(kind, taskId, attemptId, id);
   }
 

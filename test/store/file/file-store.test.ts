@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -13,6 +13,9 @@ import { emptyFolder, held, id, record, refusal, runManifest, T0, Tree } from '.
 let tree: Tree;
 beforeEach(() => {
   tree = new Tree();
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 /** The record without the stamp that a commit puts on it. */
@@ -302,12 +305,28 @@ describe('changes since', () => {
     expect((await look(second.cursor)).changed).toEqual(['test']);
   });
 
-  test("a task stays among the changes while the file system's clock could miss one", async () => {
-    await tree.commit('build', record('build'));
+  test("a commit is among the changes that the file system's clock does not tell from the one before", async () => {
     const now = new Date();
-    fs.utimesSync(tree.at('build'), now, now);
+    const commit = async () => {
+      await tree.change('build', (before) => before);
+      fs.utimesSync(tree.at('build'), now, now);
+    };
+    await tree.commit('build', record('build'));
+    await commit();
     const { cursor } = await tree.store.changesSince(null);
+    expect(await changedSince(cursor)).toEqual([]);
+    await commit();
     expect(await changedSince(cursor)).toEqual(['build']);
+  });
+
+  test("a task is among the changes once more when the file system's clock tells each from the last one", async () => {
+    await tree.commit('build', record('build'));
+    const { cursor } = await tree.store.changesSince(null);
+    expect(await changedSince(cursor)).toEqual([]);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 10_000 });
+    const later = await tree.store.changesSince(cursor);
+    expect(later.changed).toEqual(['build']);
+    expect(await changedSince(later.cursor)).toEqual([]);
   });
 });
 
