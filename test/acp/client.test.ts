@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { failureIn } from '../../src/domain/agents/events.ts';
 import { adapterOf, eventsIn, saidText } from '../../src/domain/agents/output.ts';
 import { processStart } from '../../src/process/processes.ts';
-import { cli, folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { cli, dataOf, folder, orchestrate, project, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
 const AGENT = path.resolve('test/support/acp-agent.mjs');
@@ -138,7 +138,7 @@ describe('worker: acp', () => {
     expect((await orchestrate(['run'], { cwd: at })).code).toBe(0);
     expect(fs.readFileSync(path.join(at, 'prompt.txt'), 'utf8')).toContain('# Task a: Do A');
     expect((await orchestrate(['logs', 'a'], { cwd: at })).stdout).toContain('· runs make');
-    const { attempts } = (await orchestrate(['show', 'a', '--json'], { cwd: at })).json().data;
+    const { attempts } = await dataOf(at, 'show', 'a');
     expect(attempts[0].session).toMatchObject({
       session_id: 's-1',
       model: 'small',

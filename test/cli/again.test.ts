@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { dataOf, orchestrate, project } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 
 const F = '"$FORGE_CLI" orchestrate';
@@ -31,7 +31,7 @@ describe('run', () => {
     expect(lines(cwd)).toEqual(['a', 'b', 'c', 'a', 'b', 'b', 'c']);
     const dry = await orchestrate(['run', '--from', 'a', '--dry-run', '--json'], { cwd });
     expect(dry.json().data).toMatchObject({ would_start: [{ task_id: 'a' }], waiting: [{ task_id: 'b' }] });
-    expect((await orchestrate(['status', '--json'], { cwd })).json().data.counts).toEqual({ shipped: 3 });
+    expect((await dataOf(cwd, 'status')).counts).toEqual({ shipped: 3 });
   });
 
   it.each([
@@ -67,7 +67,7 @@ describe('rerun', () => {
     writeFileSync(join(cwd, 'children'), `${child('x')}\n${child('z')}\n`);
     expect(await orchestrate(['run', '--max-parallel', '1'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['once', 'x', 'y', 'once', 'x', 'z']);
-    const { data } = (await orchestrate(['show', 'a/files/x', '--json'], { cwd })).json();
+    const data = await dataOf(cwd, 'show', 'a/files/x');
     expect(data.attempts).toHaveLength(2);
     expect(await reported(cwd)).toEqual([]);
     const dry = await orchestrate(['rerun', 'a/files/x', '--json'], { cwd });

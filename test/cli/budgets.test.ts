@@ -3,7 +3,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { folder, orchestrate, project } from '../support/cli.ts';
+import { dataOf, folder, orchestrate, project } from '../support/cli.ts';
 
 const SETTINGS = '.forge/settings.yaml';
 
@@ -48,7 +48,7 @@ describe('a session', () => {
     const run = await orchestrate(['run'], { cwd, env });
     expect(run).toMatchObject({ code: 0 });
     expect(run.stdout).toContain('\n  used 2.0k tokens, $1.00\n');
-    const shown = await data(cwd, 'show', 'a');
+    const shown = await dataOf(cwd, 'show', 'a');
     expect(shown.attempts).toMatchObject([
       {
         session: {
@@ -66,7 +66,7 @@ describe('a session', () => {
     const { stdout } = await orchestrate(['show', 'a'], { cwd });
     expect(stdout).toContain('claude, opus, session S-1, 1.0k tokens, $0.50');
     expect(stdout).toContain(`  cd ${cwd} && claude --resume S-1\n`);
-    expect((await data(cwd, 'status')).spent).toMatchObject({ attempts: 2, tokens: 2000, cost: 1 });
+    expect((await dataOf(cwd, 'status')).spent).toMatchObject({ attempts: 2, tokens: 2000, cost: 1 });
     expect((await orchestrate(['status'], { cwd })).stdout).toContain('used 2.0k tokens, $1.00');
   });
 
@@ -75,7 +75,7 @@ describe('a session', () => {
     const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude, resume: true}\n${twice}` });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
     expect(calls(cwd).map((call) => call.endsWith(' --resume S-1'))).toEqual([false, true]);
-    expect((await data(cwd, 'status')).spent).toMatchObject({ attempts: 2, cost: 0.2 });
+    expect((await dataOf(cwd, 'status')).spent).toMatchObject({ attempts: 2, cost: 0.2 });
   });
 
   it('that counts on where it is gone on with is counted once', async () => {
@@ -87,11 +87,11 @@ describe('a session', () => {
     const env = program('codex', `test -e tried && { ${turn(2500)}\nexit 0; }\n${turn(1000)}\ntouch tried; exit 1`);
     const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: codex, resume: true}\n${twice}` });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
-    const { attempts } = await data(cwd, 'show', 'a');
+    const { attempts } = await dataOf(cwd, 'show', 'a');
     expect(attempts.map(({ session }: { session: { input_tokens: number } }) => session.input_tokens)).toEqual([
       1000, 1500,
     ]);
-    expect((await data(cwd, 'status')).spent).toMatchObject({ tokens: 2500 });
+    expect((await dataOf(cwd, 'status')).spent).toMatchObject({ tokens: 2500 });
   });
 
   it('that can not be gone on with is not tried again', async () => {
@@ -114,7 +114,7 @@ describe('a session', () => {
     const settings = 'agents: {worker: claude}\nlogs: {max_bytes: 2000}\nretry: {max_attempts: 1}\n';
     const cwd = project(['id: a, title: A, timeout: 20s'], { [SETTINGS]: settings });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
-    expect((await data(cwd, 'status')).spent).toMatchObject({ tokens: 6000 });
+    expect((await dataOf(cwd, 'status')).spent).toMatchObject({ tokens: 6000 });
   });
 
   it('of an attempt whose owner was killed is counted when the task is taken up again', async () => {
@@ -124,7 +124,7 @@ describe('a session', () => {
     const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\n${twice}` });
     await orchestrate(['run'], { cwd, env });
     await orchestrate(['run'], { cwd, env });
-    const { spent, counts } = await data(cwd, 'status');
+    const { spent, counts } = await dataOf(cwd, 'status');
     expect(counts).toEqual({ shipped: 1 });
     expect(spent).toMatchObject({ attempts: 2, tokens: 1900, cost: 0.3 });
   });
@@ -138,7 +138,7 @@ describe('a budget', () => {
     });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 1 });
     expect(calls(cwd)).toHaveLength(1);
-    const { state } = await data(cwd, 'show', 'a');
+    const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({
       state: 'failed',
       failure_reason: 'fatal',
@@ -155,14 +155,14 @@ describe('a budget', () => {
       [SETTINGS]: `agents: {worker: claude}\nbudget: {task: {cost: 2}}\n${twice}`,
     });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 4 });
-    const [reason] = (await data(cwd, 'why', 'a')).reasons;
+    const [reason] = (await dataOf(cwd, 'why', 'a')).reasons;
     expect(reason).toEqual({
       code: 'BUDGET',
       message: 'its budget is used up: $3.00 of $2.00; raise it, or begin anew with `forge orchestrate retry a`',
     });
     expect(await orchestrate(['claim', 'a'], { cwd })).toMatchObject({ code: 4 });
     expect(await orchestrate(['retry', 'a'], { cwd })).toMatchObject({ code: 0 });
-    expect((await data(cwd, 'why', 'a')).reasons).toEqual([]);
+    expect((await dataOf(cwd, 'why', 'a')).reasons).toEqual([]);
   });
 
   it('of a run ends it: what is at work is given back, and what is ready is not started', async () => {
@@ -196,7 +196,7 @@ describe('a budget', () => {
       const cwd = project(tasks, { [SETTINGS]: `agents: {max_parallel: 3}\nbudget: {${what}: {attempts: 2}}\n` });
       const run = await orchestrate(['run'], { cwd });
       expect(run).toMatchObject({ code: 4 });
-      expect((await data(cwd, 'status')).counts).toEqual({ shipped: 2, unclaimed: 1 });
+      expect((await dataOf(cwd, 'status')).counts).toEqual({ shipped: 2, unclaimed: 1 });
       expect(run.stdout).toContain(`the budget of the ${what} is used up: 2 of 2 attempts`);
       expect((await orchestrate(['run'], { cwd })).code).toBe(what === 'run' ? 0 : 4);
     },
@@ -209,7 +209,7 @@ describe('a budget', () => {
       [SETTINGS]: 'agents: {worker: claude, max_parallel: 1}\nbudget: {project: {cost: 2}}\n',
     });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 4 });
-    expect((await data(cwd, 'why', 'b')).reasons).toMatchObject([
+    expect((await dataOf(cwd, 'why', 'b')).reasons).toMatchObject([
       { code: 'BUDGET', message: expect.stringContaining('the budget of the project is used up: $3.00 of $2.00') },
     ]);
     writeFileSync(join(cwd, SETTINGS), 'agents: {worker: claude, max_parallel: 1}\nbudget: {project: {cost: 20}}\n');
@@ -224,7 +224,7 @@ describe('a budget', () => {
     const runs = await Promise.all([orchestrate(['run'], { cwd, env }), orchestrate(['run'], { cwd, env })]);
     expect(runs.map(({ code }) => code)).toEqual([4, 4]);
     expect(runs.map(({ stdout }) => stdout.includes('6.0k of 5.0k tokens'))).toContain(true);
-    expect((await data(cwd, 'status')).spent).toMatchObject({ attempts: 2, tokens: 6000 });
+    expect((await dataOf(cwd, 'status')).spent).toMatchObject({ attempts: 2, tokens: 6000 });
   });
 
   it('in time and attempts holds for commands too', async () => {
@@ -236,8 +236,8 @@ describe('a budget', () => {
       { [SETTINGS]: 'retry: {max_attempts: 5, base: 1ms}\n' },
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect((await data(cwd, 'show', 'a')).state.last_error.class).toBe('budget');
-    expect((await data(cwd, 'why', 'b')).reasons).toMatchObject([
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error.class).toBe('budget');
+    expect((await dataOf(cwd, 'why', 'b')).reasons).toMatchObject([
       { code: 'BUDGET', message: expect.stringContaining('2 of 2 attempts') },
     ]);
   });
@@ -247,7 +247,7 @@ describe('a budget', () => {
     const cwd = project([`id: a, title: A, run: "${kill}", budget: {attempts: 1}`], { [SETTINGS]: '' });
     await orchestrate(['run'], { cwd });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 4 });
-    expect((await data(cwd, 'why', 'a')).reasons).toMatchObject([
+    expect((await dataOf(cwd, 'why', 'a')).reasons).toMatchObject([
       { code: 'BUDGET', message: expect.stringContaining('1 of 1 attempts') },
     ]);
   });
@@ -257,7 +257,7 @@ describe('a budget', () => {
     const { claim_id, run_id } = await data(cwd, 'claim', 'a');
     const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
     await data(cwd, 'complete', 'a', '--attempt', attempt_id, '--failed', '--error-class', 'tests.flaky');
-    expect((await data(cwd, 'why', 'a')).reasons).toMatchObject([
+    expect((await dataOf(cwd, 'why', 'a')).reasons).toMatchObject([
       { code: 'BUDGET', message: expect.stringContaining('1 of 1 attempts') },
     ]);
     expect(await orchestrate(['claim', 'a'], { cwd })).toMatchObject({ code: 4 });

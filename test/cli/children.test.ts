@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project, within } from '../support/cli.ts';
+import { dataOf, orchestrate, project, within } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 
 const F = '"$FORGE_CLI" orchestrate';
@@ -50,13 +50,13 @@ describe('a run', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd).sort()).toEqual(['a/files/x a 1 {"file":"x"}', 'a/files/y:2 a  null']);
-    const { tasks } = await data(cwd, 'status');
+    const { tasks } = await dataOf(cwd, 'status');
     expect(tasks).toMatchObject([
       { task_id: 'a', parent: null, state: 'shipped' },
       { task_id: 'a/files/x', parent: 'a', title: 'x', state: 'shipped', attempt_count: 1, phase_id: 'phase-1' },
       { task_id: 'a/files/y:2', parent: 'a', title: 'The second', state: 'shipped' },
     ]);
-    expect((await data(cwd, 'show', 'a/files/x')).task).toMatchObject({
+    expect((await dataOf(cwd, 'show', 'a/files/x')).task).toMatchObject({
       parent: 'a',
       priority: 'P0',
       depends_on: [],
@@ -85,7 +85,7 @@ describe('a run', () => {
     expect(stdout).not.toContain('a/files/good');
     expect((await orchestrate(['status', '--children'], { cwd })).stdout).toContain('a/files/good');
     await within(['retry', 'a/files/bad'], { cwd });
-    expect((await data(cwd, 'why', 'a/files/bad')).ready).toBe(true);
+    expect((await dataOf(cwd, 'why', 'a/files/bad')).ready).toBe(true);
   });
 
   it('of one task does its children too, and of one child that child alone', async () => {
@@ -110,14 +110,14 @@ describe('a run', () => {
     repo.commit({ 'readme.txt': 'r' });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(repo.git('log', '--format=%s', '--grep=one')).toContain('one');
-    expect((await data(cwd, 'show', 'a/files/x:1')).state.state).toBe('shipped');
+    expect((await dataOf(cwd, 'show', 'a/files/x:1')).state.state).toBe('shipped');
     expect(repo.git('branch', '--list', 'forge/*')).toContain('forge/a+files+x%3A1');
   });
 });
 
 describe('what a child leaves', () => {
   const resultOf = async (cwd: string, id: string) => {
-    const { attempts } = await data(cwd, 'show', id);
+    const { attempts } = await dataOf(cwd, 'show', id);
     const folder = `.forge/orchestrator/tasks/${id.replaceAll('/', '+')}/attempts/${attempts.at(-1).attempt_id}`;
     return JSON.parse(readFileSync(join(cwd, folder, 'result.json'), 'utf8'));
   };
@@ -135,7 +135,7 @@ describe('what a child leaves', () => {
   ])('there fails its attempt when it is %s', async (_what, command, why) => {
     const cwd = fanned([child('x', { run: `${command} > "$FORGE_RESULT_FILE"`, retry: { max_attempts: 1 } })]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    const { state } = await data(cwd, 'show', 'a/files/x');
+    const { state } = await dataOf(cwd, 'show', 'a/files/x');
     expect(state).toMatchObject({ state: 'failed', last_error: { class: 'result.invalid' } });
     expect(state.last_error.message).toMatch(why);
   });
@@ -194,7 +194,7 @@ describe('a child', () => {
       /fan-outs\/.*json$/.test(name),
     );
     writeFileSync(join(folder, set ?? ''), 'nothing');
-    const { tasks, warnings } = await data(cwd, 'status');
+    const { tasks, warnings } = await dataOf(cwd, 'status');
     expect(tasks).toHaveLength(2);
     expect(warnings[0].message).toMatch(/^the children of task a cannot be read: /);
   });

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project, within } from '../support/cli.ts';
+import { dataOf, orchestrate, project, within } from '../support/cli.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 const { PATH: _, ...env } = GIT_ENV;
@@ -161,7 +161,7 @@ describe('after gc --prune', () => {
     expect((await orchestrate(['show', 'build'], { cwd })).stdout).toMatch(
       /^ {6}its logs were removed by gc --prune$/m,
     );
-    expect((await orchestrate(['status', '--json'], { cwd })).json().data.tasks).toEqual(before.json().data.tasks);
+    expect((await dataOf(cwd, 'status')).tasks).toEqual(before.json().data.tasks);
     expect((await orchestrate(['doctor'], { cwd })).code).toBe(0);
     expect((await orchestrate(['gc', '--dry-run'], { cwd })).stdout).toBe('no divergences found\n');
   });
@@ -173,7 +173,7 @@ describe('after gc --prune', () => {
     await orchestrate(['retry', 'test'], { cwd });
     await orchestrate(['run'], { cwd });
     expect(logFolders(cwd)).toHaveLength(1);
-    const { attempts } = (await orchestrate(['show', 'test', '--json'], { cwd })).json().data;
+    const { attempts } = await dataOf(cwd, 'show', 'test');
     expect(attempts.map(({ pruned_at }: { pruned_at: string | null }) => pruned_at === null)).toEqual([false, true]);
     expect(existsSync(join(cwd, '.forge/orchestrator/.gc.lock'))).toBe(false);
   });

@@ -3,10 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project, within } from '../support/cli.ts';
+import { dataOf, orchestrate, project, within } from '../support/cli.ts';
 
 const F = '"$FORGE_CLI" orchestrate';
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 const lines = (cwd: string, file: string) => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
 const child = (name: string, run = 'true', more: object = {}) => JSON.stringify({ name, run, ...more });
 
@@ -32,12 +31,12 @@ describe('join', () => {
     expect(lines(cwd, 'passes')).toHaveLength(3);
     const told = ['{"name":"x","state":"shipped","result":{"size":3}}', '{"name":"y","state":"shipped","result":null}'];
     expect(lines(cwd, 'all')).toEqual([...told, ...told]);
-    const { steps } = await data(cwd, 'steps', 'a');
+    const { steps } = await dataOf(cwd, 'steps', 'a');
     expect(steps).toMatchObject([
       { name: 'files', kind: 'fan-out' },
       { name: 'forge.join.files', kind: 'join', status: 'completed', result: { children: 2, not_shipped: {} } },
     ]);
-    expect((await data(cwd, 'show', 'a')).state.failure_count).toBe(1);
+    expect((await dataOf(cwd, 'show', 'a')).state.failure_count).toBe(1);
   });
 
   it('of an empty fan-out, and of several at once, goes on as soon as all are over', async () => {
@@ -82,7 +81,7 @@ describe('join', () => {
     const bad = child('bad', 'test -e mended', { retry: { max_attempts: 1 } });
     const cwd = scripted(`${FAN}${F} join files > joined\n`, [child('good', 'echo good >> ledger'), bad]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    const { state } = await data(cwd, 'show', 'a');
+    const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'failed', failure_reason: 'fatal', last_error: { class: 'join.failed' } });
     expect(state.last_error.message).toContain('1 of 2 children did not ship: files/bad (exit.1: exited with code 1)');
     expect(lines(cwd, 'passes')).toHaveLength(2);
@@ -107,7 +106,7 @@ describe('join', () => {
     await orchestrate(['run'], { cwd });
     const told = ['{"name":"x","state":"shipped","result":null}', '{"name":"bad","state":"failed","result":null}'];
     expect(lines(cwd, 'all')).toEqual([...told, ...told]);
-    expect((await data(cwd, 'show', 'a')).state.state).toBe('shipped');
+    expect((await dataOf(cwd, 'show', 'a')).state.state).toBe('shipped');
   });
 
   it('of a name that was never fanned out is UNKNOWN_FANOUT', async () => {
@@ -121,7 +120,7 @@ describe('a task that ends', () => {
   it('without a join of a fan-out has failed', async () => {
     const cwd = scripted(FAN, [child('x')]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    const { state } = await data(cwd, 'show', 'a');
+    const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'failed', attempt_count: 1, last_error: { class: 'fanout.unjoined' } });
     expect(state.last_error.message).toMatch(/^it ended without a join of files/);
   });

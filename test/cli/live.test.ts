@@ -7,7 +7,7 @@ import { showLive } from '../../src/cli/live.ts';
 import { PLAIN } from '../../src/cli/render-context.ts';
 import type { Screen } from '../../src/cli/screen.ts';
 import { lookUp } from '../../src/process/processes.ts';
-import { FORGE, orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, FORGE, orchestrate, project, startCli } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
 import { noTerminal, Terminal, type TerminalOptions } from '../support/terminal.ts';
@@ -54,7 +54,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     seen.type('\x13');
     go(cwd, 'a');
     const shipped = async () => {
-      const { tasks } = (await orchestrate(['status', '--json'], { cwd })).json().data;
+      const { tasks } = await dataOf(cwd, 'status');
       return tasks.every(({ state }: { state: string }) => state === 'shipped');
     };
     while (!(await shipped())) expect(seen.text).not.toContain('all done');
@@ -403,7 +403,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
 describe.skipIf(noTerminal !== null)(`exec ${title}`, () => {
   const exec = (cwd: string, script: string) =>
     terminal(['orchestrate', 'exec', 'a', '--', 'sh', '-c', script], { cwd });
-  const standing = async (cwd: string) => (await orchestrate(['show', 'a', '--json'], { cwd })).json().data.state;
+  const standing = async (cwd: string) => (await dataOf(cwd, 'show', 'a')).state;
 
   it('exec gives its command the terminal: its size, its keys, and /dev/tty', async () => {
     const cwd = project(['id: a, title: A']);

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 
@@ -17,7 +17,7 @@ const LONG = 'echo BEGIN; yes "a line of many" | head -c 3000000; echo; echo END
 const CUT = /^BEGIN\n(a line of many\n)+\[forge: \d+ bytes cut here\]\n[\s\S]*a line of many\n[\s\S]*END\n$/;
 
 async function filesOf(cwd: string): Promise<string> {
-  const { data } = (await orchestrate(['show', 'a', '--json'], { cwd })).json();
+  const data = await dataOf(cwd, 'show', 'a');
   return join(data.attempts[0].path, 'logs');
 }
 

@@ -3,13 +3,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { dataOf, orchestrate, project } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
 const F = '"$FORGE_CLI" orchestrate';
 const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
-
 const writeEmpty = (cwd: string) => writeFileSync(join(cwd, 'ledger'), '');
 
 function scripted(body: string, settings = 'steps: {park_after: 0}\n'): string {
@@ -29,11 +27,11 @@ describe('a repeat', () => {
     for (const [i, [at = '']] of later.entries()) expect((Date.parse(at) - startMs) % 150, String(i)).toBe(0);
     expect(new Set([first, ...later].map((line) => line?.[1])).size).toBe(3);
     expect(lines(cwd, 'after')).toEqual(['behind']);
-    const { steps, ticks } = await data(cwd, 'steps', 'a', '--ticks');
+    const { steps, ticks } = await dataOf(cwd, 'steps', 'a', '--ticks');
     expect(steps).toMatchObject([{ name: 'poll', kind: 'repeat', status: 'completed', result: { ran: 3, failed: 0 } }]);
     const ran = ticks.filter(({ status }: { status: string }) => status === 'completed');
     expect(ran.map(({ at }: { at: string }) => at)).toEqual([first, ...later].map((line) => line?.[0]));
-    expect((await data(cwd, 'steps', 'a')).ticks).toBeNull();
+    expect((await dataOf(cwd, 'steps', 'a')).ticks).toBeNull();
   });
 
   it('ends when a command says so, which is asked before the first tick and after each', async () => {
@@ -55,7 +53,7 @@ describe('a repeat', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toEqual(['on', 'on', 'off', 'off']);
-    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({
       class: 'exit.9',
       message: expect.stringContaining('step off: '),
     });
@@ -81,7 +79,7 @@ describe('a repeat', () => {
     );
     writeEmpty(cwd);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    const { ticks } = await data(cwd, 'steps', 'a', '--ticks');
+    const { ticks } = await dataOf(cwd, 'steps', 'a', '--ticks');
     expect(ticks).toHaveLength(2);
     expect(ticks[0]).toMatchObject({ status: 'skipped', at: '2020-01-01T00:00:00.000Z' });
     expect(ticks[0].count).toBe((Date.parse(lines(cwd)[0] ?? '') - Date.parse('2020-01-01T00:00:00Z')) / 60_000);

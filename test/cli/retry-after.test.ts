@@ -1,7 +1,7 @@
 /** What a worker leaves about its next attempt. */
 
 import { describe, expect, it } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { dataOf, orchestrate, project } from '../support/cli.ts';
 
 const STEP = '"$FORGE_CLI" orchestrate step one';
 
@@ -12,7 +12,7 @@ async function attempted(body: string, { errors = '[]', retry = '{max_attempts: 
     '.forge/settings.yaml': `errors: ${errors}\n`,
   });
   const { stderr, code } = await orchestrate(['exec', 'a', '--', 'sh', 'body.sh'], { cwd });
-  const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+  const { state } = await dataOf(cwd, 'show', 'a');
   return { code, stderr, state, waitMs: Date.parse(state.next_eligible_at) - Date.parse(state.last_failed_at) };
 }
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { orchestrate, project, shell, startCli } from '../support/cli.ts';
+import { dataOf, orchestrate, project, shell, startCli } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
 
@@ -137,12 +137,12 @@ describe('run', () => {
     const cwd = project([`id: a, title: A, run: "${ENDLESS}"`]);
     const { process: child, ended } = startCli(['orchestrate', 'run'], { cwd });
     await until('it has begun', () => existsSync(join(cwd, 'begun')));
-    const [row] = (await orchestrate(['status', '--json'], { cwd })).json().data.tasks;
+    const [row] = (await dataOf(cwd, 'status')).tasks;
     expect(Date.parse(row.last_output_at)).toBeLessThanOrEqual(Date.now());
     expect((await orchestrate(['status'], { cwd })).stdout).toMatch(/last output \d+\.\ds ago; lease for/);
     child.kill('SIGINT');
     await ended;
-    expect((await orchestrate(['status', '--json'], { cwd })).json().data.tasks[0].last_output_at).toBeNull();
+    expect((await dataOf(cwd, 'status')).tasks[0].last_output_at).toBeNull();
   });
 
   it.runIf(process.platform === 'linux')(
@@ -256,8 +256,8 @@ describe('tasks that write the same files', () => {
     });
     const runs = await Promise.all([1, 2].map(() => orchestrate(['run', '--max-parallel', '4'], { cwd })));
     expect(runs.map(({ code }) => code)).toEqual([0, 0]);
-    expect((await orchestrate(['status', '--json'], { cwd })).json().data.counts).toEqual({ shipped: 8 });
-    const { tasks } = (await orchestrate(['status', '--json'], { cwd })).json().data;
+    expect((await dataOf(cwd, 'status')).counts).toEqual({ shipped: 8 });
+    const { tasks } = await dataOf(cwd, 'status');
     expect(tasks.map(({ attempt_count }: { attempt_count: number }) => attempt_count)).toEqual(tasks.map(() => 1));
   });
 
@@ -331,7 +331,7 @@ describe('tasks that write the same files', () => {
       `id: f, title: F, run: "true", verify: [${script('false | true')}], shell: /bin/bash -eo pipefail, ${once}`,
     ]);
     await orchestrate(['run'], { cwd });
-    const { tasks } = (await orchestrate(['status', '--json'], { cwd })).json().data;
+    const { tasks } = await dataOf(cwd, 'status');
     const states = Object.fromEntries(tasks.map(({ task_id, state }: Record<string, string>) => [task_id, state]));
     expect(states).toEqual({ a: 'failed', b: 'failed', c: 'shipped', d: 'shipped', e: 'failed', f: 'failed' });
     const ran = ['a', 'b', 'c', 'd', 'e', 'f'].filter((id) => existsSync(join(cwd, `${id}.log`)));
@@ -374,7 +374,7 @@ describe('tasks that write the same files', () => {
     first.process.kill('SIGKILL');
     await first.ended;
     expect((await orchestrate(['run', '--task', 'b'], { cwd })).code).toBe(0);
-    const { history, state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    const { history, state } = await dataOf(cwd, 'show', 'a');
     expect([state.state, state.failure_count]).toEqual(['abandoned', 0]);
     expect(history.at(-1)).toMatchObject({
       event: 'admin_released',

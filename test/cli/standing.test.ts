@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
 /** The text of a command that succeeds. */
@@ -22,7 +22,7 @@ describe('a task that the plan calls done or dropped', () => {
     expect(await text(cwd, 'run')).toContain(': 1 shipped, 1 done, 1 dropped');
     expect(await text(cwd, 'status')).toContain('test  3 tasks: 1 shipped, 1 done, 1 dropped\n');
     expect(await text(cwd)).toContain('  1 shipped, 1 done, 1 dropped\n');
-    const { data } = (await orchestrate(['status', '--json'], { cwd })).json();
+    const data = await dataOf(cwd, 'status');
     expect(data.counts).toEqual({ shipped: 1, cancelled: 1, unclaimed: 1 });
   });
 

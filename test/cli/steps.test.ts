@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { lookUp } from '../../src/process/processes.ts';
-import { orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
 const F = '"$FORGE_CLI" orchestrate';
@@ -29,12 +29,12 @@ describe('a step', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['version', 'build']);
     expect(lines(cwd, 'got')).toEqual(['1.4', '1.4']);
-    const { steps } = await data(cwd, 'steps', 'a');
+    const { steps } = await dataOf(cwd, 'steps', 'a');
     expect(steps).toMatchObject([
       { name: 'version', status: 'completed', tries: 1, result: { stdout: '1.4\n', bytes: 4 }, generation: 1 },
       { name: 'build', status: 'completed', tries: 1, generation: 1 },
     ]);
-    expect((await data(cwd, 'show', 'a')).steps).toEqual(steps);
+    expect((await dataOf(cwd, 'show', 'a')).steps).toEqual(steps);
     expect((await orchestrate(['show', 'a'], { cwd })).stdout).toMatch(
       /\n\nSteps\n {2}version {2}done in .*\n {2}build /,
     );
@@ -48,7 +48,7 @@ describe('a step', () => {
     const tried = lines(cwd).map((line) => line.split(' '));
     expect(tried.map(([name, number]) => [name, number])).toEqual([1, 2, 3].map((number) => ['flaky', String(number)]));
     expect(new Set(tried.map(([, , key]) => key)).size).toBe(1);
-    expect((await data(cwd, 'show', 'a')).state.attempt_count).toBe(1);
+    expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
   });
 
   it('that has used its budget up fails the attempt with its own error, and begins anew in the next', async () => {
@@ -59,7 +59,7 @@ describe('a step', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toEqual(['try 1', 'try 2', 'try 1', 'try 2', 'try 1', 'try 2']);
-    expect((await data(cwd, 'show', 'a')).state.last_error).toEqual({
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toEqual({
       class: 'network',
       message: 'step upload: exited with code 7: no route to host',
       exit_code: 7,
@@ -86,7 +86,7 @@ describe('a step', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     // The try that was killed has no end: it is made again.
     expect(lines(cwd)).toEqual(['1', '2', '3', '3', '4']);
-    const { steps } = await data(cwd, 'steps', 'a');
+    const { steps } = await dataOf(cwd, 'steps', 'a');
     expect(steps).toMatchObject([
       { tries: 4, retry_counts: { network: 3, declined: 1 }, last_error: { class: 'declined' }, generation: 2 },
     ]);
@@ -107,7 +107,7 @@ describe('a step', () => {
     );
     const run = await orchestrate(['run'], { cwd });
     expect(run.code).toBe(1);
-    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({
       class: 'timeout',
       message: 'step slow: took longer than its timeout of 300ms',
     });
@@ -156,7 +156,7 @@ describe('a step', () => {
     writeFileSync(join(cwd, 'child.jsonl'), '{"name": "x y", "run": "true"}\n');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toEqual(['attempt']);
-    const { state } = await data(cwd, 'show', 'a');
+    const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'failed', attempt_count: 1, last_error: { class: 'fatal.step' } });
     expect(state.last_error.message).toContain(code);
   });
@@ -196,7 +196,7 @@ describe('a step', () => {
       expect(await begun.ended).toMatchObject({ code: 130 });
       const found = lookUp(Number(said));
       expect(typeof found !== 'string' && found.live).toBe(false);
-      expect((await data(cwd, 'steps', 'a')).steps).toEqual([]);
+      expect((await dataOf(cwd, 'steps', 'a')).steps).toEqual([]);
       expect(await orchestrate(['step', 'one', '--', 'true'], { cwd, env })).toMatchObject({ code: 0 });
     },
   );
@@ -211,9 +211,9 @@ describe('a step', () => {
       code: 2,
       stderr: expect.stringContaining('has no step none'),
     });
-    expect((await data(cwd, 'steps', 'a', '--reset', 'one')).steps.map(({ name }: { name: string }) => name)).toEqual([
-      'two',
-    ]);
+    expect((await dataOf(cwd, 'steps', 'a', '--reset', 'one')).steps.map(({ name }: { name: string }) => name)).toEqual(
+      ['two'],
+    );
     writeFileSync(join(cwd, 'go'), '');
     await orchestrate(['retry', 'a'], { cwd });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
@@ -289,7 +289,7 @@ describe('a part of a journal that a person has changed', () => {
     const file = join(attempts, part);
     const before = readFileSync(file, 'utf8');
     writeFileSync(file, before.replace(/"tries": ?1/, '"tries":7'));
-    expect((await data(cwd, 'steps', 'a')).steps[0]).toMatchObject({ name: 'one', tries: 7 });
+    expect((await dataOf(cwd, 'steps', 'a')).steps[0]).toMatchObject({ name: 'one', tries: 7 });
     writeFileSync(file, before.replace(/"tries": ?1/, '"tries":"many"'));
     const { code, stderr } = await orchestrate(['steps', 'a'], { cwd });
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/tries/) });
@@ -314,7 +314,7 @@ describe('two steps', () => {
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd, 'codes').sort()).toEqual(['0', '2']);
-    expect((await data(cwd, 'steps', 'a')).steps).toMatchObject([{ name: 'one', status: 'completed', tries: 1 }]);
+    expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([{ name: 'one', status: 'completed', tries: 1 }]);
   });
 });
 
@@ -332,6 +332,6 @@ describe('the context', () => {
     const round = ['"kept"', '{"a":[null]}', 'none'];
     const all = '{"first":"kept","n":1,"deep":{"a":[null]}}';
     expect(lines(cwd)).toEqual(['{}', ...round, all, ...round]);
-    expect((await data(cwd, 'steps', 'a')).context).toEqual(JSON.parse(all));
+    expect((await dataOf(cwd, 'steps', 'a')).context).toEqual(JSON.parse(all));
   });
 });

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { dataOf, orchestrate, project } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
 const F = '"$FORGE_CLI" orchestrate';
@@ -32,7 +32,7 @@ describe('a wait for a time', () => {
       stdout: expect.stringMatching(/~ a +parked after .*: it waits until .*\(soak\)/),
     });
     expect(lines(cwd)).toEqual(['one', 'pass', 'pass', 'two']);
-    const { state, attempts } = await data(cwd, 'show', 'a');
+    const { state, attempts } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'shipped', failure_count: 0, attempt_count: 2 });
     expect(state).not.toHaveProperty('wake_at');
     expect(attempts).toHaveLength(2);
@@ -53,7 +53,7 @@ describe('a wait for a time', () => {
     const cwd = scripted(`${F} wait soak --for 50ms\necho behind >> ledger\n`, '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['behind']);
-    expect((await data(cwd, 'show', 'a')).state.attempt_count).toBe(1);
+    expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
   });
 
   it('keeps the task from being claimed until it is over, and says so', async () => {
@@ -62,7 +62,7 @@ describe('a wait for a time', () => {
     await run.event('parked', ({ type }) => type === 'task_parked');
     run.child.kill('SIGINT');
     await run.ended;
-    const [row] = (await data(cwd, 'status')).tasks;
+    const [row] = (await dataOf(cwd, 'status')).tasks;
     expect(row).toMatchObject({
       state: 'waiting',
       wake_at: '2999-01-01T00:00:00.000Z',
@@ -70,7 +70,7 @@ describe('a wait for a time', () => {
     });
     expect((await orchestrate(['status'], { cwd })).stdout).toMatch(/it waits until 299[89]-\d\d-\d\d [\d:]+ \(soak\)/);
     const why = 'it waits until 2999-01-01T00:00:00.000Z (soak)';
-    expect((await data(cwd, 'why', 'a')).reasons).toEqual([{ code: 'TASK_PARKED', message: why }]);
+    expect((await dataOf(cwd, 'why', 'a')).reasons).toEqual([{ code: 'TASK_PARKED', message: why }]);
     expect(await orchestrate(['claim', 'a'], { cwd })).toMatchObject({
       code: 4,
       stderr: expect.stringMatching(/it waits until 299[89]-\d\d-\d\d [\d:]+\s+\(soak\)/),
@@ -104,7 +104,7 @@ describe('a wait for a condition', () => {
     const cwd = scripted(`${F} wait-until up --every 100ms -- sh -c '${look}'\necho behind >> ledger\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['look', 'look', 'look', 'behind']);
-    const { state, steps } = await data(cwd, 'show', 'a');
+    const { state, steps } = await dataOf(cwd, 'show', 'a');
     expect(state.attempt_count).toBe(3);
     expect(steps).toMatchObject([{ name: 'up', kind: 'wait-until', status: 'completed', tries: 0 }]);
   });
@@ -115,7 +115,7 @@ describe('a wait for a condition', () => {
   ])('fails its attempt when its time is up, %s', async (_, settings) => {
     const cwd = scripted(`${F} wait-until up --every 100ms --timeout 250ms -- false\n`, settings);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect((await data(cwd, 'show', 'a')).state.last_error).toEqual({
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toEqual({
       class: 'wait.timeout',
       message: 'step up: up was not true within 250ms',
       exit_code: 1,
@@ -125,7 +125,7 @@ describe('a wait for a condition', () => {
   it('ends a look that takes longer than what is left', async () => {
     const cwd = scripted(`${F} wait-until up --timeout 200ms -- sleep 60\n`, '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect((await data(cwd, 'show', 'a')).state.last_error.class).toBe('wait.timeout');
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error.class).toBe('wait.timeout');
   });
 
   it('fails with the error of a look, by its class', async () => {
@@ -134,7 +134,7 @@ describe('a wait for a condition', () => {
       'errors: [{class: network, exit: [7]}]\n',
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'network', exit_code: 7 });
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'network', exit_code: 7 });
   });
 
   it('looks again after errors that its policy names, each class with its own budget', async () => {
@@ -146,7 +146,7 @@ describe('a wait for a condition', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toHaveLength(4);
-    expect((await data(cwd, 'steps', 'a')).steps).toMatchObject([
+    expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([
       { status: 'failed', tries: 4, retry_counts: { network: 3, declined: 1 }, last_error: { class: 'declined' } },
     ]);
   });
@@ -215,7 +215,7 @@ describe('a step whose next try is far off', () => {
     const cwd = scripted(body);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['try 1', 'try 2', 'try 3']);
-    expect((await data(cwd, 'show', 'a')).state).toMatchObject({ attempt_count: 3, failure_count: 0 });
+    expect((await dataOf(cwd, 'show', 'a')).state).toMatchObject({ attempt_count: 3, failure_count: 0 });
   });
 });
 
@@ -237,7 +237,7 @@ describe('what a worker is at', () => {
     const body = `${F} step slow --retry '{max_attempts: 4, base: 1ms}' -- sh -c 'test $FORGE_STEP_TRY = 2 || exit 1; until test -e go; do sleep 0.05; done'\n`;
     const cwd = scripted(`${body}${F} wait soak --for 1s\n`, '');
     const run = new LiveForge(cwd, ['run']);
-    const doing = async () => (await data(cwd, 'status')).tasks[0].doing;
+    const doing = async () => (await dataOf(cwd, 'status')).tasks[0].doing;
     await vi.waitFor(async () => expect(await doing()).toBe('step slow, try 2 of 4'), { timeout: 30_000 });
     expect((await orchestrate(['status'], { cwd })).stdout).toContain('step slow, try 2 of 4');
     writeFileSync(join(cwd, 'go'), '');

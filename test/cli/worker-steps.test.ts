@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { memoryWorker, RetryPolicy, type StepScope } from '../../src/worker.ts';
-import { FORGE, orchestrate, project } from '../support/cli.ts';
+import { dataOf, FORGE, orchestrate, project } from '../support/cli.ts';
 
 const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
 const HEAD = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs';\nimport { worker } from '${LIBRARY}';\nconst note = (text) => appendFileSync('ledger', text + '\\n');\n`;
@@ -37,7 +37,7 @@ describe('a step of a program', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     const told = JSON.stringify([{ size: 3 }, 1, 2, { n: 1 }]);
     expect(lines(cwd)).toEqual(['make', told, told]);
-    expect((await data(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
+    expect((await dataOf(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
   it('may make children and join them, in the records of the shell', async () => {
@@ -48,7 +48,7 @@ describe('a step of a program', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     const told = ['x', 'y'].map((name) => ({ fan_out: 'files', name, state: 'shipped', result: { name } }));
     expect(lines(cwd)).toEqual(['{"children":2}', '{"children":2}', JSON.stringify(told)]);
-    expect((await data(cwd, 'steps', 'a')).steps.map(({ kind }: { kind: string }) => kind)).toEqual([
+    expect((await dataOf(cwd, 'steps', 'a')).steps.map(({ kind }: { kind: string }) => kind)).toEqual([
       'fan-out',
       'join',
     ]);
@@ -65,7 +65,7 @@ describe('a step of a program', () => {
     `);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['told', '1', '"done"']);
-    expect((await data(cwd, 'steps', 'a')).steps.map(({ name }: { name: string }) => name)).toEqual([
+    expect((await dataOf(cwd, 'steps', 'a')).steps.map(({ name }: { name: string }) => name)).toEqual([
       'shell',
       'program',
     ]);
@@ -78,7 +78,7 @@ describe('a step of a program', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toEqual(['try', 'try']);
-    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({
       class: 'declined',
       message: 'step pay: card refused',
     });
@@ -90,7 +90,7 @@ describe('a step of a program', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toEqual(['attempt']);
-    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'fatal.step' });
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'fatal.step' });
   });
 
   it('that waits ends its program, and the next attempt goes on behind it', async () => {
@@ -102,7 +102,7 @@ describe('a step of a program', () => {
     await orchestrate(['signal', 'a', 'go', '--data', '"came"'], { cwd });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['one', 'pass', 'pass', 'came']);
-    const [{ attempt_id: first }] = (await data(cwd, 'show', 'a')).attempts;
+    const [{ attempt_id: first }] = (await dataOf(cwd, 'show', 'a')).attempts;
     const { stdout } = await orchestrate(['logs', 'a', '--attempt', first], { cwd });
     expect(stdout).toMatch(/the task is parked: it waits until/);
     expect(stdout).not.toContain('    at ');

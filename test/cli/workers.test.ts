@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PRESETS } from '../../src/domain/plan/task-command.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
-import { folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, folder, orchestrate, project, startCli } from '../support/cli.ts';
 import { commandLine } from '../support/domain/plans.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 import { Repository } from '../support/repository.ts';
@@ -265,7 +265,7 @@ describe('what an agent says', () => {
     const over = await run.event('an end', ({ type }) => type === 'task_retry' || type === 'task_finished');
     run.signal('SIGINT');
     await run.ended;
-    const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    const { state } = await dataOf(cwd, 'show', 'a');
     return { cwd, over, state };
   };
 
@@ -293,7 +293,7 @@ describe('what an agent says', () => {
     const { PATH } = programs({ gemini: 'cat > /dev/null; echo "Please set an Auth method" >&2; exit 41' });
     const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: gemini}\n' });
     expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
-    expect((await orchestrate(['show', 'a', '--json'], { cwd })).json().data.state.last_error).toEqual({
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error).toEqual({
       class: 'auth',
       message: 'exited with code 41: Please set an Auth method',
       exit_code: 41,
@@ -305,7 +305,7 @@ describe('what an agent says', () => {
     const { PATH } = programs({ copilot: `cat > /dev/null; echo "${words}" >&2; exit 1` });
     const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: copilot}\n' });
     expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
-    const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    const { state } = await dataOf(cwd, 'show', 'a');
     expect(state.last_error).toEqual({ class: 'auth', message: words, exit_code: 1 });
   });
 
@@ -324,7 +324,7 @@ describe('what an agent says', () => {
     const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\nworkspace: worktree\n${retry}` });
     new Repository(cwd).commit({ 'code.txt': 'one\n' });
     expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
-    const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({
       attempt_count: 2,
       last_error: { message: 'exited with code 3; the attempt before failed in the same way' },
@@ -364,7 +364,7 @@ describe('what an agent says', () => {
     const words = run.stdout.replaceAll(/\s+/g, ' ');
     expect(words).toContain("b claude can't be used: auth: Invalid API key");
     expect(words).toContain('log in with `claude /login`, then `forge orchestrate retry a`');
-    const status = (await orchestrate(['status', '--json'], { cwd })).json().data;
+    const status = await dataOf(cwd, 'status');
     expect(status.agents).toMatchObject([{ agent: 'claude', task_id: 'a', until: null }]);
     expect(status.tasks.map(({ state }: { state: string }) => state)).toEqual(['failed', 'unclaimed', 'shipped']);
     expect((await orchestrate(['why', 'b'], { cwd })).stdout).toContain('AGENT_REFUSED');

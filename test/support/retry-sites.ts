@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { orchestrate, project } from './cli.ts';
+import { dataOf, orchestrate, project } from './cli.ts';
 import { LiveForge } from './faults/forge.ts';
 
 /** A try: the class that it fails with, and when it says to be tried again, in ms for a program and as text else; or one that is killed in the middle. */
@@ -30,8 +30,6 @@ export interface RetrySite {
   files(retry: string | null): Record<string, string>;
   standing(cwd: string): Promise<Standing>;
 }
-
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 
 /** Fails as `failures.json` says, one entry a try; then it succeeds. */
 const FAIL = `
@@ -62,7 +60,7 @@ const told = (error: { class: string; message: string } | null) => ({
 });
 
 async function ofStep(cwd: string): Promise<Standing> {
-  const [step] = (await data(cwd, 'steps', 'a')).steps;
+  const [step] = (await dataOf(cwd, 'steps', 'a')).steps;
   return { tries: step.tries, counts: step.retry_counts, ...told(step.last_error) };
 }
 
@@ -98,7 +96,7 @@ export const RETRY_SITES: readonly RetrySite[] = [
     run: 'node fail.cjs',
     files: () => ({}),
     standing: async (cwd) => {
-      const { failure_count: tries, retry_counts: counts, last_error } = (await data(cwd, 'show', 'a')).state;
+      const { failure_count: tries, retry_counts: counts, last_error } = (await dataOf(cwd, 'show', 'a')).state;
       return { tries, counts, ...told(last_error) };
     },
   },
