@@ -21,12 +21,15 @@ export const STEP_MUTANTS: readonly Mutant[] = [
     'const by = workedBy(record, attemptId);\n  return { by, attemptId, entries',
     'const by = record.lease ?? workedBy(record, attemptId);\n  return { by, attemptId, entries',
   ),
-  mutant(
-    'any owner may park a task',
-    CHANGES,
-    'const lease = workedBy(record, attemptId);\n  const park',
-    'const lease = record.lease ?? workedBy(record, attemptId);\n  const park',
-  ),
+  {
+    ...mutant(
+      'any owner may park a task',
+      CHANGES,
+      'const lease = workedBy(record, attemptId);\n  const park',
+      'const lease = record.lease ?? workedBy(record, attemptId);\n  const park',
+    ),
+    late: true,
+  },
   {
     name: 'a part of a journal is written after the commit',
     file: DOCUMENTS,
@@ -78,12 +81,15 @@ export const STEP_MUTANTS: readonly Mutant[] = [
     "moves: [...starting(record), 'park'],\n    lease: null,",
     "moves: [...starting(record), 'park'],\n    lease,",
   ),
-  mutant(
-    'a task is parked although its signal has come',
-    PARKING,
-    'if (sleepers.some(({ isThere }) => isThere(read))) return null;\n',
-    '',
-  ),
+  {
+    ...mutant(
+      'a task is parked although its signal has come',
+      PARKING,
+      'if (sleepers.some(({ isThere }) => isThere(read))) return null;\n',
+      '',
+    ),
+    late: true,
+  },
   mutant('a signal wakes nothing', PARKING, "if (state !== 'waiting' ||", "if (state === 'waiting' ||"),
   mutant(
     'a signal that is sent again is another one',

@@ -101,12 +101,15 @@ const COMMITTING: Mutant[] = [
     focus: 'failures',
     seed: 20_036,
   },
-  mutant(
-    'a repeat is answered without fsync',
-    FILES,
-    '  yield* io.syncDir(dir);\n  yield* quietly(publish(dir, op));',
-    '  yield* quietly(publish(dir, op));',
-  ),
+  {
+    ...mutant(
+      'a repeat is answered without fsync',
+      FILES,
+      '  yield* io.syncDir(dir);\n  yield* quietly(publish(dir, op));',
+      '  yield* quietly(publish(dir, op));',
+    ),
+    late: true,
+  },
 ];
 
 const COMPACTION: Mutant[] = [
@@ -156,6 +159,7 @@ const COMPACTION: Mutant[] = [
   {
     ...mutant('compaction leaves no mark', PROTOCOL, 'if (old.length > 0 &&', 'if (old.length < 0 &&'),
     focus: 'stillness',
+    late: true,
   },
   {
     name: 'compaction leaves its mark after the versions are removed',
@@ -325,6 +329,7 @@ const ASKING: Mutant[] = [
       'if (open === null) {',
     ),
     focus: 'questions',
+    late: true,
   },
   {
     ...mutant(

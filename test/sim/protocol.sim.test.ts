@@ -9,9 +9,9 @@ import { explain, simulate } from './pool.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** The long version is `npm run simulate`. */
-const SCHEDULES = sized(16_000, 140_000, 140_000);
-const QUESTION_SCHEDULES = sized(3_000, 8_000, 8_000);
-const STEP_SCHEDULES = sized(2_000, 10_000, 10_000);
+const SCHEDULES = sized(6_000, 140_000, 140_000);
+const QUESTION_SCHEDULES = sized(1_500, 8_000, 8_000);
+const STEP_SCHEDULES = sized(1_000, 10_000, 10_000);
 /** In how many schedules each thing happens once at least; more often in those of questions. */
 const EVERY = 170;
 const QUESTION_EVERY = 10;
