@@ -21,9 +21,12 @@ class SlowestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Most of the time tests wait for processes of theirs; one core is not kept free for that.
-    maxWorkers: availableParallelism(),
+    // Much of the time tests wait for processes of theirs.
+    maxWorkers: availableParallelism() + 1,
+    // Files in turn share a process, and so what it has loaded. None may rely on another, or leave anything behind.
+    isolate: false,
     globalSetup: ['test/support/build-once.ts'],
+    setupFiles: ['test/support/each-file.ts'],
     // Real processes are started by many tests; a slow machine must not turn into a red one.
     testTimeout: 120_000,
     hookTimeout: 120_000,

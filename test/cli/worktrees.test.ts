@@ -125,7 +125,7 @@ test('worktrees in a project without a repository are refused with a hint', asyn
   const cwd = project(['id: build, title: B, run: "true"']);
   const result = await ensure(cwd);
   expect(result).toMatchObject({ code: 2, stdout: '' });
-  expect(result.stderr).toContain('is in no git repository');
+  expect(result.stderr.replaceAll(/\s+/g, ' ')).toContain('is in no git repository');
   expect(result.stderr).toContain('git init');
 });
 

@@ -1,22 +1,31 @@
 /** A group member that is inspected during its exec. */
 
-import { expect, test, vi } from 'vitest';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { spawnGated } from '../../src/process/gated-worker.ts';
 import { stopWorker } from '../../src/process/groups.ts';
 import { thisMachine } from '../../src/process/machine.ts';
 import { groupMembers } from '../../src/process/processes.ts';
 import { killGroup } from '../support/processes.ts';
 
-const looks = vi.hoisted(() => ({ count: 0 }));
-
-vi.mock('../../src/process/processes.ts', async (original) => {
-  const real = await original<typeof import('../../src/process/processes.ts')>();
-  // The kernel shows the environment of such a process as empty.
-  return {
-    ...real,
-    startedWith: (...args: Parameters<typeof real.startedWith>) => looks.count++ > 0 && real.startedWith(...args),
-  };
-});
+/** Shows the environment of each process as empty once, as the kernel does during its exec. */
+function showEmptyOnce(): { looks(): number } {
+  const open = fs.openSync;
+  const seen: string[] = [];
+  vi.spyOn(fs, 'openSync').mockImplementation((file, ...rest) => {
+    const isEnvironment = /^\/proc\/\d+\/environ$/.test(String(file));
+    const isFirst = isEnvironment && !seen.includes(String(file));
+    if (isEnvironment) seen.push(String(file));
+    return open(isFirst ? '/dev/null' : file, ...rest);
+  });
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+  return { looks: () => seen.length };
+}
 
 test.runIf(process.platform === 'linux')(
   'stopWorker checks again a process whose environment is empty during exec, and stops its group',
@@ -28,10 +37,11 @@ test.runIf(process.platform === 'linux')(
     await worker.exited;
     if (worker.identity === null) throw new Error('nothing was started');
     const { pgid } = worker.identity;
+    const environment = showEmptyOnce();
     try {
       const identity = { ...thisMachine(), ...worker.identity, claim_id: 'c', attempt_id: 'a' };
       expect(await stopWorker(identity, { graceMs: 1000 })).toBe('stopped');
-      expect(looks.count).toBeGreaterThan(1);
+      expect(environment.looks()).toBeGreaterThan(1);
       expect(groupMembers(pgid)).toEqual([]);
     } finally {
       killGroup(pgid);

@@ -1,10 +1,9 @@
 /** The real command, started as a user starts it, in a folder of its own. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll } from 'vitest';
 import * as z from 'zod/mini';
 import { withoutForge } from './processes.ts';
 
@@ -134,13 +133,10 @@ export function shell(
   return { stdout, stderr };
 }
 
-const folders: string[] = [];
-
-/** A folder with these files, removed when the test file is done. */
+/** A folder with these files. */
 export function folder(files: Record<string, string> = {}): string {
   // Resolved, because forge prints real paths.
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'forge-cli-')));
-  folders.push(dir);
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(dir, name)), { recursive: true });
     writeFileSync(join(dir, name), text);
@@ -154,7 +150,3 @@ export function project(tasks: readonly string[], files: Record<string, string> 
   const plan = `project: test\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n${lines}`;
   return folder({ 'plans/phases.yaml': plan, ...files });
 }
-
-afterAll(() => {
-  for (const dir of folders) rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
-});

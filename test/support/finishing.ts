@@ -1,6 +1,7 @@
 /** A project in a repository whose tasks are reviewed, merged, or both. */
 
 import fs from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CliResult, folder, orchestrate, project, type StartedCli, startCli, within } from './cli.ts';
 import { copyProject, dropProject } from './faults/project.ts';
@@ -69,10 +70,12 @@ export function finishing(tasks: readonly string[], settings: string, files: Rec
 const kept = new Map<string, { play: Finishing; copy: string }>();
 
 /**
- * What `make` makes, once a test file for each `key`. Later calls put it back as it was, in the same place, since git and
+ * What `make` makes, once a test file for each `name`. Later calls put it back as it was, in the same place, since git and
  * forge name paths. So only one test at a time can have it.
  */
-export async function again(key: string, make: () => Promise<Finishing>): Promise<Finishing> {
+export async function again(name: string, make: () => Promise<Finishing>): Promise<Finishing> {
+  // Each test file has a temporary folder of its own.
+  const key = `${tmpdir()} ${name}`;
   const known = kept.get(key);
   if (known === undefined) {
     const play = await make();

@@ -4,7 +4,6 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll } from 'vitest';
 
 /** The environment of git in tests, forge's own included: no identity, and only the repository's settings. */
 export const GIT_ENV = {
@@ -18,12 +17,11 @@ export const GIT_ENV = {
 
 const AUTHOR = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.org'];
 
-let home: string | undefined;
-
 /** A repository without a commit, made by git once in a test file: a copy takes less than the processes of another one. */
 function template(): string {
-  if (home === undefined) {
-    home = fs.mkdtempSync(path.join(tmpdir(), 'forge-repository-'));
+  const home = path.join(tmpdir(), 'repository-without-a-commit');
+  if (!fs.existsSync(home)) {
+    fs.mkdirSync(home);
     const init = ['init', '--quiet', '--initial-branch=main', '--template='];
     execFileSync('git', init, { cwd: home, env: GIT_ENV, stdio: 'pipe' });
     // A commit starts no other process that tidies up.
@@ -32,11 +30,6 @@ function template(): string {
   }
   return `${home}/.git`;
 }
-
-// Registered for the test file that imports this module.
-afterAll(() => {
-  if (home !== undefined) fs.rmSync(home, { recursive: true });
-});
 
 export class Repository {
   readonly root: string;

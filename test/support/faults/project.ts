@@ -3,21 +3,13 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll } from 'vitest';
 
-let home: string | undefined;
 let made = 0;
-
-// Registered for the test file that imports this module.
-afterAll(() => {
-  if (home !== undefined) fs.rmSync(home, { recursive: true, force: true });
-});
 
 /** A fresh path for a project; nothing is there yet. No two of them begin with one another. */
 export function freshPlace(): string {
-  home ??= fs.realpathSync(fs.mkdtempSync(path.join(tmpdir(), 'forge-faults-')));
   made += 1;
-  return `${home}/p${String(made).padStart(6, '0')}`;
+  return `${fs.realpathSync(tmpdir())}/p${String(made).padStart(6, '0')}`;
 }
 
 /** Files to write, by path below the project. */

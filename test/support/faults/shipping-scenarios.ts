@@ -1,6 +1,7 @@
 /** One task in a real repository whose work is done: it waits for a review, or to be merged. */
 
 import fs from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
@@ -101,7 +102,8 @@ export class ShipPlay extends GitPlay {
   async prepare(): Promise<this> {
     // A disk or worktrees of its own are part of what is tested.
     if (this.#place !== undefined || this.waiting.worktrees !== undefined) return this.#workedOn();
-    const key = JSON.stringify(this.waiting);
+    // Each test file has a temporary folder of its own.
+    const key = `${tmpdir()} ${JSON.stringify(this.waiting)}`;
     let first = waitingPlays.get(key);
     if (first === undefined) {
       first = new ShipPlay(this.waiting).#workedOn();
