@@ -1,21 +1,14 @@
 /** Fan-outs of an attempt at work: a set of children is sealed once, by one commit. */
 
 import { newId } from '../../domain/context.ts';
-import {
-  type Child,
-  childId,
-  type FanOut,
-  fanOutsOf,
-  type Sealed,
-  whyNoFanOut,
-} from '../../domain/fan-out/fan-outs.ts';
-import { requireKind, type Step, stepRepeated } from '../../domain/steps/journal.ts';
+import { type Child, childId, type FanOut, fanOutsOf, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
+import { fanOutStep, sealedIn, sealing } from '../../domain/fan-out/seal.ts';
+import type { Step } from '../../domain/steps/journal.ts';
 import { rerunOf, restartChild } from '../../domain/task/by-hand.ts';
-import type { TaskRecord } from '../../domain/task/records.ts';
 import { isoTime } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
-import type { Env } from '../env.ts';
+import { type Env, instantOf } from '../env.ts';
 import { addToJournal } from './task-journal.ts';
 
 export type ChildrenFor = () => readonly Child[] | Promise<readonly Child[]>;
@@ -33,37 +26,20 @@ export async function sealFanOut(env: Env, attempt: AttemptRef, name: string, ch
   const children = record && sealedIn(record, name) !== undefined ? [] : [...(await childrenFor())];
   if (record !== null && rerunOf(record) !== null) await restartChildren(env, taskId, name, children);
   const fanOut: FanOut = { version: 1, fan_out_id: newId(env.ctx), name, children };
-  const own: Sealed = { name, attempt_id: attemptId, fan_out_id: fanOut.fan_out_id, children: children.length };
   const startedAt = isoTime(env.now());
-  let sealed: Sealed | undefined;
+  let count = children.length;
   const view = await addToJournal(
     env,
     attempt,
-    ({ steps, journal }, generation) => {
-      const before = steps.get(name);
-      requireKind(before, 'fan-out');
-      if (before !== undefined) throw stepRepeated(name);
-      const step: Step = {
-        name,
-        kind: 'fan-out',
-        status: 'completed',
-        tries: 1,
-        started_at: startedAt,
-        ended_at: isoTime(env.now()),
-        result: { children: (sealed ?? own).children },
-        last_error: null,
-        attempt_id: attemptId,
-        generation,
-        epoch: journal.epoch,
-      };
-      return [{ step }];
+    (now, generation) => {
+      const looker = { name, attemptId, generation, instant: instantOf(env) };
+      return [{ step: fanOutStep(now, looker, { startedAt, children: count }) }];
     },
     {
       also: (current) => {
-        sealed = sealedIn(current, name);
-        if (sealed !== undefined) return {};
-        const document = { kind: 'fan-out' as const, attemptId, value: fanOut };
-        return { memo: { fan_outs: [...fanOutsOf(current), own] }, documents: [document] };
+        const { sealed, also } = sealing(current, attemptId, fanOut);
+        count = sealed.children;
+        return also;
       },
     },
   );
@@ -80,8 +56,4 @@ async function restartChildren(env: Env, parent: string, fanOut: string, childre
     const id = childId(parent, fanOut, name);
     if (known.has(id)) await changeTask(env, id, (record) => restartChild(record, env.now()));
   }
-}
-
-function sealedIn(record: TaskRecord, name: string): Sealed | undefined {
-  return fanOutsOf(record).find((each) => each.name === name);
 }
