@@ -14,8 +14,8 @@ const USAGE = `npm run simulate -- [--schedules N] [--seed N] [--threads N] [--f
 --schedules  how many (default 1000000)
 --seed       of the first one; the others follow (default 1)
 --threads    default: one for each core
---focus      a corner that every schedule goes to: stillness, failures, edits, adoption, questions or steps
-             (default: none)
+--focus      a corner that every schedule goes to: stillness, failures, edits, adoption, questions, steps or
+             fan-outs (default: none)
 --mutant     the protocol with one thing changed, see test/sim/mutants.ts
 --lock-file  a lock file in the protocol's place, which must fail
 `;

@@ -72,6 +72,7 @@ function* locked(world: World, self: Process, request: Request): Doing<Outcome> 
     answer: null,
     settles: null,
     onlyDue: false,
+    over: new Set<string>(),
   });
   yield* quiet({ call: 'touch', path: LOCK });
   if (decided.kind === 'commit') {

@@ -8,10 +8,17 @@ const JOURNAL = 'src/domain/steps/journal.ts';
 const PARKING = 'src/domain/steps/parking.ts';
 const WAITS = 'src/domain/steps/waits.ts';
 const TRIES = 'src/domain/steps/tries.ts';
+const TICKS = 'src/domain/steps/ticks.ts';
+const SEAL = 'src/domain/fan-out/seal.ts';
+const JOIN = 'src/domain/fan-out/join.ts';
 const READINESS = 'src/domain/schedule/readiness.ts';
 
 function mutant(name: string, file: string, from: string, to: string): Mutant {
   return { name, file, changes: [[from, to]], focus: 'steps' };
+}
+
+function childMutant(...of: Parameters<typeof mutant>): Mutant {
+  return { ...mutant(...of), focus: 'fan-outs' };
 }
 
 export const STEP_MUTANTS: readonly Mutant[] = [
@@ -110,4 +117,47 @@ export const STEP_MUTANTS: readonly Mutant[] = [
     'if (at !== null && msUntil(at, backoff, instant) <= 0) return [];',
     'if (at === null || msUntil(at, backoff, instant) < 1e9) return [];',
   ),
+  childMutant(
+    'a tick that is over is due again',
+    TICKS,
+    'next: next === null ? null : isoTime(next),\n    ran:',
+    'next: ticks.next,\n    ran:',
+  ),
+  childMutant(
+    'ticks of before are left out',
+    JOURNAL,
+    'journal.ticks ?? { chunks: [], tail: [] }',
+    '{ chunks: [], tail: [] }',
+  ),
+  childMutant(
+    'a tick is counted and not recorded',
+    TICKS,
+    'const entries: Entry[] = [{ tick: tickOf(looker, at, { status, error }) }];',
+    'const entries: Entry[] = [];',
+  ),
+  childMutant('a set is sealed again', SEAL, 'if (before !== undefined) return { sealed: before, also: {} };', ''),
+  childMutant('a set is sealed in place of another', SEAL, '[...fanOutsOf(record), sealed]', '[sealed]'),
+  childMutant('a set is sealed without its document', SEAL, 'documents: [document]', 'documents: []'),
+  childMutant(
+    'a task goes on before its children are over',
+    READINESS,
+    'if (joins.some(([over, all]) => over === all)) return [];',
+    'if (joins.length > 0) return [];',
+  ),
+  childMutant(
+    'a task does not go on when its children are over',
+    READINESS,
+    'if (joins.some(([over, all]) => over === all)) return [];\n',
+    '',
+  ),
+  {
+    name: 'a join is over before its children are',
+    file: JOIN,
+    focus: 'fan-outs',
+    changes: [
+      ["if (children === null) return stands(now, looker, 'join', before, null, { wake: null });\n", ''],
+      ['missed = children.filter(', 'missed = (children ?? []).filter('],
+      ['children: children.length', 'children: children?.length ?? 0'],
+    ],
+  },
 ];

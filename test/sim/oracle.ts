@@ -114,6 +114,9 @@ export interface Stats {
   parked: number;
   goneOn: number;
   signalsTaken: number;
+  ticks: number;
+  fannedOut: number;
+  joined: number;
 }
 
 export function noStats(): Stats {
@@ -143,6 +146,9 @@ export function noStats(): Stats {
     parked: 0,
     goneOn: 0,
     signalsTaken: 0,
+    ticks: 0,
+    fannedOut: 0,
+    joined: 0,
   };
 }
 

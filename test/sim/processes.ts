@@ -2,17 +2,21 @@
 
 import { ledgerOf, openQuestion } from '../../src/domain/question/questions.ts';
 import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
+import * as io from '../../src/lib/fs/operations.ts';
+import { type Step, unless } from '../../src/lib/fs/operations.ts';
 import { isoTime } from '../../src/lib/time.ts';
+import { readText } from '../../src/store/file/protocol.ts';
 import { type VersionFile, versionName } from '../../src/store/file/record-file.ts';
 import { createOnce } from '../../src/store/file/task-files.ts';
 import type { RecordCommit } from '../../src/store/port.ts';
+import { childFile, SETS, sealedChildren } from './children.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
 import { newTrying, OnceOracle, type Trying, Violation } from './oracle.ts';
 import { decide, type Request, type RequestKind, TASK, tallyOf } from './requests.ts';
 import { nextStepRequest } from './steps.ts';
 import { committed, decideOnJournal, goOn, lookAtJournal } from './steps-life.ts';
-import { ANSWERS, DIR, type Process, type World } from './world.ts';
+import { ANSWERS, CHUNKS, DIR, type Process, type World } from './world.ts';
 
 type Committed = Extract<RecordCommit, { kind: 'committed' }>;
 
@@ -49,17 +53,23 @@ const HOLDING: readonly RequestKind[] = ['heartbeat', 'heartbeat', 'release', 'c
 const FREE_TO_ANSWER: readonly RequestKind[] = ['claim', 'claim', 'settle', 'settle', 'settle', 'count'];
 const HOLDING_TO_ASK: readonly RequestKind[] = ['ask', 'ask', 'ask', 'heartbeat', 'release'];
 
-function nextRequest({ random, layer, focus }: World, self: Process): Request {
+function nextRequest({ random, layer, focus, journal }: World, self: Process): Request {
   self.left--;
   self.requests++;
   const numbered = { number: self.requests, claimId: self.claim ?? `claim-${self.name}-${self.requests}`, asks: null };
-  if (focus === 'steps') {
+  if (journal !== null) {
     const { sleeper } = self;
     if (sleeper !== null)
       return { ...numbered, kind: 'steps', asks: { kind: 'park', name: '', id: '', value: '', ms: null, sleeper } };
-    const kind = random.pick(self.claim === null ? FREE_OF_STEPS : HOLDING_STEPS);
+    const free = focus === 'fan-outs' ? FREE_OF_CHILDREN : FREE_OF_STEPS;
+    const holding = focus === 'fan-outs' ? HOLDING_CHILDREN : HOLDING_STEPS;
+    const kind = random.pick(self.claim === null ? free : holding);
     if (kind !== 'steps') return { ...numbered, kind };
-    return { ...numbered, kind, asks: nextStepRequest(random, self.claim !== null, `${self.name}-${self.requests}`) };
+    return {
+      ...numbered,
+      kind,
+      asks: nextStepRequest(random, focus, self.claim !== null, `${self.name}-${self.requests}`),
+    };
   }
   const questions = focus === 'questions';
   const holding = questions ? HOLDING_TO_ASK : HOLDING;
@@ -70,6 +80,27 @@ function nextRequest({ random, layer, focus }: World, self: Process): Request {
 
 /** Where journals are what matters. */
 const FREE_OF_STEPS: readonly RequestKind[] = ['claim', 'claim', 'claim', 'steps', 'look', 'count'];
+/** Where children are: they end while their parent is worked on, and while it is parked. */
+const FREE_OF_CHILDREN: readonly RequestKind[] = [
+  'claim',
+  'claim',
+  'claim',
+  'child',
+  'child',
+  'child',
+  'steps',
+  'look',
+];
+const HOLDING_CHILDREN: readonly RequestKind[] = [
+  'steps',
+  'steps',
+  'steps',
+  'steps',
+  'steps',
+  'child',
+  'child',
+  'heartbeat',
+];
 const HOLDING_STEPS: readonly RequestKind[] = [
   'steps',
   'steps',
@@ -97,17 +128,21 @@ export const protocol: Attempt = function* (world, self, request) {
   const { oracle } = world;
   self.failed = false;
   if (request.kind === 'look') return yield* look(world, self);
+  if (request.kind === 'child') return yield* endChild(world, self);
   const answer = request.kind === 'answer' ? yield* agreed(world, self, 'answer.json') : null;
   if (request.kind === 'answer' && answer === null) return 'again';
   const settles = request.kind === 'settle' ? yield* decided(world, self) : null;
   if (settles === 'again' || settles === 'done') return settles;
 
+  const over = world.focus === 'fan-outs' ? yield* tried(childrenOver(), self) : { value: NONE };
+  if (over === null) return 'again';
   const read = yield* readChecked(world, self, true);
   if (read === null) return 'again';
   if (read.problem !== null) return refusedByEdit(world, read.problem);
   const record = read.record ?? freshRecord(TASK, isoTime(world.nowMs));
   const op = `${self.name}-${++self.ops}`;
-  const asker = { name: self.name, op, nowMs: world.nowMs, answer, settles, onlyDue: world.focus === 'steps' };
+  const asks = { name: self.name, op, nowMs: world.nowMs, answer, settles };
+  const asker = { ...asks, onlyDue: world.journal !== null, over: over.value };
   const decision =
     request.asks === null
       ? decide(record, request, asker)
@@ -171,6 +206,31 @@ function know({ disk }: World, self: Process, version: VersionFile | null): void
 function remember(world: World, self: Process, op: string, { version: n, record, warnings }: Committed): void {
   know(world, self, { n, op, record });
   if (warnings.length === 0) self.memory.shown = record.state.state_version;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The files of the children that are over. */
+function* childrenOver(): Step<ReadonlySet<string>> {
+  const over = new Set<string>();
+  for (const [set, names] of Object.entries(SETS))
+    for (const name of names) if ((yield* readText(childFile(set, name))).text !== null) over.add(childFile(set, name));
+  return over;
+}
+
+/** Children that were made are over. */
+function* endChild(world: World, self: Process): Life<Outcome> {
+  const read = yield* readChecked(world, self, false);
+  if (read === null) return 'again';
+  const left = (read.record === null ? [] : sealedChildren(read.record))
+    .map(([set, name]) => childFile(set, name))
+    .filter((file) => world.disk.file(file) === null);
+  for (const file of world.random.chance(0.5) ? left : left.slice(0, 1)) {
+    const folder = yield* tried(unless('EEXIST', io.mkdir(CHUNKS)), self);
+    const ended = folder && (yield* tried(createOnce(file, 'over', `${self.name}-child-${++self.ops}`), self));
+    if (ended === null) return 'again';
+  }
+  return 'done';
 }
 
 /** A reader, which must notice an edit that was there all the time. */

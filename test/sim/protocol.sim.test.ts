@@ -16,6 +16,7 @@ const STEP_SCHEDULES = sized(1_000, 10_000, 10_000);
 const EVERY = 170;
 const QUESTION_EVERY = 10;
 const STEP_EVERY = 20;
+const JOIN_EVERY = 120;
 /** Seeds of schedules that once broke a promise. */
 const FOUND = [7_374_811, 11_028_804, 104_232_074, 104_801_809];
 /** Seed of a schedule of journals in which a claim is made twice, and both are lost: no promise that the oracle may see broken. */
@@ -76,6 +77,17 @@ test(`a journal and a parked task keep their promises in ${STEP_SCHEDULES} rando
   expect(failures.map(explain)).toEqual([]);
   for (const count of [stats.stepsDone, stats.chunks, stats.parked, stats.goneOn, stats.signalsTaken])
     expect(count).toBeGreaterThan(STEP_SCHEDULES / STEP_EVERY);
+});
+
+test(`ticks are recorded once, and sets of children sealed once and joined, in ${STEP_SCHEDULES} random schedules`, {
+  timeout: 300_000,
+}, async () => {
+  const setting = { subject: 'protocol', depth: 'mixed', focus: 'fan-outs' } as const;
+  const { failures, stats } = await simulate({ file: worker, setting, seed: 1, schedules: STEP_SCHEDULES, threads });
+  expect(failures.map(explain)).toEqual([]);
+  for (const count of [stats.ticks, stats.fannedOut, stats.parked, stats.goneOn])
+    expect(count).toBeGreaterThan(STEP_SCHEDULES / STEP_EVERY);
+  expect(stats.joined).toBeGreaterThan(STEP_SCHEDULES / JOIN_EVERY);
 });
 
 test(`a claim that is lost twice leaves its generations to others, as in schedule ${LOST_TWICE} of journals`, async () => {

@@ -8,6 +8,7 @@ import type { TaskRecord } from '../../src/domain/task/records.ts';
 import { andThen, type Decision } from '../../src/domain/task/transition.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { isoTime } from '../../src/lib/time.ts';
+import { seenBy } from './children.ts';
 import type { StepRequest } from './steps.ts';
 
 export const TASK = 'task-1';
@@ -16,7 +17,18 @@ export const TASK = 'task-1';
 const TTL_MS = 400;
 export const BOOT = 'boot';
 
-export type RequestKind = 'count' | 'claim' | 'heartbeat' | 'release' | 'answer' | 'look' | 'ask' | 'settle' | 'steps';
+export type RequestKind =
+  | 'count'
+  | 'claim'
+  | 'heartbeat'
+  | 'release'
+  | 'answer'
+  | 'look'
+  | 'ask'
+  | 'settle'
+  | 'steps'
+  /** That a child of the task is over. */
+  | 'child';
 
 export interface Request {
   kind: RequestKind;
@@ -61,6 +73,8 @@ export interface Asker {
   settles: { question: string; answer: string } | null;
   /** Only a task that is due is claimed, as the product does it. */
   onlyDue: boolean;
+  /** The files of the children that are over. */
+  over: ReadonlySet<string>;
 }
 
 export type Documents = NonNullable<Decision<unknown>['documents']>;
@@ -97,7 +111,7 @@ export function committing(record: TaskRecord, decision: Decision<unknown>, requ
 function decideByKind(
   record: TaskRecord,
   request: Request,
-  { nowMs, name, op, settles, onlyDue }: Asker,
+  { nowMs, name, op, settles, onlyDue, over }: Asker,
 ): Decision<unknown> | null {
   const { claimId } = request;
   const instant = { nowMs, monoMs: nowMs, bootId: BOOT };
@@ -114,8 +128,7 @@ function decideByKind(
         if (
           onlyDue &&
           record.lease?.claim_id !== claimId &&
-          recordReasons(record, { observer: observer, recordOf: () => null, plan: { childrenOf: new Map() } }).length >
-            0
+          recordReasons(record, { observer, ...seenBy(TASK, over) }).length > 0
         )
           return null;
         const claim = { claimId, runId: name, ttlMs: TTL_MS, owner: null, instant, observer, abandonLimit: 1000 };

@@ -1,6 +1,7 @@
 /** One schedule from its seed to its verdict. */
 
 import { decodeVersion, isSealedView, VIEW_NAMES, versionName, viewsOf } from '../../src/store/file/record-file.ts';
+import { SETS } from './children.ts';
 import { lockFile } from './control.ts';
 import type { Life } from './disk.ts';
 import { Oracle, type Stats, Violation } from './oracle.ts';
@@ -10,7 +11,7 @@ import type { Random } from './random.ts';
 import type { Request } from './requests.ts';
 import { prepare } from './start.ts';
 import type { StepRequest } from './steps.ts';
-import { DIR, type Focus, newProcess, type Process, type Setting, type Weather, World } from './world.ts';
+import { DIR, type Focus, JOURNAL_FOCI, newProcess, type Process, type Setting, type Weather, World } from './world.ts';
 
 export interface Failure {
   seed: number;
@@ -36,7 +37,7 @@ const CALM: Weather = {
 };
 
 /** Where a process has to make several requests before what matters happens. */
-const LONG_TASKS: readonly (Focus | null)[] = ['questions', 'steps'];
+const LONG_TASKS: readonly (Focus | null)[] = ['questions', ...JOURNAL_FOCI];
 
 /** Calls that a process may be likely to be paused at. */
 const PAUSES_AT = [
@@ -139,8 +140,8 @@ function play(seed: number, setting: Setting, stats: Stats, traced: boolean, tra
 }
 
 /** What a person edits is no journal. */
-function isEdited({ random, focus }: World): boolean {
-  return focus !== 'steps' && random.chance(focus === 'edits' ? 1 : 0.4);
+function isEdited({ random, focus, journal }: World): boolean {
+  return journal === null && random.chance(focus === 'edits' ? 1 : 0.4);
 }
 
 function add(world: World, name: string, attempt: Attempt, requests: number): Process {
@@ -162,7 +163,7 @@ function conclude(world: World): void {
   if (!world.personWasHere && random.chance(world.disturbed && world.layer.views ? 0.4 : 0.8)) return;
   world.weather = CALM;
   const obeyable = world.personWasHere ? editsToObey(world) : [];
-  if (world.focus === 'steps') return concludeSteps(world);
+  if (world.journal !== null) return concludeSteps(world);
   let outcome = visit(world, 'later');
   if (outcome === 'refused' && world.personWasHere) {
     removeInvalidViews(world);
@@ -180,20 +181,25 @@ function conclude(world: World): void {
   }
 }
 
-/** A parked task goes on when its signal or its time comes, and every signal that is left is taken. */
+/** A parked task goes on when its signal or its time comes, or its children are over, and every signal that is left is taken. */
 function concludeSteps(world: World): void {
   const record = () => world.oracle.recordAt(world.oracle.newestWhole());
   const asks = { id: 'last', value: 'last', ms: null, sleeper: null };
   let number = 0;
-  const make = (kind: StepRequest['kind'] | 'claim', name = ''): void => {
-    const own = kind === 'claim' ? { kind, asks: null } : { kind: 'steps' as const, asks: { ...asks, kind, name } };
+  const make = (kind: StepRequest['kind'] | 'claim' | 'child', name = ''): void => {
+    const own =
+      kind === 'claim' || kind === 'child'
+        ? { kind, asks: null }
+        : { kind: 'steps' as const, asks: { ...asks, kind, name } };
     const outcome = visit(world, `later${++number}`, { ...own, number, claimId: 'claim-later' });
     if (outcome !== 'done') throw new Violation('blocked', `a fresh process could not ${kind} ${name}: ${outcome}`);
   };
   const { state } = record() ?? {};
-  // Without a time only a signal leads on.
-  const signal = (state?.wake_at ?? null) === null ? state?.waits_for?.find(({ kind }) => kind === 'wait-for') : null;
+  // Without a time only a signal leads on, or the end of children.
+  const waits = (state?.wake_at ?? null) === null ? (state?.waits_for ?? []) : [];
+  const signal = waits.find(({ kind }) => kind === 'wait-for');
   if (signal) make('signal', signal.name);
+  if (waits.some(({ kind }) => kind === 'join')) for (const _child of Object.values(SETS).flat()) make('child');
   // Every wait and every lease is over.
   world.disk.nowMs += 60_000;
   make('claim');

@@ -39,7 +39,7 @@ function recordWith(sim: Tally): TaskRecord {
 /** Fills the disk. Everything that is there at the start is durable. */
 export function prepare(world: World): void {
   const { disk, random } = world;
-  const steps = world.focus === 'steps';
+  const steps = world.journal !== null;
   // The folder of a journal's parts is made by whoever writes the first one.
   if (!steps) disk.place(disk.root, 'q', new Folder());
   const { views } = world.layer;

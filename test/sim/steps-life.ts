@@ -13,7 +13,7 @@ import { type Life, ROOT } from './disk.ts';
 import type { Memory } from './layers.ts';
 import { type Stats, Violation } from './oracle.ts';
 import { type Asker, committing, type Decided, type Documents, type Request } from './requests.ts';
-import { decideSteps, type StepRequest, sleeperOf } from './steps.ts';
+import { decideSteps, type StepRequest, sleeperOf, stepNameOf } from './steps.ts';
 import { CHUNKS, DIR, type Process, type World } from './world.ts';
 
 /** Makes a call of the process; null where it has failed. */
@@ -52,7 +52,7 @@ export function* decideOnJournal(
     return decision && committing(record, decision.value, request, asker);
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
-    if (error.code === 'STEP_REPEATED') return { kind: 'passed' };
+    if (error.code === 'STEP_REPEATED' || error.code === 'UNKNOWN_FANOUT') return { kind: 'passed' };
     if (LOST.includes(error.code)) return { kind: 'refused' };
     throw error;
   }
@@ -70,14 +70,14 @@ export function* committed(
   if (documents.length === 0) return yield* step;
   yield* unless('EEXIST', io.mkdir(CHUNKS));
   const files = documents.map(({ value }) => {
-    const { chunk_id } = value as Chunk;
-    const path = `${CHUNKS}/${chunk_id}.json`;
+    const id = 'fan_out_id' in value ? String(value.fan_out_id) : (value as Chunk).chunk_id;
+    const path = `${CHUNKS}/${id}.json`;
     const text = JSON.stringify(value);
     // It is there already when a link that was made was reported as failed.
-    const standing = () => (world.disk.file(path)?.text === text ? null : chunk_id);
+    const standing = () => (world.disk.file(path)?.text === text ? null : id);
     return { path, text, doing: 'writing', above: [ROOT], standing };
   });
-  world.oracle.stats.chunks += files.length;
+  world.oracle.stats.chunks += documents.filter(({ kind }) => kind === 'steps').length;
   const result = yield* createdFor(files, op, { dir: DIR, request: change, step });
   if (result === null || result.kind === 'standing') throw new Violation('created twice', `a part of ${op} is there`);
   return result as RecordCommit;
@@ -90,6 +90,8 @@ export function* lookAtJournal(world: World, record: TaskRecord, op: string, tri
   return read !== null;
 }
 
+const WAITING: readonly StepRequest['kind'][] = ['wait', 'wait-for', 'repeat', 'join'];
+
 /** What is next for a process whose request to the journal was committed. */
 export function goOn(self: Process, stats: Stats, asks: StepRequest, result: unknown): void {
   if (asks.kind === 'park') {
@@ -97,8 +99,12 @@ export function goOn(self: Process, stats: Stats, asks: StepRequest, result: unk
     stats.parked++;
   }
   if (asks.kind === 'step') stats.stepsDone++;
-  if (asks.kind !== 'wait' && asks.kind !== 'wait-for') return;
-  const step = (result as readonly Entry[]).find((entry) => entry.step?.name === asks.name)?.step;
+  if (asks.kind === 'fan-out') stats.fannedOut++;
+  if (!WAITING.includes(asks.kind)) return;
+  const entries = result as readonly Entry[];
+  const step = entries.find((entry) => entry.step?.name === stepNameOf(asks))?.step;
+  stats.ticks += entries.filter(({ tick }) => tick?.status === 'completed').length;
+  if (asks.kind === 'join' && step?.status === 'completed') stats.joined++;
   self.sleeper = sleeperOf(step);
   if (asks.kind === 'wait-for' && step?.status === 'completed' && step.result !== 'timeout') stats.signalsTaken++;
 }

@@ -122,8 +122,11 @@ export interface Setting {
   focus?: Focus | undefined;
 }
 
-export const FOCI = ['stillness', 'failures', 'edits', 'adoption', 'questions', 'steps'] as const;
+export const FOCI = ['stillness', 'failures', 'edits', 'adoption', 'questions', 'steps', 'fan-outs'] as const;
 export type Focus = (typeof FOCI)[number];
+
+/** Where journals are written. */
+export const JOURNAL_FOCI: readonly (Focus | null)[] = ['steps', 'fan-outs'];
 
 export class World {
   readonly random: Random;
@@ -170,7 +173,7 @@ export class World {
     const kept = this.random.between(1, 3);
     this.retention = { kept, compactAt: kept + this.random.between(0, 5) };
     this.trace = trace;
-    this.journal = focus === 'steps' ? new JournalOracle(this.disk) : null;
+    this.journal = JOURNAL_FOCI.includes(this.focus) ? new JournalOracle(this.disk) : null;
     const mostly = this.random.chance(0.88) ? CORE : WHOLE;
     this.layer = depth === 'mixed' ? mostly : depth === 'whole' ? WHOLE : CORE;
     this.disk.watch = (folder, name, now, before) => {
