@@ -1,7 +1,7 @@
 /** The help, as text: of everything, or of one verb. */
 
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
-import { described, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
+import type { FieldInfo } from '../commands/shared/command.ts';
 import { columnOf, hang, pad, paragraphs, wrap } from './layout.ts';
 import type { RenderContext } from './render-context.ts';
 import { GLOBAL } from './words.ts';
@@ -43,9 +43,12 @@ function overview(context: RenderContext): string[][] {
 async function verbHelp(verb: VerbName, context: RenderContext): Promise<string[][]> {
   const { palette, width } = context;
   const command = await loadCommand(verb);
+  const { described, fieldsOf } = await import('../commands/shared/command.ts');
   const fields = fieldsOf(command.input);
   const rows = (of: FieldInfo['form']) =>
-    fields.filter(({ form }) => form === of).map((field) => [field.written, withEnv(field)] as const);
+    fields
+      .filter(({ form }) => form === of)
+      .map((field) => [field.written, withEnv(described(field), field.env)] as const);
   const operands = rows('operand');
   const options = rows(undefined);
   const column = columnOf(32, [...operands, ...options, ...GLOBAL], 0);
@@ -74,9 +77,7 @@ function usageOf(fields: readonly FieldInfo[]): string {
   return [...parts, ...(more ? ['[options]'] : [])].join(' ');
 }
 
-function withEnv(field: FieldInfo): string {
-  const description = described(field);
-  const { env } = field;
+function withEnv(description: string, env: string | undefined): string {
   if (env === undefined) return description;
   return description.includes(' (default: ')
     ? description.replace(' (default: ', ` (or ${env}; default: `)

@@ -20,28 +20,38 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
 export async function parseArgv(argv: readonly string[], env: Env): Promise<Request> {
   const { verb, args, help } = findVerb(argv);
-  const command = verb === null ? null : await loadCommand(verb);
+  // Without a verb there are only the flags of all, and what is behind the help of all need not be loaded.
+  const named = verb === HOME ? null : verb;
+  const command = named === null ? null : await loadCommand(named);
   const fields = command === null ? [] : (await import('../commands/shared/command.ts')).fieldsOf(command.input);
   const flags = flagsOf(fields);
   // What stands behind `--` is the command that such a verb starts.
   const end = fields.some(({ form }) => form === 'rest') ? args.indexOf('--') : -1;
   const words = wordsOf(end === -1 ? args : args.slice(0, end), flags);
   if (words.options['--version']) return { kind: 'version' };
-  const helped: Request = { kind: 'help', verb: verb === HOME ? null : verb };
+  const helped: Request = { kind: 'help', verb: named };
   if (words.options['--help']) return helped;
   refuseWrongFlags(verb, words, flags);
-  if (verb === null || command === null || help) return helped;
+  if (verb === null || help) return helped;
   refuseMoreOperands(verb, words.operands, fields);
   const { '--dir': dir = env['FORGE_DIR'], ...options } = words.options;
   const { readInput } = await import('./input.ts');
   const rest = end === -1 ? [] : args.slice(end + 1);
-  const input = readInput(verb, command.input, fields, { operands: words.operands, rest, options, env });
+  const called = command ?? (await loadCommand(verb));
+  const input = readInput(verb, called.input, fields, { operands: words.operands, rest, options, env });
   const operands = fields.filter(({ form }) => form === 'operand');
   const isWritten = (field: FieldInfo) =>
     field.form === 'operand' ? operands.indexOf(field) < words.operands.length : options[nameOf(field)] !== undefined;
   // In a worker ids come from forge, and are whole.
   const ids = env['FORGE_TASK_ID'] ? [] : fields.filter((field) => field.id !== undefined && isWritten(field));
-  return { kind: 'verb', verb, command, input, ids, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
+  return {
+    kind: 'verb',
+    verb,
+    command: called,
+    input,
+    ids,
+    dir: typeof dir === 'string' && dir !== '' ? dir : undefined,
+  };
 }
 
 /** A flag as it is written: `--limit <n>`. */
