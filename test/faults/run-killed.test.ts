@@ -8,6 +8,7 @@ import { callOn } from '../support/faults/forge.ts';
 import { ROUNDS, SEED, SHORT, seeded, sized } from '../support/faults/knobs.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
 import { Sometimes } from '../support/faults/sometimes.ts';
+import { until } from '../support/processes.ts';
 
 /** Kills in one test. */
 const KILLS = sized(4, 12, 20);
@@ -16,7 +17,7 @@ const LIFE_MS = 900;
 
 const KINDS = ['plain', 'flaky', 'parent', 'plain', 'stubborn'] as const;
 
-/** A web of short tasks, and one that goes on until the last kill. */
+/** One that goes on until the last kill, and a web of short tasks. */
 function tasks(): PlayTask[] {
   const web: PlayTask[] = Array.from({ length: 30 }, (_, at) => ({
     id: `t${at}`,
@@ -24,7 +25,7 @@ function tasks(): PlayTask[] {
     work: 0.02 + (at % 4) * 0.08,
     after: at < 6 ? [] : [`t${at - 6}`, `t${at - 5}`],
   }));
-  return [...web, { id: 'last', kind: 'stubborn', gate: 'end' }];
+  return [{ id: 'long', kind: 'stubborn', gate: 'end' }, ...web];
 }
 
 function newPlay(): Play {
@@ -67,7 +68,9 @@ function lookAt(play: Play): void {
 async function harass(play: Play, random: () => number, kills: number, alone: boolean): Promise<void> {
   for (let kill = 0; kill < kills; kill++) {
     const run = play.forge('run', '--max-parallel', '4');
-    // The moment is the fault; nothing is waited for here.
+    // The first kill finds a worker at work, however slow the machine is.
+    if (kill === 0) await until('the long task', () => play.started().some(({ task }) => task === 'long'));
+    // The moment is the fault; nothing else is waited for here.
     await sleep(random() * LIFE_MS);
     run.signal('SIGKILL');
     expect((await run.ended).signal, `kill ${kill + 1} has met a living run`).toBe('SIGKILL');
