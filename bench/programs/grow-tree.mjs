@@ -20,7 +20,8 @@ import { appendLines } from '../../src/lib/fs/json-lines.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { identifyOwner } from '../../src/process/processes.ts';
 import { systemContext } from '../../src/process/system-context.ts';
-import { commitTask, createOnce } from '../../src/store/file/task-files.ts';
+import { withManifest } from '../../src/store/file/forms.ts';
+import { commitTask } from '../../src/store/file/task-files.ts';
 import { layoutOf } from '../../src/store/file/tree.ts';
 import { taskId } from '../lib/plans.mjs';
 
@@ -64,8 +65,7 @@ function workThrough(id, index) {
   const worker = { ...owner, pgid: owner.pid, claim_id: claimId, attempt_id: attemptId };
   const dir = layout.task(id);
   const attempt = layout.attempt(id, attemptId);
-  fs.mkdirSync(`${attempt}/logs`, { recursive: true, mode: 0o700 });
-  for (const name of ['stdout.log', 'stderr.log']) fs.writeFileSync(`${attempt}/logs/${name}`, '', { mode: 0o600 });
+  fs.mkdirSync(attempt, { recursive: true, mode: 0o700 });
   const manifest = {
     version: 1,
     attempt_id: attemptId,
@@ -79,7 +79,7 @@ function workThrough(id, index) {
     attempt_number: 1,
     worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at },
   };
-  unsynced(createOnce(`${attempt}/manifest.json`, `${JSON.stringify(manifest, null, 2)}\n`, newId(ctx)));
+  write(`${attempt}/manifest.json`, manifest);
 
   const fresh = freshRecord(id, isoTime(instant.nowMs));
   const ttlMs = 60_000;
@@ -88,7 +88,7 @@ function workThrough(id, index) {
     dispatchTask(record, { claimId, runId, attemptId, worker, ttlMs, instant }),
   );
   const running = andThen(fresh, dispatched, (record) => heartbeatTask(record, { attemptId, ttlMs, instant }));
-  const first = commit(id, dir, 0, running);
+  const first = commit(id, dir, 0, { ...running, record: withManifest(running.record, manifest) });
   const outcome =
     index % 10 === 9
       ? { kind: 'failed', error: { class: 'exit.1', message: 'exited with code 1', exit_code: 1 } }
