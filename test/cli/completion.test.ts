@@ -1,9 +1,10 @@
 /** Completion of command lines: the candidates, and the scripts in a shell. */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { cli, folder, project, shell } from '../support/cli.ts';
+import { cli, FORGE, folder, project, shell } from '../support/cli.ts';
+import { noTerminal, Terminal } from '../support/terminal.ts';
 
 const PLAN = ['id: build, title: Build it', 'id: bundle, title: Bundle it', 'id: docs, title: "Write\\tdocs"'];
 
@@ -89,6 +90,37 @@ describe('the script', () => {
     });
     if (error === undefined) expect([status, stderr]).toEqual([0, '']);
   });
+
+  const isThere = (name: string) => noTerminal === null && spawnSync(name, ['--version']).error === undefined;
+  /** A shell with nothing of the machine's, and what takes the script into it. */
+  const shells: [name: string, flags: string[], start: string][] = [
+    ['bash', ['--norc', '--noprofile', '-i'], 'source <(forge completion bash)'],
+    ['zsh', ['-f', '-i'], 'autoload -Uz compinit; compinit -u -D; eval "$(forge completion zsh)"'],
+    ['fish', ['--no-config', '-i'], 'forge completion fish | source'],
+  ];
+  it.for(shells)(
+    'completes what is typed before Tab in a terminal with %s, where it is installed',
+    async ([name, flags, start], { skip, onTestFinished }) => {
+      if (!isThere(name)) skip(`${name} is not installed`);
+      const cwd = project(PLAN, {
+        'bin/forge': '#!/bin/sh\ncase $1 in orchestrate) echo "ran: $*";; *) exec "$NODE" "$FORGE_BIN" "$@";; esac\n',
+      });
+      chmodSync(`${cwd}/bin/forge`, 0o755);
+      const env = { HOME: cwd, PATH: `${cwd}/bin:${process.env['PATH']}`, NODE: process.execPath, FORGE_BIN: FORGE };
+      const terminal = new Terminal(flags, { cwd, env }, [name]);
+      onTestFinished(() => terminal.kill());
+      terminal.type(`${start}; echo is""there\r`);
+      await terminal.sees(/isthere/);
+      terminal.type('forge orchestrate stat\t');
+      await terminal.sees(/orchestrate status/);
+      terminal.type('\r');
+      await terminal.sees(/ran: orchestrate status/);
+      terminal.type('forge orchestrate claim doc\t');
+      await terminal.sees(/orchestrate claim docs/);
+      terminal.type('\r');
+      await terminal.sees(/ran: orchestrate claim docs/);
+    },
+  );
 
   it('is added once to what the shell starts with, whatever is there', async () => {
     const home = folder({
