@@ -291,10 +291,10 @@ export class RunLog {
     if (exit_code === 1) return ['forge orchestrate status'];
     const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
     if (by('NO_COMMAND') !== undefined) return ['forge orchestrate claim --next'];
-    const left = by('TASK_HUMAN') ?? this.#blocked[0];
-    return left === undefined
-      ? []
-      : [`forge orchestrate ${left.reasons[0]?.code === 'TASK_HUMAN' ? 'show' : 'why'} ${left.task_id}`];
+    const human = by('TASK_HUMAN')?.task_id;
+    if (human !== undefined) return [`forge orchestrate show ${human}`, `forge orchestrate done ${human}`];
+    const [left] = this.#blocked;
+    return left === undefined ? [] : [`forge orchestrate why ${left.task_id}`];
   }
 
   // -------------------------------------------------------------------------------------------- lines

@@ -77,7 +77,7 @@ describe('run', () => {
   });
 
   it.each([
-    ['id: h, title: H, owner_type: human', /a person does it/, 'show h'],
+    ['id: h, title: H, owner_type: human', /a person does it/, 'show h\n  forge orchestrate done h'],
     ['id: h, title: H', /no `run:`/, 'claim --next'],
     ['id: h, title: H, status: paused, run: "true"', /paused/, 'why h'],
   ])('run exits with 4 and says who has to act: %s', async (task, reason, next) => {
