@@ -1,5 +1,6 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
+import { Command, CommanderError, Option } from 'commander';
 import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
 import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/command.ts';
 import type { Input } from '../commands/shared/environment.ts';
@@ -74,46 +75,30 @@ export interface Words {
   unfinished: string | null;
 }
 
-/** Reads the words behind a verb. A value may stand behind its flag or behind `=`, and begin with a dash. */
+/** Reads the words behind a verb. */
 export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words {
-  const known = new Map(flags.map((flag) => [nameOf(flag), flag]));
-  const options: Record<string, unknown> = {};
-  const operands: string[] = [];
-  let unknown: string | null = null;
-  for (let at = 0; at < args.length; at++) {
-    const word = args[at] as string;
-    if (word === '--') {
-      if (unknown === null) operands.push(...args.slice(at + 1));
-      break;
-    }
-    const letters = lettersOf(word);
-    for (const name of letters) options[name] = true;
-    if (letters.length > 0) continue;
-    const [name = '', ...parts] = word.startsWith('--') ? word.split('=') : [word];
-    const flag = known.get(name);
-    if (flag !== undefined && takesValue(flag)) {
-      const value = parts.length > 0 ? parts.join('=') : args[++at];
-      if (value === undefined) return { options, operands: [], unknown: null, unfinished: word };
-      options[name] = flag.many ? [...((options[name] as string[] | undefined) ?? []), value] : value;
-    } else if (flag !== undefined && parts.length === 0) options[name] = true;
-    // What stands behind an unknown flag may be its value.
-    else if (isFlag(word)) unknown ??= word;
-    else if (unknown === null) operands.push(word);
+  const parser = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  const letters = Object.entries(LETTERS).map(([letter, name]) => ({ written: letter, many: false, name }));
+  const keys = [...letters, ...flags].map((flag) => {
+    const option = new Option(flag.written);
+    if (flag.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
+    parser.addOption(option);
+    return ['name' in flag ? flag.name : nameOf(flag), option] as const;
+  });
+  const given = () => {
+    const set = keys.filter(([, option]) => parser.getOptionValueSource(option.attributeName()) === 'cli');
+    // `--no-bell` is a flag like any other here, and commander has it as `bell`, false.
+    const read = (option: Option) => option.negate || parser.getOptionValue(option.attributeName());
+    return Object.fromEntries(set.map(([name, option]) => [name, read(option)]));
+  };
+  try {
+    const { operands, unknown } = parser.parseOptions([...args]);
+    return { options: given(), operands, unknown: unknown[0] ?? null, unfinished: null };
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.code !== 'commander.optionMissingArgument') throw error;
+    return { options: given(), operands: [], unknown: null, unfinished: args.at(-1) ?? null };
   }
-  return { options, operands, unknown, unfinished: null };
 }
-
-/** The flags for which letters stand, of `-hv`; none where one stands for nothing. */
-function lettersOf(word: string): string[] {
-  if (!/^-[a-z]+$/i.test(word)) return [];
-  const names = [...word.slice(1)].map((letter) => LETTERS[`-${letter}`]);
-  return names.every((name) => name !== undefined) ? names : [];
-}
-
-const takesValue = ({ written }: Flag): boolean => written.includes(' ');
-
-/** A negative number is none. */
-const isFlag = (word: string): boolean => /^-./.test(word) && !/^-(\d+|\d*\.\d+)(e[+-]?\d+)?$/.test(word);
 
 /** Throws INVALID_ARGS. */
 function refuseWrongFlags(verb: VerbName | null, { unknown, unfinished }: Words, flags: readonly Flag[]): void {
