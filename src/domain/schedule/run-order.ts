@@ -9,7 +9,6 @@ import {
   readableRecord,
   reasonsToWait,
   type SchedulingContext,
-  type Survey,
   surveyOf,
   type TaskClasses,
 } from './readiness.ts';
@@ -35,15 +34,69 @@ export function jumpAhead(tasks: readonly PlanTask[], scheduling: SchedulingCont
   return [...next.slice(by), ...next.slice(0, by), ...left.slice(next.length)];
 }
 
-/** Whether nothing keeps the task from being given out; quick for one that waits for another, as most of a large plan do. */
-export function isReady(task: PlanTask, scheduling: SchedulingContext, survey: Survey): boolean {
+/**
+ * The tasks that a run has left. It remembers for each that waits for another which one that is, and asks no more until that one has changed: so
+ * what a run asks when a task ends does not grow with the plan.
+ */
+export class WorkQueue {
+  /** All of them, in the order of work. */
+  readonly order: readonly PlanTask[];
+  readonly #places: ReadonlyMap<string, number>;
+  /** Of which nothing is remembered, in the same order. */
+  #left: readonly PlanTask[];
+  readonly #waiting = new Map<string, PlanTask[]>();
+
+  constructor(order: readonly PlanTask[]) {
+    this.order = order;
+    this.#left = order;
+    this.#places = new Map(order.map(({ id }, place) => [id, place]));
+  }
+
+  /** Those that may be ready, in order. `changed`: ids of the tasks whose records were read again since the last call. */
+  *candidates(scheduling: SchedulingContext, changed: Iterable<string>): Generator<PlanTask> {
+    const left = this.#withThoseBehind(changed);
+    const open: PlanTask[] = [];
+    let seen = 0;
+    try {
+      for (const task of left) {
+        seen += 1;
+        const before = blockerOf(task, scheduling);
+        if (before === null) {
+          open.push(task);
+          yield task;
+        } else this.#wait(task, before);
+      }
+    } finally {
+      this.#left = [...open, ...left.slice(seen)];
+    }
+  }
+
+  #wait(task: PlanTask, before: string): void {
+    const others = this.#waiting.get(before);
+    if (others === undefined) this.#waiting.set(before, [task]);
+    else others.push(task);
+  }
+
+  #withThoseBehind(changed: Iterable<string>): readonly PlanTask[] {
+    const behind: PlanTask[] = [];
+    for (const id of changed) {
+      behind.push(...(this.#waiting.get(id) ?? []));
+      this.#waiting.delete(id);
+    }
+    const place = ({ id }: PlanTask) => this.#places.get(id) ?? 0;
+    return behind.length === 0 ? this.#left : [...this.#left, ...behind].sort((a, b) => place(a) - place(b));
+  }
+}
+
+/** A task without whose end this one is not given out; null where that takes more to tell. */
+function blockerOf(task: PlanTask, scheduling: SchedulingContext): string | null {
   // One that is optional may be skipped, which no record says.
   const waits = (id: string) => {
     const { when, optional } = conditionOn(task, id);
     const isPlain = when === 'success' && !optional;
     return isPlain && scheduling.plan.byId.get(id)?.status === 'active' && isOpen(id, scheduling);
   };
-  return !task.depends_on.some(waits) && reasonsToWait(task, scheduling, survey).length === 0;
+  return task.depends_on.find(waits) ?? null;
 }
 
 /** Whether the task has not come to an end, whatever that would be. */

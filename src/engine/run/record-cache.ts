@@ -22,6 +22,7 @@ export class RecordCache {
   readonly #ends = new Map<string, string>();
   /** Those that name children. */
   readonly parents = new Map<string, TaskRead>();
+  readonly #readAgain = new Set<string>();
   /** Tasks that wait for an answer. */
   readonly asking = new Set<string>();
 
@@ -38,6 +39,13 @@ export class RecordCache {
     for (const taskId of changed) await this.read(taskId);
     this.#cursor = cursor;
     return changed;
+  }
+
+  /** Ids of the tasks that were read since the last call. */
+  takeRead(): string[] {
+    const ids = [...this.#readAgain];
+    this.#readAgain.clear();
+    return ids;
   }
 
   /** What is known of `tasks` now. Throws as `refresh` does. */
@@ -59,6 +67,7 @@ export class RecordCache {
     // Versions only grow. A record that is gone is not one that never was: taken for new, the task would start over and over.
     if (this.#gone !== null && before !== undefined && read.version < before.version) throw this.#gone(taskId);
     this.reads.set(taskId, read);
+    this.#readAgain.add(taskId);
     const { record } = read;
     if (record?.memo.fan_outs === undefined) this.parents.delete(taskId);
     else this.parents.set(taskId, read);

@@ -9,7 +9,7 @@ import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
-import { inOrder, isReady, jumpAhead } from '../../domain/schedule/run-order.ts';
+import { inOrder, jumpAhead, WorkQueue } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -78,8 +78,8 @@ export class RunLoop {
   #wake: () => void = () => {};
   #lastLook = 0;
   #pollMs = POLL_MS;
-  /** Tasks that had something left to do at the last look, in the order of work. */
-  #order: readonly PlanTask[] = [];
+  /** Tasks that had something left to do at the last look. */
+  #queue = new WorkQueue([]);
 
   constructor(
     env: Env,
@@ -136,7 +136,7 @@ export class RunLoop {
   async #step(): Promise<boolean> {
     if (await this.#plans.refresh(this.#seen.parents.values())) {
       this.#selected = this.#options.select(this.#plan());
-      this.#order = inOrder(this.#scheduling());
+      this.#queue = new WorkQueue(inOrder(this.#scheduling()));
       this.#refused.clear();
       this.#integrations.forget();
     }
@@ -185,16 +185,17 @@ export class RunLoop {
     const scheduling = this.#scheduling();
     const survey = readiness.surveyOf(scheduling);
     const refused = once(() => this.#refusals());
-    for (const { task, phase } of readiness.dueTasks(this.#order, scheduling, survey)) {
+    for (const { task, phase } of readiness.dueTasks(this.#queue.order, scheduling, survey)) {
       if (!this.#slots.anyFree) return;
       if (!this.#selected.has(task.id) || this.#active.has(task.id) || refused().has(task.id)) continue;
       if (!this.#failure.isStopped(task.id) && this.#integrations.mayBegin(task.id, phase))
         void this.#integrateOne(task, phase);
     }
-    for (const task of this.#order) {
+    for (const task of this.#queue.candidates(scheduling, this.#seen.takeRead())) {
       if (!this.#slots.anyFree) return;
       if (!this.#selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
-      if (!isReady(task, scheduling, survey) || !readiness.hasWork(task, scheduling)) continue;
+      if (readiness.reasonsToWait(task, scheduling, survey).length > 0 || !readiness.hasWork(task, scheduling))
+        continue;
       if (this.#failure.isStopped(task.id) || this.#budget.keeps(task.id, scheduling) !== null) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan(), survey.using)) continue;
       this.#active.set(task.id, null);
@@ -249,7 +250,7 @@ export class RunLoop {
       await keepHeld(this.#env, taskId, error);
     } else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
     else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
-    else this.#order = jumpAhead(this.#order, this.#scheduling(), this.#env.ctx.random);
+    else this.#queue = new WorkQueue(jumpAhead(this.#queue.order, this.#scheduling(), this.#env.ctx.random));
   }
 
   #refuseTask(taskId: string, why: string, hint: string | null = null): void {
@@ -351,7 +352,7 @@ export class RunLoop {
     const changed = await this.#seen.refresh(this.#plan().tasks);
     await this.#refuseSurrounding();
     for (const id of new Set([...changed, ...this.#seen.asking])) await this.#lookAt(id, true);
-    if (changed.length > 0 || this.#lastLook === 0) this.#order = inOrder(this.#scheduling());
+    if (changed.length > 0 || this.#lastLook === 0) this.#queue = new WorkQueue(inOrder(this.#scheduling()));
     this.#lastLook = this.#env.ctx.monotonicMs();
     this.#pollMs = Math.max(POLL_MS, POLL_PART * (this.#lastLook - startedMs));
   }

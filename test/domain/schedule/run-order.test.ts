@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
-import { inOrder, jumpAhead } from '../../../src/domain/schedule/run-order.ts';
-import { plan, scheduling } from '../../support/domain/plans.ts';
+import { classifyTasks } from '../../../src/domain/schedule/readiness.ts';
+import { inOrder, jumpAhead, WorkQueue } from '../../../src/domain/schedule/run-order.ts';
+import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
+import { record } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
 /** Phases in a row, each with tasks of any priority. */
@@ -26,4 +29,79 @@ test('a claimer that has lost a race keeps every task that is left, and does non
       expect(left.map(({ id }) => id).sort()).toEqual(order.map(({ id }) => id).sort());
     }),
   );
+});
+
+/** Tasks that depend on any of those before them, in any way, and the states that they come to, one after the other. */
+const anyWork = fc
+  .array(
+    fc.record({
+      before: fc.array(fc.nat({ max: 11 }), { maxLength: 3 }),
+      when: fc.constantFrom('success', 'failure', 'always'),
+      optional: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 12 },
+  )
+  .chain((tasks) =>
+    fc.record({
+      made: fc.constant(
+        onePhase(
+          ...tasks.map(({ before, when, optional }, n) => ({
+            id: `t${n}`,
+            depends_on: [...new Set(before.filter((m) => m < n))].map((m) => ({ task: `t${m}`, when, optional })),
+          })),
+        ),
+      ),
+      ends: fc.array(
+        fc.record({
+          n: fc.nat({ max: tasks.length - 1 }),
+          state: fc.constantFrom('running', 'shipped', 'failed', 'unclaimed', 'cancelled'),
+          looks: fc.nat({ max: 3 }),
+        }),
+        { maxLength: 30 },
+      ),
+    }),
+  );
+
+test('every task that is ready is a candidate, whatever has become of others since, and however far each look went', () => {
+  fc.assert(
+    fc.property(anyWork, ({ made, ends }) => {
+      const records: Record<string, TaskRecord> = {};
+      const context = scheduling(made, records);
+      const queue = new WorkQueue(inOrder(context));
+      const places = new Map(queue.order.map(({ id }, place) => [id, place]));
+      for (const { n, state, looks } of ends) {
+        records[`t${n}`] = record(state);
+        // A run looks no further than it has slots.
+        let seen = 0;
+        for (const _task of queue.candidates(context, [`t${n}`])) if (++seen > looks) break;
+        const found = [...queue.candidates(context, [])].map(({ id }) => id);
+        expect(found).toEqual(found.toSorted((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0)));
+        expect(new Set(found).size).toBe(found.length);
+        for (const { id } of classifyTasks(context).ready) expect(found).toContain(id);
+      }
+    }),
+  );
+});
+
+test('when a task of a long chain ends, no more records are asked after than in a short one', () => {
+  const asked = (length: number) => {
+    const chain = Array.from({ length }, (_, n) => ({ id: `t${n}`, depends_on: n === 0 ? [] : [`t${n - 1}`] }));
+    const records: Record<string, TaskRecord> = {};
+    let count = 0;
+    const context = scheduling(onePhase(...chain), records);
+    const counting = {
+      ...context,
+      recordOf: (id: string) => {
+        count += 1;
+        return context.recordOf(id);
+      },
+    };
+    const queue = new WorkQueue(inOrder(context));
+    expect([...queue.candidates(counting, [])].map(({ id }) => id)).toEqual(['t0']);
+    count = 0;
+    records['t0'] = record('shipped');
+    expect([...queue.candidates(counting, ['t0'])].map(({ id }) => id)).toEqual(['t0', 't1']);
+    return count;
+  };
+  expect(asked(1000)).toBe(asked(10));
 });
