@@ -33,8 +33,8 @@ const NAME = /^(?!_$)[A-Za-z_]\w*$/;
 const OF_BASH =
   /^(?:BASH.*|COMP_.*|EPOCH.*|POSIX.*|DIRSTACK|E?UID|FUNCNAME|GROUPS|HISTCMD|IFS|LINENO|PPID|S?RANDOM|SECONDS|SHELLOPTS|TMOUT)$/;
 
-/** Variables that the lane itself has otherwise, or that `cd` changes. */
-const CHANGED = ['LC_ALL', 'OLDPWD', 'SHLVL'];
+/** Variables that bash or `cd` has changed in the lane. */
+const CHANGED = ['OLDPWD', 'SHLVL'];
 
 /** The longest command and environment, bytes; what may be longer on this system is not for a lane. Source: execve(2), "Limits". */
 const MAX_BYTES = 128 * 1024;
@@ -47,7 +47,7 @@ const LOOK_MS = 50;
  * then makes the group; during `wait` a stopped worker would pass for an ended one. A line that is no job was for a gate that is gone.
  */
 const LOOP = `exec <&3 >&3 3>&-
-trap 'jobs -l' CHLD
+trap jobs CHLD
 while IFS= read -r _forge_gate; do
   case $_forge_gate in job*) ;; *) continue ;; esac
   IFS= read -r -N "\${_forge_gate#job}" _forge_gate || exit
@@ -72,7 +72,7 @@ export class Lane {
     this.#env = Object.fromEntries(kept);
     const child = spawn('/bin/bash', ['--norc', '--noprofile', '-c', LOOP], {
       cwd: '/',
-      env: { ...this.#env, LC_ALL: 'C' },
+      env: this.#env,
       detached: true,
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     });
@@ -104,7 +104,7 @@ export class Lane {
   start(job: LaneJob): Promise<GatedWorker | null> {
     const text = textOf(job, this.#env);
     if (this.#isGone || text === null) return Promise.resolve(null);
-    this.#socket?.write(`job${Buffer.byteLength(text)}\n${text}`);
+    this.#socket?.write(`job${text.length}\n${text}`);
     return new Promise((resolve) => {
       let worker: ProcessEntry | null = null;
       let words = '';
@@ -121,8 +121,8 @@ export class Lane {
         } else if (line.startsWith('=')) {
           this.#hear = () => {};
           const status = Number(line.slice(1));
-          // One that was gone before the trap was in force is not always listed, and then a signal has ended it.
-          over({ ...endOf(status, !words.includes(` Exit ${status} `)), spawnError: null });
+          // An exit code is listed as a number, in any language. What was gone before `wait` is not always listed, and then a signal has ended it.
+          over({ ...endOf(status, !words.includes(` ${status} `)), spawnError: null });
           resolve(null);
         } else if (line.startsWith('[')) words = line;
         else {
@@ -174,19 +174,21 @@ function textOf(job: LaneJob, own: WorkerOptions['env']): string | null {
     `unset ${missing.join(' ')}`,
     `export PWD ${OWN_PID}=$BASHPID ${changed.map(([name, value]) => `${name}=${quoted(value)}`).join(' ')}`,
     `exec 4<&0 5>&1 </dev/null >>${file(stdio.stdout)} 2>>${file(stdio.stderr)} || exit`,
-    'IFS= read -r _forge_gate </proc/self/stat && echo "$_forge_gate" >&5',
+    'IFS= read -r _forge_gate </proc/self/stat && echo "$_forge_gate" >&5 || exit',
     `IFS= read -r _forge_gate <&4 && [ "$_forge_gate" = go ] || exit ${UNRUN_EXIT_CODE}`,
     'unset _forge_gate',
     `exec ${argvOf(job).map(quoted).join(' ')} 4<&- 5>&-; }`,
   ].join('; ');
-  const size = Buffer.byteLength([...argvOf(job), ...given.flat()].join(' '));
-  const isOdd = changed.some(([name]) => OF_BASH.test(name)) || text.includes('\0') || size > MAX_BYTES;
+  const all = [cwd, ...argvOf(job), ...given.flat()].join(' ');
+  const isLong = Buffer.byteLength(all) > MAX_BYTES;
+  const isOdd = isLong || all.includes('\0') || changed.some(([name]) => OF_BASH.test(name));
   return isOdd ? null : text;
 }
 
-/** A text as one word of a shell. */
+/** A text as one word of bash, in ASCII: what `read` counts is then the same in every locale. */
 function quoted(text = ''): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  if (/^[\t\n -~]*$/.test(text)) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${[...Buffer.from(text)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}'`;
 }
 
 /** Resolves when a worker has ended that is no child of this process. */

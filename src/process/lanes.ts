@@ -83,7 +83,7 @@ async function isSound(lane: Lane): Promise<boolean> {
     return worker?.identity?.pid === worker?.identity?.pgid && end !== undefined ? (end.code ?? end.signal) : null;
   };
   try {
-    const isKept = '[ "$SHLVL $OLDPWD $PWD $LC_ALL" = "5 / / " ]';
+    const isKept = '[ "$SHLVL $OLDPWD $PWD" = "5 / /" ]';
     return (await endOf(`${isKept} && exit 143`)) === 143 && (await endOf('kill -TERM $$')) === 'SIGTERM';
   } finally {
     closeSync(out);
