@@ -25,6 +25,7 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     // A child finds what its parent gave it, as a step finds what another printed.
     writeInput: (attempt, text) => artifacts.writeInput(attempt, text),
     placeForDraft: (attempt, draft) => artifacts.placeForDraft(attempt, draft),
+    dropOtherDrafts: (attempt, draft) => artifacts.dropOtherDrafts(attempt, draft),
     draftPath: (attempt, draft) => artifacts.draftPath(attempt, draft),
     readDraft: (attempt, draft, maxBytes) => masked(artifacts.readDraft(attempt, draft, maxBytes), secrets),
     leftovers: (taskId) => artifacts.leftovers(taskId),

@@ -182,6 +182,8 @@ export interface AttemptArtifacts {
   writeInput(attempt: AttemptRef, text: string): string;
   /** Makes the folder for drafts, in which a worker may write what it likes; returns `draftPath`. Throws IO_ERROR. */
   placeForDraft(attempt: AttemptRef, draft: Draft): string;
+  /** Removes this draft of the other attempts of the task: what a killed process has left. Throws IO_ERROR where these can't be listed. */
+  dropOtherDrafts(attempt: AttemptRef, draft: Draft): void;
   /** Path at which the worker may leave a draft. */
   draftPath(attempt: AttemptRef, draft: Draft): string;
   /** Text of a draft. Throws a system error: ENOENT when there is none, EFBIG above `maxBytes`, ELOOP for a symlink; IO_ERROR where one is in place of the folder. */

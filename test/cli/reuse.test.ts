@@ -1,10 +1,21 @@
 /** Tasks whose plan says `cache`: done again only when what they are made of has changed. */
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { orchestrate, project, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
 
 const PLAN = [
   'id: build, title: Build, run: "mkdir -p dist; cp src/a dist/out; echo build >> ledger", inputs: ["src/**"], outputs: ["dist/**"], cache: true',
@@ -55,6 +66,33 @@ describe('a task with cache', () => {
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
     expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('2');
   });
+
+  it.runIf(process.platform === 'linux')(
+    'leaves nothing of a run that was killed while it put outputs back, after the next one',
+    async () => {
+      const cwd = made();
+      await doneBy(cwd);
+      rmSync(join(cwd, 'dist'), { recursive: true });
+      const kept = join(env['XDG_CACHE_HOME'] ?? '', 'forge/kept');
+      const file =
+        readdirSync(kept, { recursive: true, encoding: 'utf8' }).find((name) => /^[^.].*\/0$/.test(name)) ?? '';
+      renameSync(join(kept, file), join(kept, 'aside'));
+      // What reads it waits for a writer.
+      execFileSync('mkfifo', [join(kept, file)]);
+      const run = startCli(['orchestrate', 'run'], { cwd, env });
+      const attempts = join(cwd, '.forge/orchestrator/tasks/build/attempts');
+      const outputs = () =>
+        readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('drafts/outputs'));
+      await until('outputs are put back', () => outputs().length > 0);
+      run.process.kill('SIGKILL');
+      await run.ended;
+      rmSync(join(kept, file));
+      renameSync(join(kept, 'aside'), join(kept, file));
+      expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: ['build', 'test'] });
+      expect(outputs()).toEqual([]);
+      expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
+    },
+  );
 
   it('ships unchanged, with its outputs, when it was done for the same before: here, and in another checkout', async () => {
     const cwd = made();

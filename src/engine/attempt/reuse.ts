@@ -48,6 +48,7 @@ export async function standsBy(env: Env, task: PlanTask, { key }: Reuse, read: R
 
 /** Before the work of an attempt that holds its task: `unchanged` when its outputs are there by what was kept. */
 export async function beforeWork(env: Env, task: PlanTask, attempt: AttemptRef, record: TaskRecord): Promise<Reuse> {
+  env.artifacts.dropOtherDrafts(attempt, 'outputs');
   const key = await keyNow(env, task);
   const isFresh = rerunOf(record)?.fresh === true;
   const kept = key === null || isFresh ? null : KeptFiles.of(env.ctx.env, env.now);

@@ -95,6 +95,21 @@ export class FileArtifacts implements AttemptArtifacts {
     return file;
   }
 
+  dropOtherDrafts({ taskId, attemptId: own }: AttemptRef, draft: Draft): void {
+    for (const attemptId of this.#attemptsOf(taskId).filter((id) => id !== own)) {
+      const file = this.draftPath({ taskId, attemptId }, draft);
+      if (!hasRealFolder(file) || fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) continue;
+      try {
+        fs.rmSync(file, { recursive: true });
+        // With it goes what it alone was in: the folder of an attempt that no commit refers to.
+        fs.rmdirSync(path.dirname(file));
+        fs.rmdirSync(this.folder({ taskId, attemptId }));
+      } catch {
+        // The attempt has other files too.
+      }
+    }
+  }
+
   draftPath(attempt: AttemptRef, draft: Draft): string {
     const ending = draft === 'verdict' || draft === 'review' ? '.json' : '';
     return `${this.folder(attempt)}/drafts/${draft}${ending}`;
@@ -208,11 +223,14 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   leftovers(taskId: string): Leftovers[] {
-    const attempts = this.#tree
+    return this.#attemptsOf(taskId).flatMap((attemptId) => this.#sweep({ taskId, attemptId }, false) ?? []);
+  }
+
+  #attemptsOf(taskId: string): string[] {
+    return this.#tree
       .foldersIn(`${this.#tree.taskFolder(taskId)}/attempts`)
       .filter(isUuid)
       .sort();
-    return attempts.flatMap((attemptId) => this.#sweep({ taskId, attemptId }, false) ?? []);
   }
 
   removeLeftovers(attempt: AttemptRef): Leftovers {
