@@ -1,11 +1,12 @@
 /** `notify` of the settings: commands and web addresses that are told of a run. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
 
 const lines = (file: string) =>
   readFileSync(file, 'utf8')
@@ -76,6 +77,28 @@ it('what fails is one warning, which names no path, and the run goes on', async 
   expect(stderr).toMatch(/notify: the command "exit 7" was not told of it: it\s+ended with 7/);
   expect(stderr).toContain('notify: 1 more notifications were not delivered');
   expect(stderr).not.toContain('s3cr3t-path');
+});
+
+it('a run that goes on after kill -9 tells nothing again of which the killed one has told, or was telling', async () => {
+  const tell = 'cat >> told; until [ -e gate ]; do sleep 0.02; done';
+  const cwd = project(
+    ['id: a, title: A, run: "true"', 'id: b, title: B, run: "until [ -e gate ]; do sleep 0.02; done", depends_on: [a]'],
+    { '.forge/settings.yaml': `notify: [{on: [shipped], command: "${tell}"}]\nagents: {kill_grace_ms: 100}\n` },
+  );
+  const told = join(cwd, 'told');
+  const first = startCli(['orchestrate', 'run'], { cwd });
+  const isToldOfA = () => existsSync(told) && readFileSync(told, 'utf8').endsWith('\n');
+  const isWorking = async () => (await dataOf(cwd, 'show', 'b')).state?.state === 'running';
+  await until('the command is told of a', isToldOfA);
+  while (!(await isWorking()));
+  first.process.kill('SIGKILL');
+  await first.ended;
+  writeFileSync(join(cwd, 'gate'), '');
+  expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+  expect(lines(told).map(({ event, task_id }) => [event, task_id])).toEqual([
+    ['shipped', 'a'],
+    ['shipped', 'b'],
+  ]);
 });
 
 it('exec tells of its task, and a worker has none of the variables', async () => {
