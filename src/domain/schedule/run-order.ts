@@ -56,11 +56,12 @@ export class WorkQueue {
   *candidates(scheduling: SchedulingContext, changed: Iterable<string>): Generator<PlanTask> {
     const left = this.#withThoseBehind(changed);
     const open: PlanTask[] = [];
+    const blockerOf = blockersIn(scheduling);
     let seen = 0;
     try {
       for (const task of left) {
         seen += 1;
-        const before = blockerOf(task, scheduling);
+        const before = blockerOf(task);
         if (before === null) {
           open.push(task);
           yield task;
@@ -88,15 +89,30 @@ export class WorkQueue {
   }
 }
 
-/** A task without whose end this one is not given out; null where that takes more to tell. */
-function blockerOf(task: PlanTask, scheduling: SchedulingContext): string | null {
-  // One that is optional may be skipped, which no record says.
-  const waits = (id: string) => {
-    const { when, optional } = conditionOn(task, id);
-    const isPlain = when === 'success' && !optional;
-    return isPlain && scheduling.plan.byId.get(id)?.status === 'active' && isOpen(id, scheduling);
+/** Tells of a task another without whose end it is not given out; null where that takes more to tell. */
+function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string | null {
+  const { plan } = scheduling;
+  const isLeft = (id: string) => plan.byId.get(id)?.status === 'active' && isOpen(id, scheduling);
+  const ofPhases = new Map<string, string | null>();
+  const lastOf = (phaseId: string) => {
+    const known = ofPhases.get(phaseId);
+    if (known !== undefined) return known;
+    const phase = plan.phaseById.get(phaseId);
+    const last = phase === undefined || phase.status === 'done' ? undefined : phase.task_ids.findLast(isLeft);
+    ofPhases.set(phaseId, last ?? null);
+    return last ?? null;
   };
-  return task.depends_on.find(waits) ?? null;
+  return (task) => {
+    // One that is optional may be skipped, which no record says.
+    const before = task.depends_on.find((id) => {
+      const { when, optional } = conditionOn(task, id);
+      return when === 'success' && !optional && isLeft(id);
+    });
+    if (before !== undefined) return before;
+    const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+    // So may any task of a phase, in a plan with conditions.
+    return blockedBy === null || plan.hasFinalizers ? null : lastOf(blockedBy);
+  };
 }
 
 /** Whether the task has not come to an end, whatever that would be. */

@@ -36,18 +36,26 @@ const anyWork = fc
   .array(
     fc.record({
       before: fc.array(fc.nat({ max: 11 }), { maxLength: 3 }),
-      when: fc.constantFrom('success', 'failure', 'always'),
-      optional: fc.boolean(),
+      when: fc.constantFrom('success', 'success', 'success', 'success', 'failure', 'always'),
+      optional: fc.constantFrom(false, false, false, true),
     }),
     { minLength: 1, maxLength: 12 },
   )
   .chain((tasks) =>
     fc.record({
       made: fc.constant(
-        onePhase(
-          ...tasks.map(({ before, when, optional }, n) => ({
-            id: `t${n}`,
-            depends_on: [...new Set(before.filter((m) => m < n))].map((m) => ({ task: `t${m}`, when, optional })),
+        plan(
+          [0, 1].map((phase) => ({
+            id: `p${phase}`,
+            ...(phase === 1 && { blocked_by: 'p0' }),
+            tasks: tasks.flatMap(({ before, when, optional }, n) => {
+              const depends_on = [...new Set(before.filter((m) => m < n))].map((m) => ({
+                task: `t${m}`,
+                when,
+                optional,
+              }));
+              return n < 4 === (phase === 0) ? [{ id: `t${n}`, depends_on }] : [];
+            }),
           })),
         ),
       ),
