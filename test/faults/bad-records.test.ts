@@ -12,7 +12,6 @@ import { why } from '../../src/commands/why.ts';
 import { auditTask, expectViewsOf, taskDir } from '../support/faults/audit.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
 import { freshPlace, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
-import { VERDICT } from '../support/faults/scenarios.ts';
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
 
@@ -187,13 +186,7 @@ test('a symlink in place of the attempts of a task is never written through', as
   const elsewhere = makeProject({ keep: 'x' });
   fs.symlinkSync(elsewhere, `${taskDir(dir, 'a')}/attempts`);
   const run = auditTask(dir, 'a').record?.lease?.owner_run_id ?? '';
-  // The record holds the manifest, and its file is only a view; a verdict has to be written.
-  const dispatched = await ask(dir, 'dispatch', 'a', '--claim', MINE, '--run', run);
-  expect(dispatched.code).toBe(0);
-  const attempt = auditTask(dir, 'a').record?.state.current_attempt_id ?? '';
-  const verdict = `${dir}/verdict.json`;
-  fs.writeFileSync(verdict, VERDICT);
-  const { code, answer } = await ask(dir, 'complete', 'a', '--attempt', attempt, '--verdict-file', verdict);
+  const { code, answer } = await ask(dir, 'dispatch', 'a', '--claim', MINE, '--run', run);
   expect({ code, answer }).toMatchObject({ code: 1, answer: { ok: false, error: { code: 'IO_ERROR' } } });
   expect(fs.readdirSync(elsewhere)).toEqual(['keep']);
 });

@@ -138,6 +138,8 @@ export class FileStore implements TaskStore {
     const { documents = [], op } = request;
     if (request.expected === 0) this.ensureTree();
     const manifest = documents.find(({ kind }) => kind === 'manifest');
+    // What the attempt will write there would be refused.
+    if (manifest) this.#tree.attemptFolder(taskId, manifest.attemptId);
     const others = documents.filter((document) => document !== manifest);
     const before = manifest && manifestIn(request.record);
     // The record forgets it with this commit, and its file may not be durable, or not be there.
