@@ -5,6 +5,7 @@ import path from 'node:path';
 import { newSha256, sha256 } from '../digest.ts';
 import { type Glob, globsOf, matches } from '../globs/globs.ts';
 import { textBeforeWildcards } from '../globs/syntax.ts';
+import { once } from '../once.ts';
 import { errorCode } from './io-errors.ts';
 
 /** Folders that no wildcard goes into: a glob has to name them. */
@@ -61,13 +62,16 @@ function* below(folder: string, at: string, wanted: Wanted): Generator<MatchingF
 /** Read at once, bytes. */
 const CHUNK = 1024 * 1024;
 
+/** For one read at a time: a large buffer a file would keep the garbage collector busy. */
+const chunk = once(() => Buffer.allocUnsafe(CHUNK));
+
 /** Hexadecimal SHA-256 of what is in a file, or of where a symbolic link points. Throws what the calls throw. */
 export function digestOf(file: string, kind: MatchingFile['kind']): string {
   if (kind === 'link') return sha256(fs.readlinkSync(file));
   const handle = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
   try {
     const digest = newSha256();
-    const buffer = Buffer.allocUnsafe(CHUNK);
+    const buffer = chunk();
     for (let read = fs.readSync(handle, buffer); read > 0; read = fs.readSync(handle, buffer))
       digest.update(buffer.subarray(0, read));
     return digest.hex();
