@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { codeCache } from '../../src/lib/fs/code-cache.ts';
 import { environment, folder, project } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
@@ -119,12 +120,22 @@ describe('the code that V8 has compiled', () => {
     expect(new Set(again())).toEqual(new Set([null]));
   });
 
-  it.each<[string, (codes: Buffer) => Buffer]>([
-    ['another V8 has made it', (codes) => ofAnotherV8(codes)],
-    ['it is cut', (codes) => codes.subarray(0, codes.indexOf('\n') + 100)],
-  ])('is refused by V8 where %s, and made again', (_, spoil) => {
+  it.each<[string, (file: string) => void]>([
+    ['a block of it is lost', (file) => writeFileSync(file, readFileSync(file).fill(0, 4096, 8192))],
+    ['it is cut', (file) => writeFileSync(file, readFileSync(file).subarray(0, -1))],
+  ])('is not used where %s, and made again', (_, spoil) => {
     const { files, again, call } = codeOf(built);
-    for (const file of files()) writeFileSync(file, spoil(readFileSync(file)));
+    for (const file of files()) spoil(file);
+    expect(new Set(again())).toEqual(new Set([null]));
+    expect(call(WHY).status).toBe(0);
+    expect(new Set(again())).toEqual(new Set([false]));
+  });
+
+  it('is refused by V8 where another V8 has made it, and made again', () => {
+    const { cache, files, again, call } = codeOf(built);
+    const [file = ''] = files();
+    const kept = codeCache({ XDG_CACHE_HOME: cache }, basename(dirname(file)).replace('code-', ''), basename(file));
+    kept.save(new Map([...kept.kept].map(([name, code]) => [name, ofAnotherV8(code)])));
     expect(again()).toContain(true);
     expect(call(WHY).status).toBe(0);
     expect(new Set(again())).toEqual(new Set([false]));
@@ -151,10 +162,9 @@ describe('the code that V8 has compiled', () => {
 });
 
 /** V8 writes a hash of its version behind the magic number. Source: V8, src/snapshot/code-serializer.h, SerializedCodeData. */
-function ofAnotherV8(codes: Buffer): Buffer {
-  const foreign = Buffer.from(codes);
-  const at = foreign.indexOf('\n') + 1 + 4;
-  foreign.writeUInt32LE((foreign.readUInt32LE(at) ^ 0xffff_ffff) >>> 0, at);
+function ofAnotherV8(code: Buffer): Buffer {
+  const foreign = Buffer.from(code);
+  foreign.writeUInt32LE((foreign.readUInt32LE(4) ^ 0xffff_ffff) >>> 0, 4);
   return foreign;
 }
 

@@ -24,6 +24,20 @@ test('what is saved is added to what is kept for the same build and name, and to
   expect([cache('b2-v20').kept.size, cache('b1-v20', 'status').kept.size]).toEqual([0, 0]);
 });
 
+test('what is damaged is not used, wherever that is', () => {
+  cache().save(code({ a: 'a piece of code', b: 'x'.repeat(20_000) }));
+  const file = path.join(home, 'forge', 'code-b1-v20', 'why');
+  const whole = fs.readFileSync(file);
+  for (let at = 0; at + 512 <= whole.length; at += 512) {
+    fs.writeFileSync(file, Buffer.from(whole).fill(0, at, at + 512));
+    expect(cache().kept.size).toBe(0);
+  }
+  fs.writeFileSync(file, whole.subarray(0, -1));
+  expect(cache().kept.size).toBe(0);
+  fs.writeFileSync(file, whole);
+  expect(cache().kept.size).toBe(2);
+});
+
 test('what killed processes have left is removed when the next one saves', () => {
   cache().save(code({ a: 'one' }));
   const folder = path.join(home, 'forge', 'code-b1-v20');

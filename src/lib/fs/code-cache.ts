@@ -2,8 +2,8 @@
  * What V8 has compiled of a program, kept in the user's cache folder for the next process: compiling takes longer than most verbs do.
  *
  * V8 refuses what another version of it has made. It checks no more of the source than its length, and nothing of the code, which can end the
- * process when it is damaged. So what is kept counts only for the build and the Node that it was made with, and only where no other user can
- * have put it; and it is on the disk before it has its name.
+ * process when it is damaged. So what is kept counts only for the build and the Node that it was made with, where no other user can
+ * have put it, and while its sum is the one that it was written with; and it is on the disk before it has its name.
  */
 
 import { readdirSync, rmSync, statSync } from 'node:fs';
@@ -45,14 +45,16 @@ export function codeCache(env: Variables, of: string, name: string): CodeCache {
   };
 }
 
-/** A line of JSON says how long each part is that follows. */
+/** The first line is the sum of all that follows; a line of JSON then says how long each part behind it is. */
 function read(folder: string, name: string): Map<string, Buffer> {
   try {
     if (!isSafeFolder(folder)) return new Map();
     const bytes = readBytes(`${folder}/${name}`, MAX_BYTES, { accepts: isOwn });
-    let at = bytes.indexOf('\n') + 1;
+    const start = bytes.indexOf('\n') + 1;
     const kept = new Map<string, Buffer>();
-    for (const [part, length] of JSON.parse(bytes.toString('latin1', 0, at))) {
+    if (bytes.toString('latin1', 0, start) !== `${sumOf(bytes.subarray(start))}\n`) return kept;
+    let at = bytes.indexOf('\n', start) + 1;
+    for (const [part, length] of JSON.parse(bytes.toString('latin1', start, at))) {
       kept.set(part, bytes.subarray(at, at + length));
       at += length;
     }
@@ -64,7 +66,20 @@ function read(folder: string, name: string): Map<string, Buffer> {
 
 function contentOf(parts: ReadonlyMap<string, Buffer>): Buffer {
   const lengths = [...parts].map(([name, bytes]) => [name, bytes.length]);
-  return Buffer.concat([Buffer.from(`${JSON.stringify(lengths)}\n`), ...parts.values()]);
+  const content = Buffer.concat([Buffer.from(`${JSON.stringify(lengths)}\n`), ...parts.values()]);
+  return Buffer.concat([Buffer.from(`${sumOf(content)}\n`), content]);
+}
+
+/** Words of four bytes that a sum is made of: half a megabyte is checked at every start, and a disk loses blocks, not bytes. */
+const SUMMED = 4096;
+
+/** Source: FNV-1a, over words. */
+function sumOf(bytes: Buffer): number {
+  const words = new Int32Array(Uint8Array.prototype.slice.call(bytes, 0, bytes.length & ~3).buffer);
+  const step = Math.ceil(words.length / SUMMED);
+  let sum = bytes.length;
+  for (let at = 0; at < words.length; at += step) sum = Math.imul(sum ^ (words[at] as number), 0x01000193);
+  return sum;
 }
 
 /** Removes the oldest folders of their kind. */
