@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { openStores, type Stores } from '../../src/store/open.ts';
 import { memoryStores } from '../support/store/memory.ts';
-import { emptyFolder, held, id, record, refusal, runManifest } from '../support/store/tree.ts';
+import { attemptManifest, emptyFolder, held, id, record, refusal, runManifest } from '../support/store/tree.ts';
 
 const BACKENDS: [name: string, open: (folder: string) => Stores][] = [
   ['files', (folder) => openStores({ project: folder })],
@@ -11,17 +11,7 @@ const BACKENDS: [name: string, open: (folder: string) => Stores][] = [
 ];
 
 const VERDICT = { version: 1, verdict: 'blocked', summary: 'first' };
-const MANIFEST = {
-  version: 1,
-  attempt_id: id(11),
-  task_id: 'build',
-  run_id: id(100),
-  claim_id: id(1),
-  generation: 1,
-  phase: 'implement',
-  worktree_path: null,
-  dispatched_at: '2030-01-01T00:00:00.000Z',
-};
+const MANIFEST = attemptManifest(11);
 
 const manifest = { kind: 'manifest', attemptId: id(11), value: MANIFEST } as const;
 const verdict = (summary: string) => ({ kind: 'verdict', attemptId: id(11), value: { ...VERDICT, summary } }) as const;

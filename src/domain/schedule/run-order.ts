@@ -72,6 +72,11 @@ export class WorkQueue {
     }
   }
 
+  /** The same tasks for a run to which another was first, see `jumpAhead`. */
+  ahead(scheduling: SchedulingContext, random: () => number): WorkQueue {
+    return new WorkQueue(jumpAhead(this.order, scheduling, random));
+  }
+
   #wait(task: PlanTask, before: string): void {
     const others = this.#waiting.get(before);
     if (others === undefined) this.#waiting.set(before, [task]);

@@ -1,33 +1,20 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { AttemptManifest } from '../../../src/domain/task/records.ts';
 import { yielding } from '../../../src/lib/fs/drivers.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
-import { held, id, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
+import { attemptManifest, held, id, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
 
 let tree: Tree;
 beforeEach(() => {
   tree = new Tree();
 });
 
-const manifest = (n: number): AttemptManifest => ({
-  version: 1,
-  attempt_id: id(n),
-  task_id: 'build',
-  run_id: id(100),
-  claim_id: id(1),
-  generation: 1,
-  phase: 'implement',
-  worktree_path: null,
-  dispatched_at: isoTime(T0),
-});
-
 describe('the manifest of an attempt', () => {
   const file = (n: number) => tree.at('build', 'attempts', id(n), 'manifest.json');
   const begin = async (n: number) => {
     const { version, record: before } = await tree.store.read('build');
-    const documents = [{ kind: 'manifest', attemptId: id(n), value: manifest(n) } as const];
+    const documents = [{ kind: 'manifest', attemptId: id(n), value: attemptManifest(n) } as const];
     const next = { ...held('build'), memo: before?.memo ?? held('build').memo };
     return tree.store.commit('build', { expected: version, op: tree.op(), record: next, documents });
   };
@@ -35,17 +22,17 @@ describe('the manifest of an attempt', () => {
   test.each<[what: string, spoil: (file: string) => void]>([
     ['is gone', (file) => fs.rmSync(file)],
     ['was cut to nothing by a power cut', (file) => fs.truncateSync(file)],
-    ['was changed by its worker', (file) => tree.write(file, { ...manifest(11), worktree_path: '/elsewhere' })],
+    ['was changed by its worker', (file) => tree.write(file, { ...attemptManifest(11), worktree_path: '/elsewhere' })],
   ])('counts as its commit made it where its file %s', async (_what, spoil) => {
     await begin(11);
-    expect(tree.json(file(11))).toEqual(manifest(11));
+    expect(tree.json(file(11))).toEqual(attemptManifest(11));
     spoil(file(11));
-    expect(await tree.store.readDocument('manifest', 'build', id(11))).toEqual(manifest(11));
-    expect(await tree.store.listAttempts('build')).toEqual([manifest(11)]);
+    expect(await tree.store.readDocument('manifest', 'build', id(11))).toEqual(attemptManifest(11));
+    expect(await tree.store.listAttempts('build')).toEqual([attemptManifest(11)]);
     // The record has room for one.
     await begin(12);
-    expect(tree.json(file(11))).toEqual(manifest(11));
-    expect(await tree.store.listAttempts('build')).toEqual([manifest(11), manifest(12)]);
+    expect(tree.json(file(11))).toEqual(attemptManifest(11));
+    expect(await tree.store.listAttempts('build')).toEqual([attemptManifest(11), attemptManifest(12)]);
   });
 
   test('is shown again by the next process that changes the task, unless the attempt was removed as a whole', async () => {
@@ -58,7 +45,7 @@ describe('the manifest of an attempt', () => {
     await begin(11);
     fs.rmSync(file(11));
     await change();
-    expect(tree.json(file(11))).toEqual(manifest(11));
+    expect(tree.json(file(11))).toEqual(attemptManifest(11));
     fs.rmSync(tree.at('build', 'attempts'), { recursive: true });
     await change();
     expect(fs.existsSync(tree.at('build', 'attempts'))).toBe(false);
@@ -105,7 +92,7 @@ describe('attempt files', () => {
 
   test('attempts are listed oldest first, and a damaged one hides no other', async () => {
     expect(await tree.store.listAttempts('build')).toEqual([]);
-    for (const n of [13, 11, 12]) await tree.create('manifest', manifest(n), n);
+    for (const n of [13, 11, 12]) await tree.create('manifest', attemptManifest(n), n);
     tree.write(tree.at('build', 'attempts', id(12), 'manifest.json'), 'rot');
     fs.mkdirSync(tree.at('build', 'attempts', 'not-an-attempt'));
     expect((await tree.store.listAttempts('build')).map(({ attempt_id }) => attempt_id)).toEqual([id(11), id(13)]);

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import {
+  type AttemptManifest,
   type DocumentKind,
   freshRecord,
   type RunManifest,
@@ -152,4 +153,19 @@ export function runManifest(runId: string, fields: Partial<RunManifest> = {}): R
 
 function withNewState(record: TaskRecord): TaskRecord {
   return { ...record, state: { ...record.state } };
+}
+
+/** The manifest of attempt `id(n)` at the task `build`. */
+export function attemptManifest(n: number): AttemptManifest {
+  return {
+    version: 1,
+    attempt_id: id(n),
+    task_id: 'build',
+    run_id: id(100),
+    claim_id: id(1),
+    generation: 1,
+    phase: 'implement',
+    worktree_path: null,
+    dispatched_at: isoTime(T0),
+  };
 }
