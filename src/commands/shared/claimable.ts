@@ -2,7 +2,7 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { classifyTasks, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
-import { jumpAhead } from '../../domain/schedule/run-order.ts';
+import { anotherWasFirst, jumpAhead } from '../../domain/schedule/run-order.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
@@ -10,7 +10,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict, resourceLimit, softOverlaps } from '../../engine/attempt/overlap.ts';
 import type { TaskRequest } from '../../engine/attempt/running-attempt.ts';
 import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
-import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
@@ -70,9 +70,8 @@ export async function takeTask<T>(
       } catch (error) {
         refusal = error;
         // Others may be quicker at any of them.
-        if (!next || !['contention', 'deferred'].includes(kindOf(error))) throw error;
-        if (kindOf(error) === 'contention')
-          left = jumpAhead(left, claimContext(session, loaded, reads), session.ctx.random);
+        if (!next || !anotherWasFirst(error)) throw error;
+        left = jumpAhead(left, claimContext(session, loaded, reads), session.ctx.random);
       }
     }
     throw new ForgeError('NOT_READY', `others were quicker: none of the ${candidates.length} ready tasks is left`, {

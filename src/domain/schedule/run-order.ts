@@ -1,5 +1,6 @@
 /** Parts of a plan in the order of work: for a run, which needs the first few tasks that are ready, and for who reviews and merges. Pure. */
 
+import { kindOf } from '../../lib/errors.ts';
 import { conditionOn, type PlanTask } from '../plan/plan.ts';
 import { type IntegrationPhase, isTerminal, phaseDue } from '../task/states.ts';
 import {
@@ -17,6 +18,11 @@ import { byOrder } from './selection.ts';
 /** The tasks that have not shipped, in the order in which they are given out. */
 export function inOrder(scheduling: SchedulingContext): PlanTask[] {
   return scheduling.plan.tasks.filter(({ id }) => !isShipped(id, scheduling)).sort(byOrder(scheduling.plan));
+}
+
+/** Whether `refusal` of a claim says that another process was first: the task, or what it needs, is not as it was when it was seen to be ready. */
+export function anotherWasFirst(refusal: unknown): boolean {
+  return ['contention', 'deferred'].includes(kindOf(refusal));
 }
 
 /** Among how many tasks a claimer chooses when another was first: several for each of those that usually work side by side. */

@@ -9,7 +9,7 @@ import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
-import { inOrder, WorkQueue } from '../../domain/schedule/run-order.ts';
+import { anotherWasFirst, inOrder, WorkQueue } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -250,7 +250,7 @@ export class RunLoop {
       await keepHeld(this.#env, taskId, error);
     } else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
     else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
-    else if (kindOf(error) === 'contention') this.#queue = this.#queue.ahead(this.#scheduling(), this.#env.ctx.random);
+    else if (anotherWasFirst(error)) this.#queue = this.#queue.ahead(this.#scheduling(), this.#env.ctx.random);
   }
 
   #refuseTask(taskId: string, why: string, hint: string | null = null): void {
