@@ -26,6 +26,7 @@ function keeping() {
     version: 1,
     record: record('running', { lease: owned }) as TaskRecord | null,
     broken: false,
+    reading: Promise.resolve(),
     renewals: [] as number[],
     holdings: [] as Holding[],
     warnings: [] as string[],
@@ -42,6 +43,7 @@ function keeping() {
     },
     read: async () => {
       refuse();
+      await state.reading;
       return {
         task_id: 'build',
         version: state.version,
@@ -149,4 +151,19 @@ test('a question that the worker asks ends the renewals without a loss', async (
   await pass(30_000);
   expect(state.holdings).toEqual([{ kind: 'parked' }]);
   expect(state.renewals).toEqual([]);
+});
+
+test('a keeper that is stopped while it looks tells nothing of what it sees', async () => {
+  const { state, keeper, pass, becomes } = keeping();
+  await pass(1_000);
+  becomes(null);
+  let read = () => {};
+  state.reading = new Promise((resolve) => {
+    read = resolve;
+  });
+  await pass(500);
+  keeper.stop();
+  read();
+  await pass(500);
+  expect(state.holdings).toEqual([]);
 });

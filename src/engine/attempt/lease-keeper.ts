@@ -51,6 +51,7 @@ export class LeaseKeeper {
     return this.#failing;
   }
 
+  /** Nothing is told after it, whatever a look that has begun finds: the holder itself is about to let go. */
   stop(): void {
     clearInterval(this.#timer);
     this.#stopped = true;
@@ -79,7 +80,7 @@ export class LeaseKeeper {
   }
 
   #hold(holding: Holding): void {
-    if (holding.kind === this.#holding.kind) return;
+    if (this.#stopped || holding.kind === this.#holding.kind) return;
     this.#holding = holding;
     if (holding.kind === 'lost') this.stop();
     this.#onChange(holding);

@@ -205,6 +205,7 @@ export async function integrate(
       if (end.error === null) return { ...timing(), kind: 'done', result };
       return { ...timing(), kind: 'sent_back', error: end.error, result };
     }
+    keeper.stop();
     const gone = await release(held, 'interrupted');
     const state = await stateNow(held);
     if (gone !== null || lost) return { ...timing(), kind: 'lost', why: gone ?? 'its lease was lost', state };
