@@ -1,14 +1,22 @@
 /** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
 
 import * as z from 'zod/mini';
-import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
-import { type GcPlan, parseSavedPlan, plannedRows, reportedRows, type SavedPlan } from '../domain/gc/gc-plan.ts';
+import {
+  type GcPlan,
+  type GcPlanRow,
+  parseSavedPlan,
+  plannedRows,
+  reportedRows,
+  type SavedPlan,
+} from '../domain/gc/gc-plan.ts';
 import { planGc, tasksNamedIn } from '../domain/gc/plan-gc.ts';
 import { DEFAULT_RETENTION, type RetentionPolicy } from '../domain/gc/retention.ts';
+import { GC_SEVERITIES } from '../domain/gc/severities.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
 import { instantOf, observerOf } from '../engine/env.ts';
+import { SKIP_CODES } from '../engine/gc/admin-release.ts';
 import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
@@ -23,7 +31,7 @@ import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, invalidArgs, option, optional } from './shared/command.ts';
-import { countSchema, SEVERITIES, stateSchema, textOrNull } from './shared/data.ts';
+import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
 import { allLitter, litterOfInit, removeLitter } from './shared/litter.ts';
 import { nearest, openSession, planUnlessInvalid, type Session } from './shared/session.ts';
 
@@ -56,19 +64,11 @@ export type GcInput = z.infer<typeof input>;
 /** Most of a saved plan that is read, bytes. */
 const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 
-const SKIP_CODES = [
-  'LEASE_IDENTITY_MISMATCH',
-  'LEASE_STATE_NOT_TERMINAL',
-  'LEASE_NOT_FOUND',
-  'STATE_VERSION_CONFLICT',
-  'reclaimed',
-] as const;
-
 const itemFields = () => ({
   task_id: z.string(),
   row: z.int(),
   action: z.string(),
-  severity: z.enum(SEVERITIES),
+  severity: z.enum(GC_SEVERITIES),
   reason: z.string(),
   payload: z.unknown(),
 });

@@ -1,6 +1,7 @@
 /** What verbs warn of in the data of their answers. */
 
-import type { GcAction, GcRowId, GcSeverity } from './gc/gc-plan.ts';
+import type { GcAction, GcRowId } from './gc/gc-plan.ts';
+import type { GcSeverity } from './gc/severities.ts';
 
 export interface Warning {
   /** Null where the warning is not about one task. */

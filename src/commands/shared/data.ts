@@ -1,6 +1,7 @@
 /** Parts of the answers of several commands. */
 
 import * as z from 'zod/mini';
+import { GC_SEVERITIES } from '../../domain/gc/severities.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { PRESETS } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
@@ -63,15 +64,13 @@ export type ShownReason = Pick<Reason, 'message'> & { code: string };
 export const humanSchema = () => z.array(z.strictObject({ task_id: z.string(), title: z.string() }));
 export const humanRow = ({ id, title }: PlanTask) => ({ task_id: id, title });
 
-export const SEVERITIES = ['info', 'warning', 'error'] as const;
-
 export const warningsSchema = () =>
   z.array(
     z.strictObject({
       task_id: textOrNull(),
       row: z.nullable(z.int()),
       action: textOrNull(),
-      severity: z.enum(SEVERITIES),
+      severity: z.enum(GC_SEVERITIES),
       message: z.string(),
       suggestion: textOrNull(),
     }),

@@ -6,6 +6,7 @@ import { once } from '../../lib/once.ts';
 import type { PlannedTask } from '../plan/plan.ts';
 import type { Lease, TaskState } from '../task/records.ts';
 import type { TrackerSnapshot } from '../tracker-issues.ts';
+import { GC_SEVERITIES, type GcSeverity } from './severities.ts';
 
 // --- snapshot --------------------------------------------------------------------------------------------------------
 
@@ -135,10 +136,6 @@ export interface GcSnapshot {
 
 export const GC_ROW_IDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] as const;
 export type GcRowId = (typeof GC_ROW_IDS)[number];
-
-/** `info`: tidying up. `warning`: work stands still, or two places disagree. `error`: something can't be read. */
-const GC_SEVERITIES = ['info', 'warning', 'error'] as const;
-export type GcSeverity = (typeof GC_SEVERITIES)[number];
 
 const ORPHAN_KINDS = [
   'tracker_claims_shipped',

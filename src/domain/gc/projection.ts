@@ -12,11 +12,11 @@ import type {
   GcPayload,
   GcPlanRow,
   GcRowId,
-  GcSeverity,
   GcSnapshot,
   GcTask,
   OrphanKind,
 } from './gc-plan.ts';
+import type { GcSeverity } from './severities.ts';
 
 export interface GcOptions {
   /** Worktrees without a task are removed instead of only reported. Default: false. */

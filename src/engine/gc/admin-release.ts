@@ -24,17 +24,25 @@ export interface AdminRelease {
   reason: string;
 }
 
-type Refusal = 'LEASE_NOT_FOUND' | 'LEASE_IDENTITY_MISMATCH' | 'LEASE_STATE_NOT_TERMINAL';
+/** Why an item was not applied. `reclaimed`: the tracker took the claim again, so there was nothing to give up. */
+export const SKIP_CODES = [
+  'LEASE_IDENTITY_MISMATCH',
+  'LEASE_STATE_NOT_TERMINAL',
+  'LEASE_NOT_FOUND',
+  'STATE_VERSION_CONFLICT',
+  'reclaimed',
+] as const;
+export type SkipCode = (typeof SKIP_CODES)[number];
 
-export type AdminReleaseResult = { kind: 'released' } | { kind: 'skipped'; code: Refusal };
+export type AdminReleaseResult = { kind: 'released' } | { kind: 'skipped'; code: SkipCode };
 
 /** Thrown inside a change that is not to be made, since what it was planned on has changed. */
 export class Skipped extends Error {
-  readonly code: Refusal | 'STATE_VERSION_CONFLICT' | 'reclaimed';
+  readonly code: SkipCode;
   /** Says more than the code, where there is more to say. */
   readonly why: string | undefined;
 
-  constructor(code: Skipped['code'], why?: string) {
+  constructor(code: SkipCode, why?: string) {
     super(why ?? code);
     this.code = code;
     this.why = why;
@@ -50,7 +58,7 @@ export async function adminReleaseLeaseByIdentity(env: Env, request: AdminReleas
     await release(env, request);
     return { kind: 'released' };
   } catch (error) {
-    if (error instanceof Skipped) return { kind: 'skipped', code: error.code as Refusal };
+    if (error instanceof Skipped) return { kind: 'skipped', code: error.code };
     throw error;
   }
 }

@@ -28,7 +28,7 @@ import type { TaskEvent } from '../../store/events.ts';
 import type { TaskRead } from '../../store/port.ts';
 import type { Tracker } from '../../trackers/port.ts';
 import { type Env, observerOf } from '../env.ts';
-import { adminReleaseLeaseByIdentity, adoptStray, countingStray, Skipped } from './admin-release.ts';
+import { adminReleaseLeaseByIdentity, adoptStray, countingStray, type SkipCode, Skipped } from './admin-release.ts';
 import { identityOf } from './snapshot.ts';
 
 type RowOf<A extends GcAction> = Extract<GcPlanRow, { action: A }>;
@@ -44,9 +44,6 @@ export interface GcPorts {
 }
 
 export type GcItem = Omit<GcPlanRow, 'identity'>;
-
-/** Why an item was not applied. `reclaimed`: the tracker took the claim again, so there was nothing to give up. */
-export type SkipCode = Skipped['code'];
 
 export interface GcResult {
   applied: GcItem[];
