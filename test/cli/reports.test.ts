@@ -27,6 +27,20 @@ it('a run leaves JUnit XML and a summary, in folders that it makes, and says the
   expect(readFileSync(join(cwd, 'reports/ci/junit.xml'), 'utf8')).toContain('message="it was shipped before this run"');
 });
 
+it('what is skipped, and what the plan says is over, has that as its reason', async () => {
+  const cwd = project([
+    'id: a, title: A, matrix: {on: [x, y]}, run: "true"',
+    'id: alarm, title: Alarm, depends_on: [{task: a, when: failure}], run: "true"',
+    'id: old, title: Old, status: dropped',
+  ]);
+  await orchestrate(['run', '--junit', 'j.xml'], { cwd });
+  const reasons = [...readFileSync(join(cwd, 'j.xml'), 'utf8').matchAll(/<skipped message="([^"]*)"/g)];
+  expect(reasons.map(([, reason]) => reason)).toEqual([
+    'it is skipped: it is for when one of a fails, and none has failed',
+    'the plan says that it is dropped',
+  ]);
+});
+
 it('an interrupted run leaves its reports too', async () => {
   const cwd = project([
     'id: a, title: A, run: "touch started; sleep 60"',

@@ -1,10 +1,10 @@
 /** The files that a run leaves for CI: JUnit XML, and a summary in Markdown. */
 
 import path from 'node:path';
-import type { Plan } from '../../domain/plan/plan.ts';
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { RunReporter } from '../../domain/run/report.ts';
-import type { TaskState } from '../../domain/task/records.ts';
+import { fatesOf } from '../../domain/schedule/fates.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { isThere, readUserFile, requireWritable, writeUserFile } from '../../project/user-files.ts';
@@ -36,15 +36,22 @@ export function reportsFor(session: Session, { junit, summary }: ReportFiles): R
     add: (event) => reporter.add(event),
     async write(plan, selected) {
       try {
-        const states = await statesOf(session);
+        const { reads } = await readAll(session);
+        const recordOf = (taskId: string) => reads.get(taskId)?.record ?? null;
+        const { skipOf } = fatesOf({ plan, recordOf });
+        const overText = ({ id, status }: PlanTask) => {
+          if (status === 'done' || status === 'dropped') return `the plan says that it is ${status}`;
+          const skip = skipOf(id);
+          return skip === null ? '' : `it is skipped: ${skip.why}`;
+        };
         const report = reporter.report(
           {
             project: plan.project,
             started_at: isoTime(startedMs),
             duration_ms: session.ctx.monotonicMs() - since,
           },
-          plan.tasks.filter(({ id }) => selected.has(id)),
-          (taskId) => states.get(taskId) ?? null,
+          plan.tasks.filter(({ id }) => selected.has(id)).map((task) => ({ ...task, over: overText(task) })),
+          (taskId) => recordOf(taskId)?.state.state ?? null,
         );
         if (files.junit !== null) {
           const { junitXml } = await import('../../domain/run/junit.ts');
@@ -59,11 +66,6 @@ export function reportsFor(session: Session, { junit, summary }: ReportFiles): R
       }
     },
   };
-}
-
-async function statesOf(session: Session): Promise<Map<string, TaskState>> {
-  const { reads } = await readAll(session);
-  return new Map([...reads].flatMap(([id, { record }]) => (record === null ? [] : [[id, record.state.state]])));
 }
 
 function placeFor({ ctx }: Session, flag: string, file: string | undefined): string | null {

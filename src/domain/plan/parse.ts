@@ -223,7 +223,10 @@ function dependingOnAll(tasks: readonly PlanTask[]): readonly PlanTask[] {
     ...task,
     depends_on: [...new Set(task.depends_on.flatMap(those))],
     conditions: Object.fromEntries(
-      Object.entries(task.conditions).flatMap(([id, condition]) => those(id).map((each) => [each, condition])),
+      Object.entries(task.conditions).flatMap(([id, condition]) => {
+        const named = made.has(id) ? { ...condition, matrix: id } : condition;
+        return those(id).map((each) => [each, named]);
+      }),
     ),
   }));
 }

@@ -76,9 +76,12 @@ export const PlanTaskSchema = () => {
     human: z.boolean(),
     /** Without repeats, and without optional ones that are not in the plan. */
     depends_on: texts,
-    /** Of those that it depends on otherwise than by their success, by id: `conditionOn`. */
+    /** Of those that it depends on otherwise than by their success, by id: `conditionOn`. `matrix`: named with all others of that matrix. */
     conditions: z.readonly(
-      z.record(z.string(), z.strictObject({ when: z.enum(DEPENDENCY_WHENS), optional: z.boolean() })),
+      z.record(
+        z.string(),
+        z.strictObject({ when: z.enum(DEPENDENCY_WHENS), optional: z.boolean(), matrix: z.optional(z.string()) }),
+      ),
     ),
     /** Its failure for good counts as success for those that wait for it. Default: false. */
     continue_on_error: z.boolean(),

@@ -9,6 +9,8 @@ export interface ReportedTask {
   id: string;
   title: string;
   phase_id: string;
+  /** Why nothing is to be done for it, a clause: its plan says so, or it is skipped. Empty for any other. */
+  over: string;
 }
 
 export interface TaskResult {
@@ -114,11 +116,11 @@ export class RunReporter {
     const failed = new Map(this.#finished?.failed.map((one) => [one.task_id, one]));
     const planned = new Set(tasks.map(({ id }) => id));
     const more = [...this.#ran].filter(([id]) => !planned.has(id));
-    const all = [...tasks, ...more.map(([id, { title }]) => ({ id, title, phase_id: null }))];
+    const all = [...tasks, ...more.map(([id, { title }]) => ({ id, title, phase_id: null, over: '' }))];
     return {
       ...run,
       finished: this.#finished,
-      tasks: all.map(({ id, title, phase_id }) => {
+      tasks: all.map(({ id, title, phase_id, over }) => {
         const { attempts, duration_ms, excerpt, state, ...ran } = this.#ran.get(id) ?? NOT_RUN;
         const { error: before = null, goes_on = false } = failed.get(id) ?? {};
         const done = { task_id: id, title, phase_id, attempts, duration_ms, excerpt, goes_on };
@@ -127,7 +129,7 @@ export class RunReporter {
           return { ...done, outcome: 'failed', error, why: state === 'failed' ? '' : 'it had failed before this run' };
         // What its last attempt handed in is verified; a review or a merge may still be to come.
         if (state === 'shipped') return { ...done, outcome: 'passed', error: null, why: '' };
-        const why = this.#blocked.get(id) || ran.why || standing(stateOf(id));
+        const why = over || this.#blocked.get(id) || ran.why || standing(stateOf(id));
         return { ...done, outcome: 'skipped', error: null, why: why || 'the run ended before its turn' };
       }),
     };

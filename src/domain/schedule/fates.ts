@@ -49,6 +49,32 @@ export interface Fates {
 
 export type Verdict = 'holds' | 'waits' | 'skips' | 'loses';
 
+/**
+ * The tasks whose outcomes decide together whether `task` starts for `id`, which is one of them: where it is for the failure of a matrix all
+ * combinations, else `id` alone.
+ */
+export function decidingWith(task: Pick<PlanTask, 'depends_on' | 'conditions'>, id: string): readonly string[] {
+  const { when, matrix } = conditionOn(task, id);
+  if (when !== 'failure' || matrix === undefined) return [id];
+  return task.depends_on.filter((other) => conditionOn(task, other).matrix === matrix);
+}
+
+/** What tasks have come to that decide together: a failure once all of them are over and one has failed. */
+export function outcomeTogether(outcomes: readonly Outcome[]): Outcome {
+  return WEIGHTS.find((outcome) => outcomes.includes(outcome)) ?? 'open';
+}
+
+const WEIGHTS: readonly Outcome[] = [
+  'open',
+  'failed',
+  'cancelled',
+  'stopped',
+  'lost',
+  'succeeded',
+  'skipped',
+  'dropped',
+];
+
 /** What the outcome of a task means for one that depends on it. `goesOn`: its failure counts as success. */
 export function verdictOn({ when, optional }: DependencyCondition, outcome: Outcome, goesOn: boolean): Verdict {
   if (outcome === 'open') return 'waits';
@@ -114,14 +140,16 @@ export function fatesOf(standing: Standing): Fates {
       return standing.stopping === true && !isInFlight(state) && !isFinalizer(task) ? 'stopped' : 'open';
     let root: string | undefined;
     for (const id of task.depends_on) {
-      const outcome = known(id);
+      const together = decidingWith(task, id);
+      const outcome = outcomeTogether(together.map(known));
       const condition = conditionOn(task, id);
       const verdict = verdictOn(condition, outcome, plan.byId.get(id)?.continue_on_error === true);
       if (verdict === 'skips') {
         skipped.set(task.id, { on: id, why: skipText(condition, id, outcome) });
         return 'skipped';
       }
-      if (verdict === 'loses') root ??= lost.get(id) ?? id;
+      const trouble = together.find((other) => known(other) === outcome) ?? id;
+      if (verdict === 'loses') root ??= lost.get(trouble) ?? trouble;
     }
     const before = plan.phaseById.get(plan.phaseById.get(task.phase_id)?.blocked_by ?? '');
     if (before !== undefined && !isFinished(before) && !isFinalizer(task)) root ??= lostPhases.get(before.id);
@@ -180,7 +208,8 @@ function isPassed(outcome: Outcome, task: PlanTask | undefined): boolean {
   return outcome === 'succeeded' || outcome === 'dropped' || outcome === 'skipped';
 }
 
-function skipText({ when }: DependencyCondition, id: string, outcome: Outcome): string {
+function skipText({ when, matrix }: DependencyCondition, id: string, outcome: Outcome): string {
+  if (when === 'failure' && matrix !== undefined) return `it is for when one of ${matrix} fails, and none has failed`;
   const is = outcome === 'succeeded' ? 'has not failed' : `is ${outcome}`;
   return when === 'failure' ? `it is for when ${id} fails, and ${id} ${is}` : `it depends on ${id}, which ${is}`;
 }

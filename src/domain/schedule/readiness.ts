@@ -17,7 +17,7 @@ import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts'
 import { pendingVerification } from '../verify/verification.ts';
 import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
 import { budgetReasons, projectUsedUp } from './budgets.ts';
-import { type Fates, fatesOf, verdictOn } from './fates.ts';
+import { decidingWith, type Fates, fatesOf, outcomeTogether, verdictOn } from './fates.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapText } from './overlap.ts';
 import { type Limits, resourceReasons } from './resources.ts';
 import { byOrder } from './selection.ts';
@@ -335,23 +335,27 @@ function isCancelled(taskId: string, scheduling: SchedulingContext): boolean {
 
 function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingContext, { fates }: Survey): Reason | null {
   const condition = conditionOn(task, id);
-  const outcome = fates().outcomeOf(id);
+  const together = decidingWith(task, id);
+  if (id !== together[0]) return null;
+  const { outcomeOf, lostOver } = fates();
+  const outcome = outcomeTogether(together.map(outcomeOf));
   const verdict = verdictOn(condition, outcome, scheduling.plan.byId.get(id)?.continue_on_error === true);
   if (verdict === 'holds') return null;
+  const isAlone = together.length === 1;
+  const on = together.find((other) => outcomeOf(other) === outcome) ?? id;
   const words = {
     success: `it depends on ${id}`,
-    failure: `it is for when ${id} fails`,
+    failure: `it is for when ${isAlone ? id : `one of ${condition.matrix}`} fails`,
     always: `it comes after ${id}`,
   };
-  const waits = words[condition.when];
-  if (outcome === 'dropped') return reason('DEPENDENCY_DROPPED', `${waits}, which was dropped`, id);
-  const record = scheduling.recordOf(id);
+  const waits = `${words[condition.when]}, ${isAlone ? 'which' : `and ${on}`}`;
+  if (outcome === 'dropped') return reason('DEPENDENCY_DROPPED', `${waits} was dropped`, on);
+  const record = scheduling.recordOf(on);
   const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
-  if (outcome === 'failed' || outcome === 'cancelled')
-    return reason('DEPENDENCY_FAILED', `${waits}, which is ${state}`, id);
-  const over = fates().lostOver(id);
-  if (over === undefined) return reason('DEPENDENCY_PENDING', `${waits}, which is ${state}`, id);
-  return reason('DEPENDENCY_FAILED', `${waits}, which can't start: ${standing(over, scheduling)}`, id);
+  if (outcome === 'failed' || outcome === 'cancelled') return reason('DEPENDENCY_FAILED', `${waits} is ${state}`, on);
+  const over = lostOver(on);
+  if (over === undefined) return reason('DEPENDENCY_PENDING', `${waits} is ${state}`, on);
+  return reason('DEPENDENCY_FAILED', `${waits} can't start: ${standing(over, scheduling)}`, on);
 }
 
 /** How the task stands over which others are lost. */

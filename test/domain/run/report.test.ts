@@ -59,7 +59,7 @@ type State = ReturnType<Parameters<RunReporter['report']>[2]>;
 function reported(events: readonly RunEvent[], ids: readonly string[], states: Record<string, State> = {}): RunReport {
   const reporter = new RunReporter();
   for (const event of events) reporter.add(event);
-  const tasks = ids.map((id) => ({ id, title: id, phase_id: 'one' }));
+  const tasks = ids.map((id) => ({ id, title: id, phase_id: 'one', over: '' }));
   const run = { project: 'demo', started_at: '2030-01-01T00:00:00.000Z', duration_ms: 4000 };
   return reporter.report(run, tasks, (id) => states[id] ?? null);
 }

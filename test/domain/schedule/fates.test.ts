@@ -97,6 +97,39 @@ describe('tasks with conditions', () => {
     expect(whyOf('alarm', made, { build: 'shipped', alarm: 'awaiting_respawn' })).toContain('SKIPPED');
   });
 
+  describe('for the failure of a matrix', () => {
+    const made = onePhase(
+      { id: 'first' },
+      { id: 'test', depends_on: ['first'], matrix: { on: ['a', 'b'] } },
+      { id: 'alarm', depends_on: [{ task: 'test', when: 'failure' }] },
+      { id: 'own', depends_on: [{ task: 'test.on-b', when: 'failure' }] },
+    );
+    const [a, b] = ['test.on-a', 'test.on-b'] as const;
+
+    test('start when all combinations are over and one has failed', () => {
+      const why = 'DEPENDENCY_PENDING: it is for when one of test fails, and';
+      expect(whyOf('alarm', made, {})).toBe(`${why} ${a} is unclaimed`);
+      expect(whyOf('alarm', made, { [a]: 'failed', [b]: 'running' })).toBe(`${why} ${b} is running`);
+      expect(whyOf('alarm', made, { [a]: 'failed', [b]: 'shipped' })).toBe('ready');
+      expect(whyOf('alarm', made, { [a]: 'shipped', [b]: 'cancelled' })).toBe('ready');
+      expect(whyOf('alarm', made, { [a]: 'failed' }, true)).toBe('ready');
+    });
+
+    test('are skipped when all have shipped, and lost when none can start', () => {
+      expect(whyOf('alarm', made, { [a]: 'shipped', [b]: 'shipped' })).toBe(
+        'TASK_SKIPPED: it is skipped: it is for when one of test fails, and none has failed',
+      );
+      expect(whyOf('alarm', made, { first: 'failed' })).toBe(
+        `DEPENDENCY_FAILED: it is for when one of test fails, and ${a} can't start: first is failed`,
+      );
+    });
+
+    test('count one combination by itself where it is named', () => {
+      expect(whyOf('own', made, { [a]: 'failed', [b]: 'shipped' })).toContain('TASK_SKIPPED');
+      expect(whyOf('own', made, { [b]: 'failed' })).toBe('ready');
+    });
+  });
+
   test('finish their phase as skipped, as does a failure after which others go on', () => {
     const two = (first: TaskEntry[]) =>
       plan([
