@@ -1,7 +1,7 @@
 /** `edit`: change a task of the plan. */
 
 import * as z from 'zod/mini';
-import { dependencyEdits, settingOf } from '../domain/plan/task-edits.ts';
+import { dependencyEdits, settingEdit, settingOf } from '../domain/plan/task-edits.ts';
 import { command, invalidArgs, operand, optional } from './shared/command.ts';
 import { changedPlan, changedTaskFields, placeToChange } from './shared/plan-change.ts';
 import { openSession } from './shared/session.ts';
@@ -41,7 +41,7 @@ export const edit = command({
     return changedPlan(session, (seen) => {
       const place = placeToChange(seen, task);
       const edits = [
-        ...settings.map(({ path, value }) => ({ path: [...place.path, ...path], set: value })),
+        ...settings.map((setting) => settingEdit(place, setting)),
         ...(depends_on === undefined ? [] : dependencyEdits(place, depends_on)),
       ];
       const keys = [...settings.map(({ path }) => path.join('.')), ...(depends_on === undefined ? [] : ['depends_on'])];

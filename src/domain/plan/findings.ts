@@ -301,8 +301,9 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
 
 function stepInto(schema: z.core.$ZodType, key: string | number): z.core.$ZodType[] {
   const def = (schema as z.core.$ZodTypes)._zod.def;
-  if (def.type === 'array') return unwrap(def.element);
+  if (def.type === 'array') return /^\d+$/.test(String(key)) ? unwrap(def.element) : [];
   if (def.type === 'record') return unwrap(def.valueType);
+  if (schema === retrySchema() && def.type === 'union') return def.options.flatMap((option) => stepInto(option, key));
   const inner = shapeOf(schema)[key];
   return inner === undefined ? [] : unwrap(inner);
 }

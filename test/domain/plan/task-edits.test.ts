@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type PlanPlace, phasePlace, taskPlace } from '../../../src/domain/plan/places.ts';
-import { dependencyEdits, settingOf } from '../../../src/domain/plan/task-edits.ts';
+import { dependencyEdits, settingEdit, settingOf } from '../../../src/domain/plan/task-edits.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 
 const PLAN = `project: p
@@ -35,6 +35,16 @@ describe('a place in a plan', () => {
 });
 
 describe('a key and its value', () => {
+  it('are refused where an item of a list is to be named', () => {
+    const texts = [{ file: 'f', text: PLAN.replace('{id: c, title: C}', '{id: c, title: C, retry: [{base: 1s}]}') }];
+    const at = taskPlace(texts, 'c') as PlanPlace;
+    expect(refusal(() => settingEdit(at, settingOf('retry.base=2s')))).toBe(
+      '--set retry.base: retry is a list here | Name an item, such as retry.0.base.',
+    );
+    const path = ['phases', 0, 'tasks', 2, 'retry', '0', 'base'];
+    expect(settingEdit(at, settingOf('retry.0.base=2s'))).toEqual({ path, set: '2s' });
+  });
+
   it.each([
     ['title=A: b', ['title'], 'A: b'],
     ['run=a=b, c', ['run'], 'a=b, c'],
@@ -54,6 +64,17 @@ describe('a key and its value', () => {
     ['env={A: 1.10, B: x}', ['env'], { A: '1.10', B: 'x' }],
     ['env.A=1.10', ['env', 'A'], '1.10'],
     ['budget.cost=5', ['budget', 'cost'], 5],
+    ['depends_on={task: a, when: always}', ['depends_on'], [{ task: 'a', when: 'always' }]],
+    ['uses={gpu: 2}', ['uses'], [{ gpu: 2 }]],
+    ['uses=deploy, gpu', ['uses'], ['deploy', 'gpu']],
+    ['verify=[true, 1.10]', ['verify'], ['true', '1.10']],
+    ['verify={ test -e x; }', ['verify'], ['{ test -e x; }']],
+    ['retry.max_attempts=5', ['retry', 'max_attempts'], 5],
+    ['retry.max_attempts=unlimited', ['retry', 'max_attempts'], 'unlimited'],
+    ['retry.retry_on=network, tests', ['retry', 'retry_on'], ['network', 'tests']],
+    ['retry.0.base=1s', ['retry', '0', 'base'], '1s'],
+    ['matrix.node=20, 22', ['matrix', 'node'], ['20', '22']],
+    ['matrix.exclude={node: 20}', ['matrix', 'exclude'], [{ node: 20 }]],
     ['retry={max_attempts: 3, base: 10s}', ['retry'], { max_attempts: 3, base: '10s' }],
   ])('%s is read as the schema has it', (written, path, value) => {
     expect(settingOf(written)).toEqual({ path, value });
@@ -66,6 +87,7 @@ describe('a key and its value', () => {
     ['timeout', 'no value is given | Write timeout=VALUE, or timeout= to take the key away.'],
     ['budget.csot=5', 'budget has no key "csot"'],
     ['title.x=5', 'title has no key "x"'],
+    ['retry.max_atempts=5', 'retry has no key "max_atempts"'],
     ['env={A', 'not valid YAML'],
     ['model_tier=x', 'a task has no key "model_tier"'],
   ])('%s is refused', (written, words) => {
