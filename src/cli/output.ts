@@ -14,8 +14,8 @@ export type StreamName = 'stdout' | 'stderr';
 const FD = { stdout: 1, stderr: 2 } as const;
 
 export class Output {
-  /** Called once when the reader of stdout has gone away (`| head`). */
-  onClosed: () => void = () => {};
+  /** Called once when stdout takes no more. `pipe`: its reader has gone away (`| head`); else a terminal or a disk does not take it. */
+  onClosed: (what: 'pipe' | 'other') => void = () => {};
   readonly #closed = new Set<StreamName>();
   readonly #streaming = new Set<StreamName>();
   /**
@@ -110,7 +110,7 @@ export class Output {
       this.failed = true;
       this.line('stderr', `error[IO_ERROR]: writing to standard output: ${(error as Error).message}`);
     }
-    if (name === 'stdout') this.onClosed();
+    if (name === 'stdout') this.onClosed(code === 'EPIPE' ? 'pipe' : 'other');
   }
 }
 

@@ -23,8 +23,11 @@ const STOPPING = [null, 'stopping; Ctrl-C again does not wait for the workers', 
 export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>): Promise<number> {
   const interrupts = listenToSignals();
   screen.output.patient = true;
-  // A reader that has gone (`| head`) has seen enough. It is the same as a terminal that was closed: stop in good order.
-  screen.output.onClosed = () => process.kill(process.pid, 'SIGHUP');
+  // A reader that has gone (`| head`) has seen enough, also of a run that ignores a closed terminal: stop in good order.
+  screen.output.onClosed = (what) => {
+    if (what === 'pipe') interrupts.raise(Math.max(1, interrupts.level));
+    else process.kill(process.pid, 'SIGHUP');
+  };
   const output = input.output ?? (screen.json ? 'prefixed' : 'failures');
   const log = screen.json ? jsonLines(context, screen) : humanLog(context, screen, output);
   const live = screen.whyNotDrawn() === null ? await import('./live.ts') : null;

@@ -73,7 +73,7 @@ const O_ACCMODE = 3;
  * Listens to this process's signals. `stop` ends that and restores the default effect of signals. `leavesKeys`: a command has the same
  * terminal, gets SIGINT as well when Ctrl-C is pressed, and decides by itself; asked at every SIGINT. Default: never.
  */
-export function listenToSignals({ leavesKeys = (): boolean => false } = {}): Interrupts & { stop(): void } {
+export function listenToSignals({ leavesKeys = (): boolean => false } = {}): RaisedInterrupts {
   const interrupts = new RaisedInterrupts();
   // Asked at once: the parent may be gone with the terminal.
   const deaf = ignoresHangup();

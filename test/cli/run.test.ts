@@ -226,7 +226,10 @@ describe('run', () => {
     expect(stdout).toMatch(/\n■ interrupted in .*: 1 awaiting_respawn\n[\s\S]*\nNext\n {2}forge orchestrate run\n$/);
   });
 
-  it('run stops in order when stdout is closed', () => {
+  it.each([
+    ['is closed', ''],
+    ['is closed, also where hangups are ignored', "trap '' HUP; "],
+  ])('run stops in order when stdout %s', (_, before) => {
     const cwd = project([
       `id: a, title: A, run: "${ENDLESS}"`,
       'id: b, title: B, run: "until test -e begun; do sleep 0.01; done"',
@@ -234,7 +237,7 @@ describe('run', () => {
     ]);
     // Once the reader has gone, telling that c starts or ends fails.
     const reader = '{ sed "/b .*shipped/q"; exec <&-; touch gone; }';
-    const run = '{ forge orchestrate run --max-parallel 2; echo "exit $?" >&2; }';
+    const run = `{ ${before}forge orchestrate run --max-parallel 2; echo "exit $?" >&2; }`;
     const { stdout, stderr } = shell(`${run} | ${reader}; forge orchestrate status`, { cwd });
     expect(stdout).toMatch(/^run /);
     expect(stdout).toMatch(/a +awaiting_respawn/);
