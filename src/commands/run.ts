@@ -4,7 +4,7 @@ import os from 'node:os';
 import * as z from 'zod/mini';
 import type { Plan, PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
-import { reuseWarnings } from '../domain/reuse/reuse.ts';
+import { isReusable, reuseWarnings } from '../domain/reuse/reuse.ts';
 import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
@@ -51,7 +51,7 @@ const input = z.object({
   task: optional.texts('id', 'Only this task and what it depends on; may be repeated', { id: 'task' }),
   only: optional.texts('id', 'Only this task, not what it depends on; may be repeated', { id: 'task' }),
   from: optional.texts('id', 'Begin this task again, and all that depend on it; may be repeated', { id: 'task' }),
-  force: flag('Do the tasks of --task or --only again, also those that have shipped'),
+  force: flag('Do the tasks of --task, --only or --from again without what is kept; alone: all with `cache`'),
   on_failure: optional.choice(
     ['continue', 'stop', 'stop-all'],
     'stop: start nothing new after a failure; stop-all: also stop what is at work (default: continue)',
@@ -232,12 +232,12 @@ async function planFor(session: Session, options: Input): Promise<{ loaded: Load
     throw invalidArgs('--dry-run runs nothing that --junit or --summary could report', 'Leave one of them out.');
   if (only.length > 0 && task.length + from.length > 0)
     throw invalidArgs('--only goes with neither --task nor --from', 'Name all tasks with --only, or none.');
-  if (force && task.length + only.length === 0)
-    throw invalidArgs(
-      '--force needs --task or --only, which say what to do again',
-      'Such as: run --force --task build',
-    );
   const loaded = await requirePlan(session);
+  if (force && task.length + only.length + from.length + reusableIn(session, loaded).length === 0)
+    throw invalidArgs(
+      '--force needs --task, --only or --from, since no task has `cache`',
+      'Say what to do again, such as: run --force --task build',
+    );
   const meant = { task: idsMeant(loaded, task), only: idsMeant(loaded, only), from: idsMeant(loaded, from) };
   await refuseOverLimit(loaded, session.settings.limits);
   await requireWorktrees(session);
@@ -252,7 +252,10 @@ async function rerunFor(
 ): Promise<{ tasks: string[]; fresh: ReadonlySet<string> }> {
   const { task = [], only = [], from = [], force = false } = options;
   const all = await planRerun(session, loaded, from, true);
-  const named = await planRerun(session, loaded, force ? [...task, ...only] : [], false);
+  const isAll = task.length + only.length + from.length === 0;
+  const behind = [...dependentsOf(from, loaded.plan)].filter((id) => loaded.plan.byId.get(id)?.status === 'active');
+  const forced = isAll ? reusableIn(session, loaded) : [...task, ...only, ...from, ...behind];
+  const named = await planRerun(session, loaded, force ? forced : [], false);
   const changed = await changedSince(session, loaded, selectionOf(options)(loaded.plan));
   const again = new Set([...all.tasks, ...named.tasks, ...changed]);
   const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
@@ -266,6 +269,11 @@ async function rerunFor(
     });
   }
   return { tasks, fresh: new Set(named.tasks) };
+}
+
+/** Ids of the tasks that are not done again for the same inputs. */
+function reusableIn({ settings }: Session, { plan }: LoadedPlan): string[] {
+  return plan.tasks.filter((task) => task.status === 'active' && isReusable(task, settings)).map(({ id }) => id);
 }
 
 function isOrder(code: WaitCode): boolean {

@@ -35,7 +35,7 @@ describe('run', () => {
   });
 
   it.each([
-    [['--force'], '--force needs --task or --only'],
+    [['--force'], '--force needs --task, --only or --from'],
     [['--only', 'a', '--task', 'a'], '--only goes with neither'],
   ])('%j is refused', async (flags, message) => {
     const cwd = project(['id: a, title: A, run: "true"']);

@@ -129,6 +129,9 @@ describe('a task with cache', () => {
     expect(await doneBy(cwd, '--task', 'docs', '--force')).toMatchObject({ done: ['docs'] });
     const other = made();
     expect(await doneBy(other, '--task', 'docs', '--force')).toMatchObject({ done: ['docs'] });
+    expect(await doneBy(other, '--from', 'build', '--force')).toMatchObject({ done: ['build', 'test'], unchanged: [] });
+    expect(await doneBy(other, '--force')).toMatchObject({ done: ['build', 'docs', 'test'], unchanged: [] });
+    expect(await doneBy(other)).toMatchObject({ done: [], unchanged: [] });
   });
 
   it('keeps nothing of an attempt that failed, or whose inputs changed meanwhile', async () => {
