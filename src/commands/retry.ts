@@ -2,10 +2,13 @@
 
 import * as z from 'zod/mini';
 import { JOIN_FAILED } from '../domain/fan-out/join.ts';
+import { tasksNamed } from '../domain/plan/plan.ts';
 import { classCovers } from '../domain/retry/classify.ts';
 import { retryTask } from '../domain/task/operations.ts';
+import type { TaskState } from '../domain/task/records.ts';
 import { kindOf } from '../lib/errors.ts';
 import { ancestorsOf } from '../lib/ids.ts';
+import { loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
@@ -52,14 +55,26 @@ export const retry = command({
       for (const { task_id } of [...tasks]) tasks.push(...(await retriedParents(session, task_id)));
       return { task_id: null, state: null, tasks };
     }
-    const named = [...new Set([task, ...more])];
-    for (const id of named) await requireKnown(session, id);
+    const named = [...new Set((await Promise.all([task, ...more].map((id) => meantBy(session, id)))).flat())];
     const tasks = [];
     for (const id of named) tasks.push(await retried(session, id), ...(await retriedParents(session, id)));
     const [first] = named.length === 1 ? tasks : [];
     return { task_id: first?.task_id ?? null, state: first?.state ?? null, tasks };
   },
 });
+
+/** Of a task with a matrix those of its combinations that can be tried again; all of them where none can. Throws TASK_NOT_FOUND. */
+async function meantBy(session: Session, name: string): Promise<string[]> {
+  const loaded = await loadPlan(session);
+  const ids = loaded === null ? [] : tasksNamed(loaded.plan, name).map(({ id }) => id);
+  if (ids.length === 0) await requireKnown(session, name);
+  if (ids.length < 2) return ids.length === 0 ? [name] : ids;
+  const reads = await Promise.all(ids.map((id) => session.store.read(id)));
+  const stopped = reads.filter(({ record }) => STOPPED.includes(record?.state.state ?? 'unclaimed'));
+  return stopped.length === 0 ? ids : stopped.map(({ task_id }) => task_id);
+}
+
+const STOPPED: readonly TaskState[] = ['failed', 'cancelled', 'awaiting_respawn'];
 
 async function failedTasks(session: Session, only: string | undefined): Promise<string[]> {
   const { reads } = await readAll(session);

@@ -101,3 +101,15 @@ it('a verb that needs tasks says so', async () => {
   expect(refused).toMatchObject({ code: 2 });
   expect(refused.json().error.message).toBe('rerun needs <tasks>');
 });
+
+it('retry of a task with a matrix tries those combinations again that have failed', async () => {
+  const cwd = project([
+    'id: a, title: A, matrix: {on: [x, y]}, retry: {max_attempts: 1}, run: "test $FORGE_MATRIX_ON = x || test -e go"',
+  ]);
+  expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+  expect(await dataOf(cwd, 'retry', 'a')).toMatchObject({ tasks: [{ task_id: 'a.on-y', state: 'unclaimed' }] });
+  writeFileSync(join(cwd, 'go'), '');
+  expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+  const again = await orchestrate(['retry', 'a', '--json'], { cwd });
+  expect(again.json().error).toMatchObject({ code: 'ILLEGAL_TRANSITION' });
+});
