@@ -336,7 +336,8 @@ export class RunLog {
   }
 
   #dim(text: string): void {
-    this.#print(this.#options.context.palette.dim(cut(text, this.#options.context.width)));
+    const { palette, width } = this.#options.context;
+    this.#print(palette.dim(this.#options.whole ? text : cut(text, width)));
   }
 
   #print(...lines: string[]): void {

@@ -50,7 +50,9 @@ describe('run', () => {
     ]);
     const { code, stdout } = await orchestrate(['run'], { cwd });
     expect(code).toBe(0);
-    expect(stdout).toContain('waiting for a (`forge orchestrate retry a` starts it now, else it is tried');
+    expect(stdout).toMatch(
+      /waiting for a \(`forge orchestrate retry a` starts it now, else it is tried again at [\d:]+, after exit\.1: .*\)\n/,
+    );
   });
 });
 
