@@ -161,6 +161,10 @@ function explain(reason: string, rest: string): { message: string; suggestion?: 
     const message = `${oneLine(rest, 40)} is read as an alias, because it starts with "*", and there is no anchor of that name`;
     return { message, suggestion: 'Put the value in quotes.' };
   }
+  if (/^unknown \w+ tag !<!(?!<)/.test(reason) && !rest.startsWith('!<')) {
+    const message = `${oneLine(rest.split(/[\s,\]}]/)[0] ?? '', 40)} is read as a tag, because it starts with "!"`;
+    return { message, suggestion: 'Put the value in quotes.' };
+  }
   const isOurs = [RECURSIVE_ALIAS, TOO_MANY_ALIASES, SECOND_DOCUMENT, PROTO_KEY].includes(reason);
   const suggestion = SUGGESTIONS.find(([pattern]) => pattern.test(reason))?.[1];
   return {

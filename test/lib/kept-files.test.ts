@@ -130,6 +130,8 @@ describe('the files that globs match', () => {
     expect(names('src/**', '**/*.ts')).toEqual(['src/a/c.ts', 'src/b.ts', 'src/up']);
     expect(names('./src/b.ts', 'missing/**')).toEqual(['src/b.ts']);
     expect(names('src/b.ts/**')).toEqual([]);
+    expect(names('src/**', '!src/a', '!**/up')).toEqual(['src/b.ts']);
+    expect(names('!src/a/**', 'src/a/*')).toEqual([]);
   });
 
   test('are found in node_modules, .git and .forge only by a glob that names these', () => {

@@ -52,6 +52,7 @@ describe('invalid YAML', () => {
       'a:\n  - *.md',
       '2:5 *.md is read as an alias, because it starts with "*", and there is no anchor of that name',
     ],
+    ['a tag that is none', 'a: [src/**, !src/x]', '1:13 !src/x is read as a tag, because it starts with "!"'],
     ['an alias inside of what it names', 'a: &x\n  b: *x', '2:6 this alias stands for a part that contains itself'],
     ['a key that would reach the prototype', 'a:\n  __proto__: {x: 1}', '2:3 the key "__proto__" is not allowed'],
     ['the same key, quoted', '"__proto__": 1', '1:1 the key "__proto__" is not allowed'],

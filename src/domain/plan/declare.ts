@@ -91,13 +91,26 @@ export const shellKey = (where: string) =>
     { examples: ['bash -euo pipefail'] },
   );
 
-const glob = filledText.check(
-  must((source) => {
-    const fault = source === '' ? null : globFault(source);
-    return fault && { ...fault, message: `${inWords(source)} ${fault.message}` };
-  }),
+const globBehind = (mark: RegExp) =>
+  filledText.check(
+    must((source) => {
+      const fault = source === '' ? null : globFault(source.replace(mark, ''));
+      return fault && { ...fault, message: `${inWords(source)} ${fault.message}` };
+    }),
+  );
+export const globs = z.array(globBehind(/^(?!)/));
+
+/** Globs of files, some of which may take away with a leading `!`. */
+export const fileGlobs = z.array(globBehind(/^!/)).check(
+  must((list) =>
+    list.length === 0 || list.some((source) => !source.startsWith('!'))
+      ? null
+      : {
+          message: 'takes files away from none',
+          suggestion: 'Name first what is meant: ["src/**", "!src/**/*.md"].',
+        },
+  ),
 );
-export const globs = z.array(glob);
 
 /** What a task depends on: an id, or a mapping that says when it starts for it. */
 export const dependencies = z.array(

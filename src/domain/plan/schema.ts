@@ -13,6 +13,7 @@ import {
   command,
   dependencies,
   described,
+  fileGlobs,
   filledText,
   globs,
   ignored,
@@ -161,12 +162,22 @@ export const taskSchema = described(
         [],
         { examples: [['npm test', 'npm run lint']] },
       ),
-      inputs: key(globs, 'The files that the task reads, relative to the project: see cache.', [], {
-        examples: [['src/**', 'package.json']],
-      }),
-      outputs: key(globs, 'The files that the task makes, relative to the project: kept with cache.', [], {
-        examples: [['dist/**']],
-      }),
+      inputs: key(
+        fileGlobs,
+        'The files that the task reads, relative to the project: see cache. A leading ! takes files away.',
+        [],
+        {
+          examples: [['src/**', 'package.json']],
+        },
+      ),
+      outputs: key(
+        fileGlobs,
+        'The files that the task makes, relative to the project: kept with cache. A leading ! takes files away.',
+        [],
+        {
+          examples: [['dist/**']],
+        },
+      ),
       cache: key(
         z.boolean(),
         'Whether the outputs are kept on this machine, so that a task whose inputs, command and environment are the same is not done again.',

@@ -18,15 +18,20 @@ export interface MatchingFile {
   bytes: number;
 }
 
-/** Files and symbolic links below `folder` that one of `globs` matches, in order of their paths. Links are not followed. Throws what the calls throw. */
+/**
+ * Files and symbolic links below `folder` that one of `globs` matches and none behind a `!`, in order of their paths. Links are not followed. Throws
+ * what the calls throw.
+ */
 export function matchingFiles(folder: string, globs: readonly string[]): MatchingFile[] {
   const found = new Map<string, MatchingFile>();
-  for (const source of globs) {
+  const without = globsOf(globs.flatMap((source) => (source.startsWith('!') ? [source.slice(1)] : [])));
+  for (const source of globs.filter((source) => !source.startsWith('!'))) {
     const base = textBeforeWildcards(source);
     const start = base.includes('/') ? base.slice(0, base.lastIndexOf('/')) : '';
     for (const file of below(folder, start, { globs: globsOf([source]), base })) found.set(file.path, file);
   }
-  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const left = [...found.values()].filter((file) => !without.some((glob) => matches(glob, file.path)));
+  return left.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 interface Wanted {

@@ -375,6 +375,11 @@ describe('invalid task', () => {
         '8:41 task "a": write_globs[2]: text "../x" must name files below the project | Leave out every `..`.',
       ],
     ],
+    [
+      'globs that only take files away',
+      'outputs: ["!dist/**"]',
+      ['8:18 task "a": outputs: takes files away from none | Name first what is meant: ["src/**", "!src/**/*.md"].'],
+    ],
     ['an empty glob', 'write_globs: [""]', ['8:23 task "a": write_globs[0]: may not be empty']],
     ['no time at all', 'timeout: 0s', ['8:18 task "a": timeout: must be more than 0 | Leave it out for no limit.']],
     [
