@@ -24,7 +24,7 @@ const GROUPS = [
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](commands[\\/]shared[\\/](session|claimable|command|data)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
+    test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|data)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
     priority: 1,
   },
 ];

@@ -3,7 +3,8 @@
  * and FORGE_ATTEMPT_ID; without them everything is kept in memory, for a program's own tests. spec/STEPS.md has the rules.
  */
 
-import { openSession, plannedOrNull } from './commands/shared/session.ts';
+import { plannedOrNull } from './commands/shared/planned.ts';
+import { openSession } from './commands/shared/session.ts';
 import { signalEntries } from './domain/steps/waits.ts';
 import { type ChildEnd, type MemoryJournal, type MemoryOptions, memoryJournal } from './engine/steps/memory-journal.ts';
 import { StepWorker } from './engine/steps/worker.ts';

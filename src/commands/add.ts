@@ -9,7 +9,8 @@ import { ForgeError } from '../lib/errors.ts';
 import { command, operand, optional, requireLength } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
 import { changedPlan, changedTaskFields } from './shared/plan-change.ts';
-import { nearest, openSession, type Session } from './shared/session.ts';
+import { nearest } from './shared/planned.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const TITLE_MAX = 500;
 

@@ -20,7 +20,8 @@ import { isoTime } from '../lib/time.ts';
 import { changeTask, withOpenQuestion } from '../store/change.ts';
 import { command, invalidArgs, operand, optional, SAMPLE } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
-import { openSession, requireRecord, type Session } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const answer = command({
   changes: true,

@@ -4,7 +4,8 @@ import * as z from 'zod/mini';
 import { runStanding } from '../engine/env.ts';
 import { command, runField, SAMPLE } from './shared/command.ts';
 import { type QuestionRow, questionRows } from './shared/question-rows.ts';
-import { type CommandContext, openSession, requireRun } from './shared/session.ts';
+import { requireRun } from './shared/runs.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 
 /** How often an attached run is looked at, milliseconds. */
 const ATTACH_MS = 500;

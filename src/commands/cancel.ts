@@ -11,7 +11,9 @@ import { ancestorsOf } from '../lib/ids.ts';
 import { changeTask } from '../store/change.ts';
 import { command, optional, taskField } from './shared/command.ts';
 import { countSchema, moveSchema } from './shared/data.ts';
-import { openSession, planUnlessInvalid, requireKnown, type Session } from './shared/session.ts';
+import { planUnlessInvalid } from './shared/planned.ts';
+import { requireKnown } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const cancel = command({
   changes: true,

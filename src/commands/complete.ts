@@ -19,7 +19,9 @@ import type { Changed } from '../store/change.ts';
 import { attemptField, command, content, flag, invalidArgs, optional, SAMPLE, taskField } from './shared/command.ts';
 import { handedOver } from './shared/contents.ts';
 import { endFields, notPassed } from './shared/data.ts';
-import { openSession, plannedOrNull, requireRecord, type Session } from './shared/session.ts';
+import { plannedOrNull } from './shared/planned.ts';
+import { requireRecord } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   task: taskField(),

@@ -17,14 +17,9 @@ import { changeTask } from '../store/change.ts';
 import { SETUP_LOG } from '../store/port.ts';
 import { claimField, command, optional, runField, SAMPLE, taskField } from './shared/command.ts';
 import { countSchema, textOrNull } from './shared/data.ts';
-import {
-  interruptible,
-  openSession,
-  plannedOrNull,
-  plannedTask,
-  requireRecord,
-  type Session,
-} from './shared/session.ts';
+import { plannedOrNull, plannedTask } from './shared/planned.ts';
+import { requireRecord } from './shared/reads.ts';
+import { interruptible, openSession, type Session } from './shared/session.ts';
 
 export const dispatch = command({
   changes: true,

@@ -5,7 +5,8 @@ import { doneByHandOf, doneTask, NOTE_MAX_CHARS } from '../domain/task/by-hand.t
 import { changeTask } from '../store/change.ts';
 import { command, optional, requireLength, tasksField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
-import { openSession, requireKnown } from './shared/session.ts';
+import { requireKnown } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 export const done = command({
   changes: true,

@@ -7,7 +7,8 @@ import { setupNow } from '../engine/attempt/workspace.ts';
 import { ensureWorkspace } from '../git/worktree.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, taskField } from './shared/command.ts';
-import { openSession, plannedTask } from './shared/session.ts';
+import { plannedTask } from './shared/planned.ts';
+import { openSession } from './shared/session.ts';
 
 export const ensureWorktree = command({
   changes: true,

@@ -8,7 +8,8 @@ import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime } from '../lib/time.ts';
 import { attemptField, command, invalidArgs, option, optional, SAMPLE, taskField } from './shared/command.ts';
-import { openSession, requireRecord } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 export const event = command({
   changes: true,

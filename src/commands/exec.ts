@@ -16,7 +16,8 @@ import { UNINTERRUPTED } from '../process/interrupts.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, invalidArgs, optionalRunField, optionalTaskField, rest } from './shared/command.ts';
 import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { endRun, interruptible, openSession, type Session } from './shared/session.ts';
+import { endRun } from './shared/runs.ts';
+import { interruptible, openSession, type Session } from './shared/session.ts';
 
 export const exec = command({
   changes: true,

@@ -7,7 +7,8 @@ import { ancestorsOf, requireTaskId } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { refuseUnreadable } from '../store/change.ts';
 import { command, tasksField } from './shared/command.ts';
-import { nearest, openSession, type Session } from './shared/session.ts';
+import { nearest } from './shared/planned.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const forget = command({
   changes: true,

@@ -33,7 +33,8 @@ import type { Tracker } from '../trackers/port.ts';
 import { command, flag, invalidArgs, option, optional } from './shared/command.ts';
 import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
 import { allLitter, litterOfInit, removeLitter } from './shared/litter.ts';
-import { nearest, openSession, planUnlessInvalid, type Session } from './shared/session.ts';
+import { nearest, planUnlessInvalid } from './shared/planned.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   dry_run: flag('Only show what would be done'),

@@ -8,7 +8,9 @@ import { schedulingContextOf } from '../engine/env.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, invalidArgs, optional } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
-import { nearest, openSession, readAll } from './shared/session.ts';
+import { nearest } from './shared/planned.ts';
+import { readAll } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 const FORMATS = ['text', 'mermaid', 'dot', 'json'] as const;
 

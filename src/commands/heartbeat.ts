@@ -6,7 +6,8 @@ import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { attemptField, command, SAMPLE, taskField } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
-import { changeKnown, openSession } from './shared/session.ts';
+import { changeKnown } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 export const heartbeat = command({
   changes: true,

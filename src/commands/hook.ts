@@ -21,7 +21,9 @@ import { isThere } from '../project/user-files.ts';
 import { command, operand, option, optional } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
 import { checkGuardrails } from './shared/guardrails.ts';
-import { type CommandContext, changeKnown, openSession, plannedOrNull, requireRecord } from './shared/session.ts';
+import { plannedOrNull } from './shared/planned.ts';
+import { changeKnown, requireRecord } from './shared/reads.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 import { type Standing, standingOf } from './shared/standing.ts';
 
 /** The task that an agent was started for, as its environment says. */

@@ -7,7 +7,8 @@ import { requirePlan } from '../project/plan-file.ts';
 import { command } from './shared/command.ts';
 import { textOrNull, warningsSchema } from './shared/data.ts';
 import { questionRowSchema, questionRows } from './shared/question-rows.ts';
-import { openSession, readAll, withSettledQuestions } from './shared/session.ts';
+import { readAll, withSettledQuestions } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 export const inbox = command({
   changes: false,

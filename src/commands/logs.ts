@@ -10,7 +10,8 @@ import { requireUuid } from '../lib/ids.ts';
 import { type AttemptRef, SETUP_LOG, SHOWN_LOGS, type ShownLog, STREAMS } from '../store/port.ts';
 import { command, flag, optional, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
-import { type CommandContext, openSession, requireRecord, type Session } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 /** Which logs are printed: emitted once, before any of their text. */
 interface LogsOpened {

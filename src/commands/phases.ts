@@ -12,7 +12,9 @@ import { requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { nearest, openSession, readAll, withSettledQuestions } from './shared/session.ts';
+import { nearest } from './shared/planned.ts';
+import { readAll, withSettledQuestions } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 const readySchema = () =>
   z.strictObject({

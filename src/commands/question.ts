@@ -25,7 +25,9 @@ import {
 } from './shared/command.ts';
 import { handedOver } from './shared/contents.ts';
 import { textOrNull, warningsSchema } from './shared/data.ts';
-import { changeKnown, openSession, plannedOrNull, type Session } from './shared/session.ts';
+import { plannedOrNull } from './shared/planned.ts';
+import { changeKnown } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   task: taskField(),

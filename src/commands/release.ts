@@ -5,7 +5,8 @@ import { releaseTask } from '../domain/task/operations.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { claimField, command, SAMPLE, taskField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
-import { changeKnown, openSession } from './shared/session.ts';
+import { changeKnown } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 export const release = command({
   changes: true,

@@ -15,7 +15,8 @@ import { ForgeError, orNull } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, ownAttemptField, taskField } from './shared/command.ts';
-import { openSession, plannedTask, type Session } from './shared/session.ts';
+import { plannedTask } from './shared/planned.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const renderWorkerPrompt = command({
   changes: false,

@@ -9,7 +9,7 @@ import { throughTicks } from '../engine/steps/through-ticks.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
-import { plannedOrNull } from './shared/session.ts';
+import { plannedOrNull } from './shared/planned.ts';
 import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const repeat = workerCommand({

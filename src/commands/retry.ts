@@ -12,7 +12,8 @@ import { loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { openSession, readAll, requireKnown, type Session } from './shared/session.ts';
+import { readAll, requireKnown } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const retry = command({
   changes: true,

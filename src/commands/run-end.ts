@@ -4,7 +4,8 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { command, runField, SAMPLE } from './shared/command.ts';
-import { endRun, openSession, runFields } from './shared/session.ts';
+import { endRun, runFields } from './shared/runs.ts';
+import { openSession } from './shared/session.ts';
 
 export const runEnd = command({
   changes: true,

@@ -2,7 +2,8 @@
 
 import * as z from 'zod/mini';
 import { command } from './shared/command.ts';
-import { openSession, runRow, runRowSchema } from './shared/session.ts';
+import { runRow, runRowSchema } from './shared/runs.ts';
+import { openSession } from './shared/session.ts';
 
 export const runList = command({
   changes: false,

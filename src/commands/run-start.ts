@@ -3,7 +3,8 @@
 import * as z from 'zod/mini';
 import { oneLine } from '../lib/text.ts';
 import { command, optional } from './shared/command.ts';
-import { openRun, openSession, runFields } from './shared/session.ts';
+import { openRun, runFields } from './shared/runs.ts';
+import { openSession } from './shared/session.ts';
 
 export const runStart = command({
   changes: true,

@@ -29,22 +29,13 @@ import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { refuseOverLimit } from './shared/over-limit.ts';
+import { idsMeant, plannedTask } from './shared/planned.ts';
+import { readAll, waitsOf, withSettledQuestions } from './shared/reads.ts';
 import { changedSince, planRerun, rerunTasks } from './shared/rerun.ts';
 import { resultsOf } from './shared/results.ts';
 import type { RunReports } from './shared/run-report.ts';
-import {
-  type CommandContext,
-  endRun,
-  idsMeant,
-  interruptible,
-  openRun,
-  openSession,
-  plannedTask,
-  readAll,
-  type Session,
-  waitsOf,
-  withSettledQuestions,
-} from './shared/session.ts';
+import { endRun, openRun } from './shared/runs.ts';
+import { type CommandContext, interruptible, openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   max_parallel: optional.integer('n', [1, 1000], 'Workers at a time (default: the settings, else the cores)'),

@@ -24,8 +24,9 @@ import { loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
 import { command, taskField } from './shared/command.ts';
 import { commandSourceSchema, countSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
+import { reasonsFor, requireRecord } from './shared/reads.ts';
 import { resultFields, resultReader } from './shared/results.ts';
-import { openSession, reasonsFor, requireRecord, type Session } from './shared/session.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const attemptSchema = () =>
   z.strictObject({

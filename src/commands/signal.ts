@@ -7,7 +7,8 @@ import { sendSignal } from '../engine/steps/task-journal.ts';
 import { isoTime } from '../lib/time.ts';
 import { command, operand, optional } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
-import { openSession, requireKnown } from './shared/session.ts';
+import { requireKnown } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 import { jsonOf } from './shared/steps.ts';
 
 export const signal = command({

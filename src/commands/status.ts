@@ -23,8 +23,10 @@ import { type AttemptRef, STREAMS, type TaskSummaryRead } from '../store/port.ts
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
+import { readAll } from './shared/reads.ts';
 import { resultFields, resultReader } from './shared/results.ts';
-import { isOfRun, openSession, readAll, requireRun, runRow, runRowSchema, type Session } from './shared/session.ts';
+import { isOfRun, requireRun, runRow, runRowSchema } from './shared/runs.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const rowSchema = () =>
   z.strictObject({

@@ -7,7 +7,7 @@ import { runCommand, type StepOutput } from '../engine/steps/step-command.ts';
 import { throughTries } from '../engine/steps/through.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
-import { plannedOrNull } from './shared/session.ts';
+import { plannedOrNull } from './shared/planned.ts';
 import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const step = workerCommand({

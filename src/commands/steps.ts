@@ -4,7 +4,8 @@ import * as z from 'zod/mini';
 import { StepSchema, TickSchema } from '../domain/steps/journal.ts';
 import { readJournal, readTicks, resetStep } from '../engine/steps/task-journal.ts';
 import { command, flag, optional, taskField } from './shared/command.ts';
-import { openSession, requireKnown } from './shared/session.ts';
+import { requireKnown } from './shared/reads.ts';
+import { openSession } from './shared/session.ts';
 
 export const steps = command({
   changes: true,

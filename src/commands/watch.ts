@@ -7,7 +7,8 @@ import { LiveDetails } from '../engine/run/live-details.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RecordCache } from '../engine/run/record-cache.ts';
 import { requirePlan } from '../project/plan-file.ts';
-import { type CommandContext, isOfRun, openSession, requireRun } from './shared/session.ts';
+import { isOfRun, requireRun } from './shared/runs.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 
 /** How often the tree is looked at, milliseconds; and at least, in times of what the last look took. */
 const POLL_MS = 500;

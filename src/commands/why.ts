@@ -8,7 +8,9 @@ import { orNull } from '../lib/errors.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, taskField } from './shared/command.ts';
 import { reasonsSchema } from './shared/data.ts';
-import { openSession, plannedTask, reasonsFor, type Session } from './shared/session.ts';
+import { plannedTask } from './shared/planned.ts';
+import { reasonsFor } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const why = command({
   changes: false,

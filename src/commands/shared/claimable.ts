@@ -14,7 +14,10 @@ import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
-import { interruptible, plannedTask, readAll, readFor, resumeSettled, type Session, underRun } from './session.ts';
+import { plannedTask } from './planned.ts';
+import { readAll, readFor, resumeSettled } from './reads.ts';
+import { underRun } from './runs.ts';
+import { interruptible, type Session } from './session.ts';
 
 interface Choice {
   task?: string | undefined;

@@ -6,7 +6,8 @@ import { type Warning, warningOf } from '../../domain/warnings.ts';
 import { buildSnapshot } from '../../engine/gc/snapshot.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
-import type { AllRead, Session } from './session.ts';
+import type { AllRead } from './reads.ts';
+import type { Session } from './session.ts';
 
 /**
  * What the rows that need neither git nor a tracker find: what gc would apply, which is also given to `say`, and what can't be

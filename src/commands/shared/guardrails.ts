@@ -23,7 +23,9 @@ import { realPlace } from '../../project/user-files.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
 import { textOrNull } from './data.ts';
-import { plannedTask, requireRecord, type Session } from './session.ts';
+import { plannedTask } from './planned.ts';
+import { requireRecord } from './reads.ts';
+import type { Session } from './session.ts';
 
 const rowSchema = () =>
   z.strictObject({

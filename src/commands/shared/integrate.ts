@@ -13,17 +13,10 @@ import { requireTaskId } from '../../lib/ids.ts';
 import { loadPlan } from '../../project/plan-file.ts';
 import { notReady } from './claimable.ts';
 import { notPassed } from './data.ts';
-import {
-  type CommandContext,
-  endRun,
-  interruptible,
-  openSession,
-  plannedTask,
-  readFor,
-  requireRecord,
-  type Session,
-  underRun,
-} from './session.ts';
+import { plannedTask } from './planned.ts';
+import { readFor, requireRecord } from './reads.ts';
+import { endRun, underRun } from './runs.ts';
+import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
 
 /**
  * Throws TASK_NOT_FOUND, STATE_NOT_FOUND, RUN_NOT_FOUND; ILLEGAL_TRANSITION when the task does not wait for this;

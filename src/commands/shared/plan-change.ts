@@ -8,7 +8,8 @@ import { ancestorsOf, requireTaskId } from '../../lib/ids.ts';
 import { positionsOf } from '../../lib/yaml.ts';
 import { lockOwner } from '../../process/lock-owner.ts';
 import { editPlan, type PlanChange, type PlanToEdit } from '../../project/plan-edit.ts';
-import { nearest, type Session } from './session.ts';
+import { nearest } from './planned.ts';
+import type { Session } from './session.ts';
 
 export const changedTaskFields = () => ({
   task_id: z.string(),

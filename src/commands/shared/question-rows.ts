@@ -7,7 +7,8 @@ import type { TaskSummary } from '../../domain/task/records.ts';
 import { instantOf } from '../../engine/env.ts';
 import { withOpenQuestion } from '../../store/change.ts';
 import { textOrNull } from './data.ts';
-import { readAll, type Session } from './session.ts';
+import { readAll } from './reads.ts';
+import type { Session } from './session.ts';
 
 export const questionRowSchema = () =>
   z.strictObject({

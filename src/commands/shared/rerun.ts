@@ -11,7 +11,8 @@ import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf } from '../../lib/ids.ts';
 import type { LoadedPlan } from '../../project/plan-file.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
-import { idsMeant, plannedTask, type Session } from './session.ts';
+import { idsMeant, plannedTask } from './planned.ts';
+import type { Session } from './session.ts';
 
 export interface Rerun {
   /** Ids of the tasks to begin again, each behind those that it depends on. */

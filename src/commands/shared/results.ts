@@ -11,7 +11,8 @@ import { orNull } from '../../lib/errors.ts';
 import { fileNameOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { textOrNull } from './data.ts';
-import { readAll, type Session } from './session.ts';
+import { readAll } from './reads.ts';
+import type { Session } from './session.ts';
 
 export const resultFields = () => ({
   /** Of its worktree; null where it has none now. */

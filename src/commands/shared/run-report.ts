@@ -9,7 +9,8 @@ import { errorMessage } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { isThere, readUserFile, requireWritable, writeUserFile } from '../../project/user-files.ts';
 import { invalidArgs } from './command.ts';
-import { readAll, type Session } from './session.ts';
+import { readAll } from './reads.ts';
+import type { Session } from './session.ts';
 
 /** Of a summary that is added to, bytes: GitHub takes less. */
 const SUMMARY_MAX_BYTES = 16 * 1024 * 1024;

@@ -11,7 +11,8 @@ import { ForgeError } from '../../lib/errors.ts';
 import { findProject } from '../../project/find-project.ts';
 import { loadPlan } from '../../project/plan-file.ts';
 import { countBy, countSchema, countsSchema, textOrNull } from './data.ts';
-import { type CommandContext, openSession, readAll, type Session, withSettledQuestions } from './session.ts';
+import { readAll, withSettledQuestions } from './reads.ts';
+import { type CommandContext, openSession, type Session } from './session.ts';
 
 export const standingSchema = () =>
   z.strictObject({
