@@ -50,7 +50,7 @@ export class MemoryWorker extends StepWorker {
     return new MemoryWorker(this.#journal);
   }
 
-  /** Says what has become of a child: nobody does it. Throws UNKNOWN_FANOUT, INVALID_ARGS for a child that there is not. */
+  /** Sets the end of a child, since no worker does it. Throws UNKNOWN_FANOUT, INVALID_ARGS for a child that there is not. */
   settle(fanOut: string, child: string, end: ChildEnd = {}): void {
     this.#journal.settle(fanOut, child, end);
   }

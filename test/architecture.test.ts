@@ -266,7 +266,9 @@ const RULES: Record<string, Rule> = {
       ? [`${file} exits`]
       : [],
   'only cli listens to signals': ({ file, globals }) =>
-    layerOf(file) !== 'cli' && file !== 'src/process/interrupts.ts' && globals.has('listenToSignals')
+    layerOf(file) !== 'cli' &&
+    file !== 'src/process/interrupts.ts' &&
+    ['listenToSignals', 'process.on', 'process.once'].some((name) => globals.has(name))
       ? [`${file} listens to signals`]
       : [],
   'no file is longer than the limit': ({ file, text }) => {

@@ -181,7 +181,7 @@ class Turn {
     const { model } = this.#task;
     if (model === null) return textOf(option?.['currentValue']) || textOf(fieldsOf(models)['currentModelId']) || null;
     if (option === undefined && models === undefined)
-      throw new Error(`the agent lets nobody choose its model: leave out ${model}`);
+      throw new Error(`the agent has no choice of models: leave out ${model}`);
     this.step = option === undefined ? 'session/set_model' : methods.agent.session.setConfigOption;
     const request =
       option === undefined

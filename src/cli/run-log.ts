@@ -24,8 +24,8 @@ const TAIL_LINES = 15;
 const LIST_LENGTH = 15;
 /** Tasks whose last line is shown while they work. */
 const LINES_SHOWN = 10;
-/** What is told of with any output. */
-const TOLD_ALWAYS: readonly RunEvent['type'][] = [
+/** What is shown with any output. */
+const SHOWN_ALWAYS: readonly RunEvent['type'][] = [
   'question_opened',
   'question_settled',
   'task_held',
@@ -74,7 +74,7 @@ export class RunLog {
 
   /** Prints what there is to say about it. */
   event(event: RunEvent): void {
-    this.#isQuiet = this.#options.output === 'none' && !TOLD_ALWAYS.includes(event.type);
+    this.#isQuiet = this.#options.output === 'none' && !SHOWN_ALWAYS.includes(event.type);
     (this.#say[event.type] as (event: RunEvent) => void)(event);
   }
 

@@ -120,7 +120,7 @@ function warned(warnings: readonly string[], file: string): Finding | null {
 
 function supported({ settings, plan }: Facts): Finding {
   const missing = [...notEnforced(settings), ...workerWarnings(plan?.tasks ?? [], settings.agents)];
-  if (missing.length === 0) return ok('everything that plan and settings ask for is done');
+  if (missing.length === 0) return ok('all that plan and settings ask for has an effect');
   return warn(missing.join('; '), 'Leave it out, or do it by hand for now.');
 }
 

@@ -260,7 +260,7 @@ async function apply(session: Session, options: GcInput, moves: LegacyMove[]): P
   const result = await applyGc(session, plan, portsOf(session, tracker));
   const left = withoutReclaimed(result.skipped);
   if (options.plan !== undefined && result.applied.length + result.failed.length === 0 && left.length > 0) {
-    throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
+    throw new ForgeError('STALE_PLAN', `everything in ${options.plan} has changed since`, {
       details: { skipped: result.skipped },
     });
   }

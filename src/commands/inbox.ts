@@ -13,7 +13,7 @@ import { openSession } from './shared/session.ts';
 export const inbox = command({
   changes: false,
   notes:
-    'Open questions, checkpoints whose turn it is, reviews and merges that no run makes, agents without a login, budgets that are used\n' +
+    'Open questions, checkpoints that are due, reviews and merges that no run makes, agents without a login, budgets that are used\n' +
     'up, what runs have given up, and what has failed: each with the command that settles it.',
   examples: [
     ['inbox', 'everything that waits for you'],

@@ -107,7 +107,7 @@ export const ERROR_CODES = {
     ...entry('conflict', 'This question was asked too often. Decide without an answer, or fail the task.'),
     exit: EXIT.nothingToDo,
   },
-  PARKED: entry('deferred', 'End the worker: its task goes on with another attempt, which passes by what is done.'),
+  PARKED: entry('deferred', 'End the worker. The next attempt of its task goes on, and skips the steps that are done.'),
   INTERRUPTED: entry('interrupted', 'Repeat the command to continue.'),
 } as const satisfies Record<string, CodeEntry>;
 

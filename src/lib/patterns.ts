@@ -49,7 +49,7 @@ export function patternFault(pattern: string): string | null {
 /** JavaScript has two things that no search in linear time can have; they are named as what they are. */
 function syntaxFault(description: string, part: string): string {
   const [lookAround] = /^\(\?<?[=!]/.exec(part) ?? [];
-  if (lookAround !== undefined) return `uses look-around (${lookAround}), which RE2 has not`;
-  if (/^\\[1-9k]/.test(part)) return `uses a back-reference (${part}), which RE2 has not`;
+  if (lookAround !== undefined) return `uses look-around (${lookAround}), which RE2 does not have`;
+  if (/^\\[1-9k]/.test(part)) return `uses a back-reference (${part}), which RE2 does not have`;
   return `is not a regular expression that RE2 can read: ${description}: ${part}`;
 }

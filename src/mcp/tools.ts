@@ -1,4 +1,4 @@
-/** Which verbs are tools, and what a client is told of their effects. All else about a tool is made from its command. */
+/** Which verbs are tools, and what a client gets to know of their effects. All else about a tool is made from its command. */
 
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
 import type { Command } from '../commands/shared/command.ts';
@@ -47,7 +47,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   'run end': [{ effects: safe }],
   status: [{ effects: safe }],
   phases: [
-    { title: 'How far the phases are', effects: safe, without: ['ready', 'phase', 'blocked_by', 'limit'] },
+    { title: 'The progress of the phases', effects: safe, without: ['ready', 'phase', 'blocked_by', 'limit'] },
     { name: 'ready', title: 'What can start now, and what the rest waits for', effects: safe, fixed: { ready: true } },
   ],
   why: [{ effects: safe }],

@@ -32,7 +32,7 @@ import {
 /** How long to wait for a killed group to end, milliseconds. Only a process stuck inside the kernel takes longer. */
 const KILL_WAIT_MS = 5_000;
 
-/** How long processes may take to end before `onWait` is told of them, milliseconds. */
+/** How long processes may take to end before `onWait` is called with them, milliseconds. */
 const TELL_MS = 1_000;
 
 /** Delays between two looks, milliseconds; the last one repeats. Processes that are not our children send no event. */
@@ -59,7 +59,7 @@ export type StopResult = 'gone' | 'stopped' | 'unverified';
 /**
  * Stops a worker: its group, and on Linux whatever carries its claim and its number in the environment, in groups and sessions of
  * its own. SIGTERM, the grace, SIGKILL, until no live process is left. SIGCONT follows every SIGTERM, so a stopped process can end.
- * A worker that this very process belongs to counts as unverified. `onWait` is told of processes that have not ended a second after
+ * A worker that this very process belongs to counts as unverified. `onWait` is called with processes that have not ended a second after
  * SIGTERM. Throws IO_ERROR when some are still there 5 s after SIGKILL, and when the process table cannot be read.
  */
 export async function stopWorker(worker: WorkerIdentity, options: StopOptions): Promise<StopResult> {

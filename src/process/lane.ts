@@ -43,7 +43,7 @@ const MAX_BYTES = 128 * 1024;
 const LOOK_MS = 50;
 
 /*
- * After `wait` nobody knows whether 143 was an exit code or SIGTERM, so the trap lists the job before. Job control is for the fork, which
+ * After `wait` it is not known whether 143 was an exit code or SIGTERM, so the trap lists the job before. Job control is for the fork, which
  * then makes the group; during `wait` a stopped worker would pass for an ended one. A line that is no job was for a gate that is gone.
  */
 const LOOP = `exec <&3 >&3 3>&-

@@ -26,9 +26,9 @@ export class TrackerKeeper {
   readonly #env: SyncEnv;
   readonly #tracker: Tracker;
   readonly #patienceMs: number;
-  /** The moves of each task that the tracker has not been told of. */
+  /** The moves of each task that the tracker does not know yet. */
   readonly #due = new Map<string, Move[]>();
-  /** The tasks that it is being told of. */
+  /** The tasks whose moves are being sent. */
   #current: readonly string[] = [];
   #working: Promise<void> | null = null;
   /** Whether a call is under way. One that outlasts the patience for it stays so until it ends; until then there is no other. */

@@ -161,7 +161,7 @@ describe('a child', () => {
     const { stdout } = await orchestrate(['cancel', 'a'], { cwd });
     expect(stdout).toBe('a is cancelled. So are 2 children of it.\n');
     await within(['retry', 'a/files/y'], { cwd });
-    // Whoever has it tried again: without its parent it is no work.
+    // However it is tried again: without its parent it is no work.
     const refused = await orchestrate(['claim', 'a/files/y', '--json'], { cwd });
     expect(refused.json().error.message).toBe('task a/files/y is not ready: a, which made it, was cancelled');
     expect(await within(['cancel', 'a'], { cwd })).toEqual({ task_id: 'a', state: 'cancelled', children: 1 });

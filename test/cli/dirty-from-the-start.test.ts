@@ -1,4 +1,4 @@
-/** Files that git calls changed in a worktree that nobody has touched are nobody's uncommitted work. */
+/** Files that git calls changed in an untouched worktree do not count as uncommitted work. */
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -97,7 +97,7 @@ describe('join', () => {
     expect(lines(cwd, 'joined')).toHaveLength(2);
   });
 
-  it('that allows failures goes on, and tells of them in later attempts as in the first', async () => {
+  it('that allows failures goes on, and lists them in later attempts as in the first', async () => {
     const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
     const cwd = scripted(`${FAN}${F} join files --allow-failed >> all\ntest -e again || { touch again; exit 9; }\n`, [
       child('x'),

@@ -1,4 +1,4 @@
-/** `notify` of the settings: commands and web addresses that are told of a run. */
+/** `notify` of the settings: commands and web addresses that get notifications of a run. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -72,9 +72,9 @@ it('what fails is one warning, which names no path, and the run goes on', async 
   });
   const { code, stderr } = await orchestrate(['run'], { cwd });
   expect(code).toBe(0);
-  expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ was not told of it: it answered with 500/);
-  expect(stderr).toContain('notify: a webhook was not told of it: $NOWHERE is no address, or not set');
-  expect(stderr).toMatch(/notify: the command "exit 7" was not told of it: it\s+ended with 7/);
+  expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ failed: it answered with 500/);
+  expect(stderr).toContain('notify: a webhook failed: $NOWHERE is no address, or not set');
+  expect(stderr).toMatch(/notify: the command "exit 7" failed: it\s+ended with 7/);
   expect(stderr).toContain('notify: 1 more notifications were not delivered');
   expect(stderr).not.toContain('s3cr3t-path');
 });
@@ -87,9 +87,9 @@ it('a run that goes on after kill -9 tells nothing again of which the killed one
   );
   const told = join(cwd, 'told');
   const first = startCli(['orchestrate', 'run'], { cwd });
-  const isToldOfA = () => existsSync(told) && readFileSync(told, 'utf8').endsWith('\n');
+  const hasA = () => existsSync(told) && readFileSync(told, 'utf8').endsWith('\n');
   const isWorking = async () => (await dataOf(cwd, 'show', 'b')).state?.state === 'running';
-  await until('the command is told of a', isToldOfA);
+  await until('the command gets a', hasA);
   while (!(await isWorking()));
   first.process.kill('SIGKILL');
   await first.ended;
@@ -101,7 +101,7 @@ it('a run that goes on after kill -9 tells nothing again of which the killed one
   ]);
 });
 
-it('exec tells of its task, and a worker has none of the variables', async () => {
+it('exec notifies of its task, and a worker has none of the variables', async () => {
   const cwd = project(['id: a, title: A'], {
     '.forge/settings.yaml': 'notify: [{on: [shipped], command: cat > told}]\n',
   });

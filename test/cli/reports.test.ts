@@ -36,7 +36,7 @@ it('what is skipped, and what the plan says is over, has that as its reason', as
   await orchestrate(['run', '--junit', 'j.xml'], { cwd });
   const reasons = [...readFileSync(join(cwd, 'j.xml'), 'utf8').matchAll(/<skipped message="([^"]*)"/g)];
   expect(reasons.map(([, reason]) => reason)).toEqual([
-    'it is skipped: it is for when one of a fails, and none has failed',
+    'it is skipped: it runs only when one of a fails, and none has failed',
     'the plan says that it is dropped',
   ]);
 });

@@ -25,7 +25,7 @@ describe('FORGE_RETRY_AFTER_FILE', () => {
     expect({ waitMs, state }).toMatchObject({ waitMs: about(3_600_000), state: { failure_count: 1 } });
   });
 
-  it('holds a limit that is not charged, as one that an agent tells of', async () => {
+  it('holds a limit that is not charged, like one that an agent reports', async () => {
     const errors = '[{class: rate_limit, exit: [75]}]';
     const { state, waitMs } = await attempted('echo 2h > "$FORGE_RETRY_AFTER_FILE"; exit 75\n', { errors });
     expect({ waitMs, state }).toMatchObject({ waitMs: about(7_200_000), state: { failure_count: 0 } });

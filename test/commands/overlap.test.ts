@@ -92,8 +92,7 @@ describe('a task in flight', () => {
 
   test('an overlap without a locked file is only a warning', async () => {
     await claim.run(world.context, { task: 'api' });
-    const warning =
-      'task client may come to conflict: task api may write src/api/a too (here src/**, there src/api/**)';
+    const warning = 'task client may conflict: task api may write src/api/a too (here src/**, there src/api/**)';
     expect(await ready()).toMatchObject({ warnings: [warningOf(warning)] });
     expect(world.warnings).toEqual([]);
     await claim.run(world.context, { task: 'client' });

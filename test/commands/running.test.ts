@@ -168,7 +168,7 @@ describe('run', () => {
     expect(rows.map(({ skipped }) => skipped)).toEqual([
       null,
       null,
-      'it is for when next fails, and next has not failed',
+      'it runs only when next fails, and next has not failed',
     ]);
   });
 

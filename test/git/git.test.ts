@@ -53,7 +53,7 @@ test('git ignores the repository that the environment names', async () => {
 });
 
 describe('git without prompts', () => {
-  test('git is told of no terminal that what signs could prompt on', async () => {
+  test('git gets no terminal that a signing program could prompt on', async () => {
     const shown = await git(['-c', 'alias.shown=!echo "<$GPG_TTY>"', 'shown'], options({ GPG_TTY: '/dev/tty' }));
     expect(shown.stdout).toBe('<>\n');
   });

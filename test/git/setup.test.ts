@@ -28,7 +28,7 @@ function session(): Promise<Session> {
   return openSession({ ...world.context, ctx });
 }
 
-/** What is told of the change that the shell script `change` makes, in the project or in a worktree; null for none. */
+/** What is reported of the change that the shell script `change` makes, in the project or in a worktree; null for none. */
 async function told(change: string, inWorktree = false): Promise<string | null> {
   const env = await session();
   const place = inWorktree ? (await ensureWorkspace(env, { id: 'build', depends_on: [] })).cwd : null;

@@ -74,13 +74,13 @@ describe('glob faults', () => {
     ['{a,b', 'has a { that is not closed', 'For the character itself, write \\{.'],
     ['{a}', 'has braces without a comma'],
     ['{1..3}', 'has braces without a comma'],
-    ['{,a}', 'has braces that may come to nothing'],
+    ['{,a}', 'has braces that may expand to nothing'],
     ['@(a|b)', 'has @(...), which is not supported'],
     ['*(a)', 'has *(...), which is not supported'],
     ['a\\', 'ends with a backslash'],
     ['src\\api', 'has a backslash before a'],
-    ['{a,b}'.repeat(7), 'has braces that come to more than 1000 characters'],
-    ['{a,b}'.repeat(30), 'has braces that come to more than 1000 characters'],
+    ['{a,b}'.repeat(7), 'has braces that expand to more than 1000 characters'],
+    ['{a,b}'.repeat(30), 'has braces that expand to more than 1000 characters'],
     ['a'.repeat(GLOB_MAX_CHARS + 1), 'has more than 200 characters'],
   ];
   test.each(cases)('glob %j is refused with the reason', (glob, message, suggestion) => {

@@ -1,4 +1,4 @@
-/** What the tools of `forge mcp` are made of, and what a client is told of them. */
+/** What the tools of `forge mcp` are made of, and what a client gets to know of them. */
 
 import { describe, expect, it } from 'vitest';
 import { COMMANDS, type VerbName } from '../../src/commands/registry.ts';

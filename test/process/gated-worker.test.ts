@@ -246,7 +246,7 @@ describe.each(STARTERS)('a worker that is %s', (how, startOne) => {
       const pid = worker.identity?.pid ?? 0;
       worker.open();
       await until('it is stopped', () => groupMembers(pid).some((member) => stateOf(member.pid) === 'T'));
-      // What would be told of the first is told before.
+      // What would be said of the first is said before.
       await endOf('true');
       const told = await Promise.race([worker.exited, 'nothing']);
       process.kill(-pid, 'SIGCONT');

@@ -40,7 +40,7 @@ function recordWith(sim: Tally): TaskRecord {
 export function prepare(world: World): void {
   const { disk, random } = world;
   const steps = world.journal !== null;
-  // The folder of a journal's parts is made by whoever writes the first one.
+  // The folder of a journal's parts is made by the first writer.
   if (!steps) disk.place(disk.root, 'q', new Folder());
   const { views } = world.layer;
   const kind = !views || steps ? random.pick([1, 4]) : world.focus === 'adoption' ? 2 : random.below(10);

@@ -122,7 +122,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
     : [parts.join('; '), ...(shown === null ? [] : [errorText(shown), shortErrorText(shown)])];
 }
 
-/** Silence up to this is nothing to tell of, milliseconds. */
+/** Silence up to this is not shown, milliseconds. */
 const SILENT_MS = 60_000;
 
 function lastOutput(at: string, context: RenderContext): string {

@@ -112,7 +112,7 @@ async function identity(facts: Facts): Promise<Finding> {
 async function signing(facts: Facts): Promise<Finding | null> {
   const fault = await signingTrouble(facts);
   if (fault === undefined) return null;
-  if (fault === null) return ok('git signs commits, and nothing speaks against it');
+  if (fault === null) return ok('git signs commits, and has what it needs');
   return (fault.fails ? fail : warn)(fault.message, fault.fix);
 }
 

@@ -85,7 +85,7 @@ export function publishers({ ctx, paths, settings, plan }: Facts): Finding | nul
     const maker = from === null ? null : otherMaker(program, from.name);
     return file === null || from === null || maker === null ? [] : [{ program, file, from, maker }];
   });
-  if (found.length === 0) return called.length === 0 ? null : ok(`nothing speaks against ${called.join(', ')} on PATH`);
+  if (found.length === 0) return called.length === 0 ? null : ok(`no problem found with ${called.join(', ')} on PATH`);
   const told = found.map(({ program, file, from, maker }) => {
     return `${program} on PATH (${file}) is of the package ${oneLine(from.name, 80)}, not by ${maker}`;
   });

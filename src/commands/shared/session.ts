@@ -85,7 +85,7 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   return session;
 }
 
-/** What `work` makes of it while it is told of interruptions, as the caller has them. */
+/** Does `work` with the interruptions of the caller. */
 export async function interruptible<T>(
   { interrupts: open }: Pick<CommandContext, 'interrupts'>,
   work: (interrupts: Interrupts) => Promise<T>,

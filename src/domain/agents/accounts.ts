@@ -1,4 +1,4 @@
-/** What tells of an agent's program and login without starting it: the version that forge was tried with, and where logins are kept. Pure. */
+/** What is known of an agent's program and login without starting it: the version that forge was tried with, and where logins are kept. Pure. */
 
 import { LOGINS, type PresetAgent } from './known.ts';
 

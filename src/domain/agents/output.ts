@@ -30,7 +30,7 @@ export class AgentOutput {
   #isLong = false;
   #hasBegun = false;
   #session = '';
-  /** The sum of the parts that are told of what has been used; null: nothing so far. */
+  /** The sum of the parts that report what has been used; null: nothing so far. */
   #used: UsageEvent | null = null;
   #lastPart = '';
 

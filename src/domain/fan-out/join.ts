@@ -23,7 +23,7 @@ export interface SeenChild {
   error: ClassifiedError | null;
 }
 
-/** What a join tells of a child. */
+/** What a join gives of a child. */
 export interface JoinedChild {
   fan_out: string;
   name: string;

@@ -170,7 +170,7 @@ export const strayLease: DetectInTask = (task, row) => {
       task.report(row, 'error', 'unreadable', `${shortName(path)} cannot be read: ${why}`, { path, why });
     } else if (path !== kept?.path) {
       const { kind: _, ...payload } = file;
-      task.add(row, 'release_lease_admin', 'warning', `${shortName(path)} is one lease too many`, payload);
+      task.add(row, 'release_lease_admin', 'warning', `${shortName(path)} is an extra lease`, payload);
     }
   }
 };

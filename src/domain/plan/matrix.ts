@@ -50,7 +50,7 @@ export function combinationCount(matrix: unknown): number | null {
   const sizes = axesOf(matrix)?.map(([, values]) => values.length) ?? null;
   if (sizes === null) return null;
   const product = sizes.reduce((all, size) => all * size, sizes.length === 0 ? 0 : 1);
-  // Above it nobody waits for the exact number.
+  // Above it the exact number is of no use.
   return product > 100 * MATRIX_MAX ? product : (combinationsOf(matrix)?.length ?? null);
 }
 

@@ -1,4 +1,4 @@
-/** What people and programs are told of a run outside of it: on a phone, in a chat. Pure. */
+/** What people and programs outside of a run get to know of it: on a phone, in a chat. Pure. */
 
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -39,7 +39,7 @@ export interface NotifyingRun {
 /** A silence that was ended, or an input that is not there. */
 const STALLED = ['timeout.stall', 'timeout.prompt'];
 
-/** What an event of a run is to those who are told; the first says most. Empty: nothing. */
+/** Which notifications an event of a run makes; the first says most. Empty: none. */
 export function notifyEventsOf(event: RunEvent): NotifyEvent[] {
   switch (event.type) {
     case 'question_opened':
@@ -69,7 +69,7 @@ export function needsPerson(event: RunEvent): boolean {
 }
 
 /**
- * What is told of `event` as one of `wanted`; null where nothing is. Of a question only its own run tells: others that wait for the same
+ * The notification that `event` makes as one of `wanted`; null where it makes none. A question is sent by its own run alone: others that wait for the same
  * answer would repeat it.
  */
 export function notificationOf(

@@ -209,7 +209,8 @@ function isPassed(outcome: Outcome, task: PlanTask | undefined): boolean {
 }
 
 function skipText({ when, matrix }: DependencyCondition, id: string, outcome: Outcome): string {
-  if (when === 'failure' && matrix !== undefined) return `it is for when one of ${matrix} fails, and none has failed`;
+  if (when === 'failure' && matrix !== undefined)
+    return `it runs only when one of ${matrix} fails, and none has failed`;
   const is = outcome === 'succeeded' ? 'has not failed' : `is ${outcome}`;
-  return when === 'failure' ? `it is for when ${id} fails, and ${id} ${is}` : `it depends on ${id}, which ${is}`;
+  return when === 'failure' ? `it runs only when ${id} fails, and ${id} ${is}` : `it depends on ${id}, which ${is}`;
 }

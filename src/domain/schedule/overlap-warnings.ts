@@ -21,7 +21,7 @@ export function overlapWarnings(
     writing.flatMap((other) => {
       const overlap = other.id === task.id ? null : overlapOf(task, other);
       if (overlap === null || holdsBack(task, other, scheduling.rules) !== null) return [];
-      return [`task ${task.id} may come to conflict: ${overlapText(other.id, overlap)}`];
+      return [`task ${task.id} may conflict: ${overlapText(other.id, overlap)}`];
     }),
   );
   const left = warnings.length - OVERLAPS_SHOWN;

@@ -345,7 +345,7 @@ function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingCont
   const on = together.find((other) => outcomeOf(other) === outcome) ?? id;
   const words = {
     success: `it depends on ${id}`,
-    failure: `it is for when ${isAlone ? id : `one of ${condition.matrix}`} fails`,
+    failure: `it runs only when ${isAlone ? id : `one of ${condition.matrix}`} fails`,
     always: `it comes after ${id}`,
   };
   const waits = `${words[condition.when]}, ${isAlone ? 'which' : `and ${on}`}`;

@@ -82,7 +82,7 @@ export function mayStillRun(
       if (PASSING.includes(code)) return true;
       // Its deadline settles a question that the record names.
       if (code === 'TASK_WAITS_FOR_ANSWER') return answers && record !== null && openQuestion(record) !== null;
-      // A signal that nobody has to send in time may never come.
+      // A signal without a time limit may never come.
       if (code === 'TASK_PARKED')
         return Boolean(record?.state.wake_at) || (record !== null && mayJoin(task.id, record));
       if (code === WAIT_CODES.review) return scheduling.does.review;

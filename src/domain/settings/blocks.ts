@@ -61,10 +61,10 @@ const ONE_TARGET = 'needs one of command and webhook';
 
 export const notifySchema = z
   .strictObject({
-    on: z.array(z.enum(NOTIFY_EVENTS)).check(z.minLength(1), z.describe('Of what it is told.')),
+    on: z.array(z.enum(NOTIFY_EVENTS)).check(z.minLength(1), z.describe('Which events it gets.')),
     command: key(
       command,
-      'A command line that is told: FORGE_NOTIFY_EVENT, FORGE_NOTIFY_TEXT and others, and JSON on its stdin.',
+      'A command line that is run for each event: with FORGE_NOTIFY_EVENT, FORGE_NOTIFY_TEXT and others, and JSON on its stdin.',
       null,
     ),
     webhook: key(

@@ -310,7 +310,7 @@ export const settingsSchema = z.strictObject({
       worktreesSchema,
       z.transform(({ keep: keep_ms }) => ({ keep_ms })),
     ),
-    'What becomes of worktrees.',
+    'How long worktrees are kept.',
     DEFAULT_SETTINGS.worktrees,
     NO_DEFAULT,
   ),
@@ -330,7 +330,7 @@ export const settingsSchema = z.strictObject({
   ),
   notify: key(
     z.array(notifySchema),
-    'Who is told of questions, failures, shipped tasks, workers that stand still, and the ends of runs, by run and exec.',
+    'Who gets a notification of questions, failures, shipped tasks, workers that stand still, and the ends of runs, by run and exec.',
     DEFAULT_SETTINGS.notify,
     { examples: [[{ on: ['question', 'failed'], command: 'notify-send "$FORGE_NOTIFY_TEXT"' }]] },
   ),

@@ -50,7 +50,7 @@ export interface Settings {
   worktrees: { keep_ms: number | null };
   /** What `gc --prune` goes by, and a run at its end; null: no run removes anything, and `gc --prune` goes by its defaults. */
   retention: RetentionPolicy | null;
-  /** Who is told of what a run, or an exec, comes to. */
+  /** Who gets notifications of a run, or of an exec. */
   notify: readonly NotifySettings[];
   /** Whether the terminal of a run rings when a person is needed. */
   bell: boolean;

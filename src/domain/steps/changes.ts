@@ -142,7 +142,7 @@ export function* signalling(record: TaskRecord, signal: Signal, writing: Writing
   return { ...andThen(record, kept, (next) => wakeFor(next, signal.name, writing.nowMs)), result: true };
 }
 
-/** The writer that a person is; nobody needs a lease for what it adds. */
+/** The writer that stands for a person, who needs no lease for what it adds. */
 export function personWriter(record: TaskRecord, { newId }: Writing): Omit<JournalWriter, 'entriesFor'> {
   return { by: null, attemptId: record.state.current_attempt_id ?? newId() };
 }

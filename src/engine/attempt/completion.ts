@@ -45,7 +45,7 @@ const SENT_BACK = ['review', 'ship'];
 
 /**
  * What ends by itself is tried as often as anything, from half a minute on; a login or a bill is not mended by another try; anything else
- * an agent that is told of it gets right at once, or hardly ever.
+ * an agent that knows of it gets right at once, or hardly ever.
  */
 export function agentPolicies(most: (attempts: number) => number) {
   return [

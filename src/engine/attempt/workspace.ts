@@ -146,7 +146,7 @@ export async function inspectAttempt(
       const { inspectWorkspace } = await import('../../git/inspect-worktree.ts');
       const look = await inspectWorkspace(env, taskId, worktreePath, base_branch, from_start, dependsOn);
       if (look !== null) return { cwd: worktreePath, found: look };
-      return noWorkspace(`${worktreePath} is gone, or no worktree with a commit any more`);
+      return noWorkspace(`${worktreePath} is gone, or is not a worktree with a commit any more`);
     } catch (error) {
       // What a worker has broken in its own worktree is its failure, and keeps no other task from going on. Where git does
       // not work in the project either, it is not the worker's.

@@ -149,7 +149,7 @@ class Applier {
       case 'release_lease_admin':
         return this.#releaseLease(row);
       case 'report_orphan':
-        return Promise.reject(new Error('a report is nothing to apply'));
+        return Promise.reject(new Error('a report has nothing to apply'));
       default:
         return assertNeverGcRow(row);
     }

@@ -72,7 +72,7 @@ export class Notifier {
     const before = this.#failed.get(target);
     this.#failed.set(target, (before ?? -1) + 1);
     const late = signal.aborted && !this.#stop.signal.aborted ? `it took longer than ${ONE_MS / 1000}s` : why;
-    if (before === undefined) this.#env.warn(`notify: ${this.#nameOf(target)} was not told of it: ${late}`);
+    if (before === undefined) this.#env.warn(`notify: ${this.#nameOf(target)} failed: ${late}`);
   }
 
   #start(command: string, notification: Notification, signal: AbortSignal): Promise<string | null> {

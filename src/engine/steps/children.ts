@@ -63,7 +63,7 @@ export async function seenChildren(
   return seen;
 }
 
-/** What a join that is done tells of its children. Throws UNKNOWN_FANOUT, SCHEMA_INVALID, IO_ERROR. */
+/** What a join that is done gives of its children. Throws UNKNOWN_FANOUT, SCHEMA_INVALID, IO_ERROR. */
 export async function joinedChildren(
   store: TaskStore,
   taskId: string,

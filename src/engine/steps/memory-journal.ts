@@ -1,4 +1,4 @@
-/** A journal in memory, for a program's own tests: children are done by nobody. */
+/** A journal in memory, for a program's own tests: no worker does the children. */
 
 import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
@@ -20,7 +20,7 @@ export interface MemoryOptions {
 
 /** A journal in memory. `signal` sends to it. */
 export interface MemoryJournal extends WorkerJournal {
-  /** Says what has become of a child, which nobody does. Throws UNKNOWN_FANOUT, INVALID_ARGS for a child that there is not. */
+  /** Sets the end of a child, since no worker does it. Throws UNKNOWN_FANOUT, INVALID_ARGS for a child that there is not. */
   settle(fanOut: string, child: string, end: ChildEnd): void;
   /** What it waits for; null while it is not parked. */
   parked: Park | null;

@@ -109,7 +109,7 @@ export async function sendSignal(
   return { isNew: result, state: record.state.state };
 }
 
-/** Makes a step run again, whoever is at the task. Throws INVALID_ARGS for a step that there is not. */
+/** Makes a step run again, with or without an owner of the task. Throws INVALID_ARGS for a step that there is not. */
 export function resetStep(env: Env, taskId: string, name: string): Promise<JournalView> {
   return write(env, taskId, (record) => ({
     ...personWriter(record, writing(env)),

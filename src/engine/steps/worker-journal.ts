@@ -38,7 +38,7 @@ export interface WorkerJournal {
   fanOut(name: string, childrenFor: (taskId: string) => readonly Child[]): Promise<Step>;
   /** The children of fan-outs; null while one is not over. Throws UNKNOWN_FANOUT. */
   seenChildren(names: readonly string[]): Promise<readonly SeenChild[] | null>;
-  /** What a join that is done tells of them. */
+  /** What a join that is done gives of them. */
   joinedChildren(names: readonly string[], result: JoinResult): Promise<JoinedChild[]>;
   /** Gives the task back until what it waits for is there; null: not now. Whether it did. */
   park(parkFor: (read: ReadJournal) => Park | null): Promise<boolean>;

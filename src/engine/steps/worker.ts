@@ -244,7 +244,7 @@ export class StepWorker {
   }
 
   /**
-   * Waits until all children of these fan-outs are over, and tells of each, in the order of the sets. Throws an error of class `join.failed` when
+   * Waits until all children of these fan-outs are over, and gives what is known of each, in the order of the sets. Throws an error of class `join.failed` when
    * one has not shipped, unless `allowFailed`; UNKNOWN_FANOUT, and what `wait` throws.
    */
   async join(

@@ -25,7 +25,7 @@ export interface MiddleCut {
   before: number;
   /** What stands in a line of its own where so many bytes are missing. */
   mark(bytes: number): string;
-  /** Told of a range around each end of what is cut, while all of it is there. */
+  /** Called with a range around each end of what is cut, while all of it is there. */
   prepare(start: number, end: number): Promise<void>;
 }
 

@@ -36,7 +36,7 @@ export function asIoError(error: unknown, doing: string): unknown {
 export function whyUnread(error: unknown, maxBytes: number): string | null {
   const words: Record<string, string> = {
     ENOENT: 'there is no such file',
-    ENOTDIR: 'something on the way to it is no folder',
+    ENOTDIR: 'a part of its path is not a folder',
     EFBIG: `it is larger than ${maxBytes} bytes`,
     EINVAL: 'it is not a regular file',
     EISDIR: 'it is not a regular file',

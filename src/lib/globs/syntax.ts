@@ -123,9 +123,12 @@ class Reader {
 
   #escaped(): string {
     const char = this.#peek();
-    if (char === '') throw new Fault('ends with a backslash', 'Folders are parted by /.');
+    if (char === '') throw new Fault('ends with a backslash', 'Separate folders with /.');
     if (/[\p{L}\p{N}/]/u.test(char))
-      throw new Fault(`has a backslash before ${char}`, 'Folders are parted by /; \\ takes a wildcard by its word.');
+      throw new Fault(
+        `has a backslash before ${char}`,
+        'Separate folders with /. A \\ makes a wildcard an ordinary character.',
+      );
     this.#at += 1;
     return char;
   }
@@ -186,7 +189,7 @@ function expanded(nodes: readonly Node[]): (Token | '/')[][] {
     const choices = typeof node === 'object' && 'either' in node ? node.either.flatMap(expanded) : [[node]];
     ways = ways.flatMap((way) => choices.map((choice) => [...way, ...choice]));
     if (ways.reduce((sum, way) => sum + way.length, ways.length) > GLOB_MAX_EXPANDED)
-      throw new Fault(`has braces that come to more than ${GLOB_MAX_EXPANDED} characters`, 'Write several globs.');
+      throw new Fault(`has braces that expand to more than ${GLOB_MAX_EXPANDED} characters`, 'Write several globs.');
   }
   return ways;
 }
@@ -197,7 +200,8 @@ function partsOf(tokens: readonly (Token | '/')[]): PlainGlob {
     if (token === '/') parts.push([]);
     else parts.at(-1)?.push(token);
   }
-  if (tokens.length === 0) throw new Fault('has braces that may come to nothing', 'Name a file in every alternative.');
+  if (tokens.length === 0)
+    throw new Fault('has braces that may expand to nothing', 'Name a file in every alternative.');
   if (parts[0]?.length === 0) throw new Fault('must name files below the project', 'Leave out / at the start.');
   const endsWithSlash = parts.at(-1)?.length === 0;
   if (endsWithSlash) parts.pop();

@@ -58,7 +58,7 @@ function room({ project }: Layout): Omit<HealthCheck, 'name'> {
   try {
     disk = fs.statfsSync(project);
   } catch {
-    return ok('how full the disk is can not be asked');
+    return ok('the free space of the disk cannot be read');
   }
   const bytes = disk.bavail * disk.bsize;
   // Some file systems count no files.
@@ -143,6 +143,6 @@ function fileSystem({ project }: Layout): Omit<HealthCheck, 'name'> {
     // What can't be asked is not doubtful.
   }
   if (doubtful === undefined) return ok('the project is on a local file system');
-  const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
+  const message = `the project is on ${doubtful}, where hard links and fsync may not be reliable`;
   return { status: 'warn', message, fix: 'Keep the project on a local disk.' };
 }

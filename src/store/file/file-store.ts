@@ -301,7 +301,7 @@ export class FileStore implements TaskStore {
       .sort();
   }
 
-  /** Before the commit: a mark too many costs a look, and one too few a child that nobody does. */
+  /** Before the commit: an extra mark costs a look, a missing one leaves a child without a worker. */
   #markParent(taskId: string): void {
     const { fanOuts } = this.layout;
     this.#tree.make([fanOuts]);

@@ -337,7 +337,7 @@ describe('row 13', () => {
       task_id: 'build',
       action: 'release_lease_admin',
       severity: 'warning',
-      reason: 'lease 2.json is one lease too many',
+      reason: 'lease 2.json is an extra lease',
       payload: {
         path: 'lease 2.json',
         claim_id: 'claim-1',

@@ -529,7 +529,7 @@ describe('effects of earlier rows', () => {
       ['5 expire_question', '11 archive_question'],
     ],
     [
-      'row 5 settles what has lost its question: then nobody needs the answer',
+      'row 5 settles what has lost its question: then the answer is not needed',
       { tasks: [parked(LATER, { attempts: [attempt('a1', { answers: [answer()] })] })] },
       ['5 resume_answered', '12 archive_answer'],
     ],

@@ -157,7 +157,7 @@ describe('worker prompt', () => {
 
   const reporting = (text: string) => text.slice(text.indexOf('## How to report')).trim();
 
-  test('a worker that forge has started is told of no heartbeat, no complete and no claim', () => {
+  test('the prompt of a worker that forge has started names no heartbeat, no complete and no claim', () => {
     const text = reporting(prompt({ worker: { kind: 'started', timeoutMs: 600_000, stallMs: 1_800_000 } }));
     const told = [
       'write `{"verdict": "ready_for_review", "summary": "what you did"}` to the file that `FORGE_VERDICT_FILE` names',
@@ -172,7 +172,7 @@ describe('worker prompt', () => {
     expect(text.split('\n').length).toBeLessThanOrEqual(7);
   });
 
-  test('a worker without limits is told of none', () => {
+  test('the prompt of a worker without limits names none', () => {
     expect(prompt()).not.toContain('You are stopped');
     expect(prompt({ worker: { kind: 'started', timeoutMs: null, stallMs: 60_000 } })).toContain(
       'You are stopped when you write and compute nothing for 1m',

@@ -1,4 +1,4 @@
-/** What is told of a run, and to whom it matters. */
+/** Which notifications a run makes, and for whom. */
 
 import { describe, expect, test } from 'vitest';
 import type { RunEvent } from '../../../src/domain/run/events.ts';

@@ -1,4 +1,4 @@
-/** What one task is told of an agent's account counts for all tasks of that agent. */
+/** What one task learns of an agent's account counts for all tasks of that agent. */
 
 import { expect, test } from 'vitest';
 import type { WorkerSettings } from '../../../src/domain/plan/task-command.ts';

@@ -69,7 +69,7 @@ describe('tasks with conditions', () => {
   );
 
   test('wait while it is open what they wait for', () => {
-    expect(whyOf('alarm', made, {})).toBe('DEPENDENCY_PENDING: it is for when build fails, which is unclaimed');
+    expect(whyOf('alarm', made, {})).toBe('DEPENDENCY_PENDING: it runs only when build fails, which is unclaimed');
     expect(whyOf('clean', made, {})).toBe('DEPENDENCY_PENDING: it comes after deploy, which is unclaimed');
   });
 
@@ -82,7 +82,7 @@ describe('tasks with conditions', () => {
   test('are skipped once their condition cannot come true, as is what depends on them', () => {
     const states = { build: 'shipped', deploy: 'shipped' } as const;
     expect(whyOf('alarm', made, states)).toBe(
-      'TASK_SKIPPED: it is skipped: it is for when build fails, and build has not failed',
+      'TASK_SKIPPED: it is skipped: it runs only when build fails, and build has not failed',
     );
     expect(whyOf('after', made, states)).toBe('TASK_SKIPPED: it is skipped: it depends on alarm, which is skipped');
     const { ready, waiting } = classifyTasks(seen(made, { ...states, clean: 'shipped' }));
@@ -107,7 +107,7 @@ describe('tasks with conditions', () => {
     const [a, b] = ['test.on-a', 'test.on-b'] as const;
 
     test('start when all combinations are over and one has failed', () => {
-      const why = 'DEPENDENCY_PENDING: it is for when one of test fails, and';
+      const why = 'DEPENDENCY_PENDING: it runs only when one of test fails, and';
       expect(whyOf('alarm', made, {})).toBe(`${why} ${a} is unclaimed`);
       expect(whyOf('alarm', made, { [a]: 'failed', [b]: 'running' })).toBe(`${why} ${b} is running`);
       expect(whyOf('alarm', made, { [a]: 'failed', [b]: 'shipped' })).toBe('ready');
@@ -117,10 +117,10 @@ describe('tasks with conditions', () => {
 
     test('are skipped when all have shipped, and lost when none can start', () => {
       expect(whyOf('alarm', made, { [a]: 'shipped', [b]: 'shipped' })).toBe(
-        'TASK_SKIPPED: it is skipped: it is for when one of test fails, and none has failed',
+        'TASK_SKIPPED: it is skipped: it runs only when one of test fails, and none has failed',
       );
       expect(whyOf('alarm', made, { first: 'failed' })).toBe(
-        `DEPENDENCY_FAILED: it is for when one of test fails, and ${a} can't start: first is failed`,
+        `DEPENDENCY_FAILED: it runs only when one of test fails, and ${a} can't start: first is failed`,
       );
     });
 

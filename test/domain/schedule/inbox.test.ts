@@ -36,7 +36,7 @@ describe('the inbox', () => {
   test.each<[what: string, seen: SchedulingContext, expected: unknown[][]]>([
     ['nothing of tasks that agents or runs do', scheduling(onePhase({ id: 'build' })), []],
     [
-      'a checkpoint whose turn it is',
+      'a checkpoint that is due',
       scheduling(onePhase({ id: 'build' }, { ...SIGN, depends_on: ['build'] }), { build: record('shipped') }),
       [['checkpoint', 'sign', ['done sign']]],
     ],

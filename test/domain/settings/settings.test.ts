@@ -371,7 +371,7 @@ describe('invalid settings', () => {
       'a pattern with look-around',
       "errors:\n  - class: a\n    output: 'x(?!y)'",
       [
-        '3:13 errors[0].output: output uses look-around ((?!), which RE2 has not | Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".',
+        '3:13 errors[0].output: output uses look-around ((?!), which RE2 does not have | Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".',
       ],
     ],
     ['no YAML', 'a: [', [expect.stringContaining('not valid YAML')]],

@@ -43,7 +43,7 @@ describe("doctor's checks of the tree", () => {
 
   test.each([
     ['a file without a name', undefined],
-    ['a file that is removed at once, where others are not to be had', null],
+    ['a file that is removed at once, where there is no other kind', null],
   ])('the write that is tried makes %s', (_what, unnamed) => {
     tree.folders.ensure();
     const before = fs.readdirSync(tree.layout.project, { recursive: true });

@@ -307,7 +307,7 @@ export async function expectPutRight(tree: GcTree, dir: string): Promise<void> {
   expect(checks.find(({ name }) => name === 'tasks')).toMatchObject({ status: 'ok' });
 }
 
-/** A history tells of nothing twice. */
+/** A history has nothing twice. */
 function expectOneLineEach(dir: string, task: string): void {
   const file = `${taskDir(dir, task)}/claim-history.jsonl`;
   if (!fs.existsSync(file)) return;

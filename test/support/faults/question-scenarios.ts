@@ -115,7 +115,7 @@ async function isOpenOnce(dir: string, args: readonly string[], before: TaskFile
   await nextIsTold(dir, 'keep');
 }
 
-/** Another answer is given before the repeat: it is the answer if none had come to be, and is refused otherwise. */
+/** Another answer is given before the repeat: it is the answer if there was none yet, and is refused otherwise. */
 async function firstAnswerCounts(dir: string, args: readonly string[], before: TaskFiles): Promise<void> {
   const id = args[1] ?? '';
   const given = namesOf('answers', dir).includes(id);

@@ -55,7 +55,7 @@ export function project(settings: Files = { '.forge/settings.yaml': SETTINGS }):
   return makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]), 'verdict.json': VERDICT, ...settings });
 }
 
-/** A task that is not to be had itself, and would write what the other one writes. */
+/** A task that can't be claimed itself, and would write what the other one writes. */
 const RIVAL = 'rival';
 
 function overlappingPlan(rival: 'active' | 'paused'): string {
