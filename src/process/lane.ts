@@ -10,7 +10,7 @@
  * kernel when the lane is killed while it is stopped.
  */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import {
   argvOf,
@@ -42,6 +42,9 @@ const MAX_BYTES = 128 * 1024;
 /** How often a worker that has lost its lane is looked at, milliseconds. */
 const LOOK_MS = 50;
 
+/** How often a lane with a worker is continued, milliseconds: one that its worker has stopped says nothing of that worker's end. */
+const CONTINUE_MS = 1000;
+
 /*
  * After `wait` it is not known whether 143 was an exit code or SIGTERM, so the trap lists the job before. Job control is for the fork, which
  * then makes the group; during `wait` a stopped worker would pass for an ended one. A line that is no job was for a gate that is gone.
@@ -59,6 +62,7 @@ while IFS= read -r _forge_gate; do
 done`;
 
 export class Lane {
+  readonly #process: ChildProcess;
   readonly #socket: Duplex | null;
   readonly #env: WorkerOptions['env'];
   #isGone = false;
@@ -76,6 +80,7 @@ export class Lane {
       detached: true,
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     });
+    this.#process = child;
     const over = () => {
       this.#isGone = true;
       this.#hear(null);
@@ -112,14 +117,17 @@ export class Lane {
       const exited = new Promise<WorkerExit>((settle) => {
         over = settle;
       });
+      const awake = setInterval(() => this.#process.kill('SIGCONT'), CONTINUE_MS);
       this.#hear = (line) => {
         if (line === null) {
+          clearInterval(awake);
           // What has not come to its gate reads the end of the socket there.
           if (worker === null) this.#socket?.destroy();
           void goneOf(worker).then(() => over({ code: null, signal: null, spawnError: null }));
           resolve(null);
         } else if (line.startsWith('=')) {
           this.#hear = () => {};
+          clearInterval(awake);
           const status = Number(line.slice(1));
           // An exit code is listed as a number, in any language. What was gone before `wait` is not always listed, and then a signal has ended it.
           over({ ...endOf(status, !words.includes(` ${status} `)), spawnError: null });

@@ -140,6 +140,12 @@ test('a lane ends with its worker, when that outlives the end of the socket', as
   await until('the lane is gone', () => lookUp(lanePid) === 'missing');
 });
 
+test('a lane that its worker has stopped reports how that ended', async () => {
+  const { worker } = await startIn(newLane(), 'kill -STOP $PPID; exit 5');
+  worker.open();
+  expect(await worker.exited).toMatchObject({ code: 5 });
+});
+
 test('a word for a gate that is gone reaches no later worker', async () => {
   const lane = newLane();
   const { worker, pid } = await startIn(lane, 'true');
