@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ReadPlan } from '../domain/plan/parts.ts';
-import { indexed, type Plan } from '../domain/plan/plan.ts';
+import { filledTask, indexed, type Plan, type PlanData, type SparseTask, sparseTask } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -39,6 +39,11 @@ export async function loadPlan(env: PlanEnv & { store: FanOutStore }): Promise<L
   return loaded && withChildrenOf(env.store, loaded);
 }
 
+/** A plan as it is cached. */
+interface ParsedPlan extends Pick<LoadedPlan, 'warnings' | 'included'> {
+  plan: Omit<PlanData, 'tasks'> & { tasks: readonly SparseTask[] };
+}
+
 /** `loadPlan` without children: what the file says. */
 export async function loadPlanned(env: PlanEnv): Promise<LoadedPlan | null> {
   const source = readPlanText(env);
@@ -59,12 +64,16 @@ export async function parsePlanText(
 ): Promise<LoadedPlan> {
   const { file, text } = source;
   // With the YAML parser it is loaded only for a text that is not cached.
-  const parse = async () => (await import('../domain/plan/parse.ts')).parsePlan(text, file, read);
+  const parse = async () => {
+    const parsed = (await import('../domain/plan/parse.ts')).parsePlan(text, file, read);
+    if (!parsed.ok) return parsed;
+    return { ...parsed, plan: { ...parsed.plan, tasks: parsed.plan.tasks.map(sparseTask) } };
+  };
   const names = ['plan', 'PHASES_PARSE_ERROR'] as const;
-  const isCurrent = ({ included }: Omit<LoadedPlan, 'file' | 'text'>) =>
-    included.every((other) => orElse(() => read(other.file), null) === other.text);
-  const { plan, warnings, included } = await parsedText(source, cache, names, parse, { isCurrent });
-  return { plan: indexed(plan), file, text, warnings, included };
+  const { plan, warnings, included } = await parsedText<ParsedPlan>(source, cache, names, parse, {
+    isCurrent: ({ included }) => included.every((other) => orElse(() => read(other.file), null) === other.text),
+  });
+  return { plan: indexed({ ...plan, tasks: plan.tasks.map(filledTask) }), file, text, warnings, included };
 }
 
 function orElse<T>(work: () => T, other: T): T {

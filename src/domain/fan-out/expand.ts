@@ -1,6 +1,6 @@
 /** The plan with the children that its tasks have made. Pure. */
 
-import { indexed, type Plan, type PlanTask } from '../plan/plan.ts';
+import { filledTask, indexed, type Plan, type PlanTask } from '../plan/plan.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 import { type Child, childId, type FanOut } from './fan-outs.ts';
 
@@ -24,33 +24,16 @@ function childTask(
   fanOut: string,
   { name, run, title, env, retry, timeout_ms, input }: Child,
 ): PlanTask {
-  return {
-    ...parent,
+  const { phase_id, type, priority, status, question_budget, worker, model, args, shell, cwd, changes } = parent;
+  return filledTask({
+    ...{ phase_id, type, priority, status, question_budget, worker, model, args, shell, cwd, changes },
     id: childId(parent.id, fanOut, name),
     parent: parent.id,
     input,
     title: title ?? name,
-    description: null,
-    estimate: null,
-    owner_type: null,
-    human: false,
-    depends_on: [],
-    conditions: {},
-    continue_on_error: false,
-    acceptance: [],
-    write_globs: [],
-    uses: {},
-    tracker_issue_id: null,
     run,
-    verify: [],
-    inputs: [],
-    outputs: [],
-    cache: false,
-    budget: null,
     timeout_ms,
     env,
     retry: retry as RetryYaml | null,
-    discovered_from: null,
-    matrix: null,
-  };
+  });
 }

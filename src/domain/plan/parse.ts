@@ -13,7 +13,7 @@ import { matrixEnv } from './matrix.ts';
 import { expandedPart, type MadeTask } from './matrix-tasks.ts';
 import { mergedValue, type PlanPart, partAt, type ReadPlan, readParts, spellingOf } from './parts.ts';
 import type { PlanText } from './places.ts';
-import { conditionOn, type DependencyCondition, indexed, type Plan, type PlanTask } from './plan.ts';
+import { conditionOn, type DependencyCondition, filledTask, indexed, type Plan, type PlanTask } from './plan.ts';
 import { DEFERRED_STATUS, includedSchema, isOwnKey, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
 
 type PlanResult =
@@ -238,22 +238,19 @@ function buildTask(
   { part, levels }: { part: PlanPart; levels: readonly DefaultsLevel[] },
 ): PlanTask {
   const { keys, env } = withDefaults(written, part.value, path, levels, part.spell);
-  const { timeout, cwd, env: _, ...task } = keys;
-  return {
-    ...task,
+  return filledTask({
+    ...keys,
     id,
-    parent: null,
-    input: null,
     phase_id,
-    human: task.owner_type === 'human',
-    ...dependenciesOf(task),
-    tracker_issue_id: part.spell(task.tracker_issue_id ?? '', [...path, 'tracker_issue_id']) || null,
-    status: task.status === DEFERRED_STATUS ? 'paused' : task.status,
-    timeout_ms: timeout,
-    cwd: folderOf(cwd),
+    human: keys.owner_type === 'human',
+    ...dependenciesOf(keys),
+    tracker_issue_id: part.spell(keys.tracker_issue_id ?? '', [...path, 'tracker_issue_id']) || null,
+    status: keys.status === DEFERRED_STATUS ? 'paused' : keys.status,
+    timeout_ms: keys.timeout,
+    cwd: folderOf(keys.cwd),
     env: matrix === null ? env : { ...env, ...matrixEnv(matrix.values) },
     matrix,
-  };
+  });
 }
 
 /** The folder, without what says nothing; null for the workspace itself. */

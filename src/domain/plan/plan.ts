@@ -136,6 +136,76 @@ export interface PlanTask extends z.infer<ReturnType<typeof PlanTaskSchema>> {
   retry: RetryYaml | null;
 }
 
+/** A task without what says nothing, see `filledTask`. */
+export type SparseTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
+
+const NO_TEXTS: readonly string[] = [];
+const NOTHING = {};
+const textsOf = (list: readonly string[] | undefined) => (list === undefined || list.length === 0 ? NO_TEXTS : list);
+const partsOf = <T extends object>(parts: T | undefined): T | Record<string, never> => {
+  for (const _ in parts) return parts;
+  return NOTHING;
+};
+
+/**
+ * A task with all keys. They are spelled out, and what is empty is one object for all tasks: of a plan of 10,000 tasks that takes a third of
+ * the memory.
+ */
+export function filledTask(task: SparseTask): PlanTask {
+  return {
+    id: task.id,
+    parent: task.parent ?? null,
+    input: task.input ?? null,
+    phase_id: task.phase_id,
+    title: task.title,
+    description: task.description ?? null,
+    type: task.type ?? null,
+    priority: task.priority ?? 'P1',
+    estimate: task.estimate ?? null,
+    owner_type: task.owner_type ?? null,
+    human: task.human ?? false,
+    depends_on: textsOf(task.depends_on),
+    conditions: partsOf(task.conditions),
+    continue_on_error: task.continue_on_error ?? false,
+    acceptance: textsOf(task.acceptance),
+    write_globs: textsOf(task.write_globs),
+    uses: partsOf(task.uses),
+    tracker_issue_id: task.tracker_issue_id ?? null,
+    status: task.status ?? 'active',
+    question_budget: task.question_budget ?? null,
+    run: task.run ?? null,
+    worker: task.worker ?? null,
+    model: task.model ?? null,
+    args: task.args ?? null,
+    shell: task.shell ?? null,
+    cwd: task.cwd ?? null,
+    verify: textsOf(task.verify),
+    inputs: textsOf(task.inputs),
+    outputs: textsOf(task.outputs),
+    cache: task.cache ?? false,
+    budget: task.budget ?? null,
+    changes: task.changes ?? null,
+    timeout_ms: task.timeout_ms ?? null,
+    env: partsOf(task.env),
+    retry: task.retry ?? null,
+    matrix: task.matrix ?? null,
+    discovered_from: task.discovered_from ?? null,
+  };
+}
+
+const SAYS_NOTHING = filledTask({ id: '', phase_id: '', title: '' });
+
+/** The opposite of `filledTask`. */
+export function sparseTask(task: PlanTask): SparseTask {
+  const { id, phase_id, title } = task;
+  const sparse: Record<string, unknown> = { id, phase_id, title };
+  for (const key in SAYS_NOTHING) {
+    const value = task[key as keyof PlanTask];
+    if (value !== SAYS_NOTHING[key as keyof PlanTask]) sparse[key] = value;
+  }
+  return sparse as SparseTask;
+}
+
 export type DependencyCondition = PlanTask['conditions'][string];
 
 const ON_SUCCESS: DependencyCondition = { when: 'success', optional: false };

@@ -7,10 +7,27 @@ import { newestOf } from './protocol.ts';
 import { TICK_MS } from './snapshot-cache.ts';
 import type { Layout } from './tree.ts';
 
-/** Stamps of folders: of that which holds those of tasks, and of theirs by task. */
-type Stamps = ChangeCursor & { above: string | null; tasks: ReadonlyMap<string, string> };
+/** What is known of the folders; one for all cursors that follow from one another, since a large plan has thousands. */
+interface Stamps {
+  /** The number of the last look. */
+  look: number;
+  /** Of the folder that holds those of tasks. */
+  above: Stamp | null;
+  tasks: Map<string, Stamp>;
+}
 
-const NO_FOLDER = 'none';
+/** `look`: the one that it was given for. */
+type Cursor = ChangeCursor & { stamps: Stamps; look: number };
+
+interface Stamp {
+  /** 0: there is no folder; `GONE`: the task is not asked about any more. */
+  inode: number;
+  mtimeMs: number;
+  /** Tells apart changes within a tick; null for a change before that. */
+  more: number | null;
+  /** The look that has found it changed last. */
+  look: number;
+}
 
 export class FolderTimes {
   readonly #layout: Layout;
@@ -21,28 +38,52 @@ export class FolderTimes {
   }
 
   changesSince(cursor: ChangeCursor | null, taskIds: readonly string[]): Changes {
-    const before = (cursor ?? { above: null, tasks: new Map() }) as Stamps;
-    const above = this.#stamp(this.#layout.tasks, () => this.#unsettled++);
-    // Where no folder was made or removed, tasks without one have none now: of a large plan most, for long.
-    const isSame = (id: string) => above === before.above && before.tasks.get(id) === NO_FOLDER;
-    const tasks = new Map(taskIds.map((id) => [id, isSame(id) ? NO_FOLDER : this.#stampOf(id)]));
-    const gone = [...before.tasks.keys()].filter((id) => !tasks.has(id));
-    const changed = taskIds.filter((id) => tasks.get(id) !== before.tasks.get(id));
-    const next: Stamps = { above, tasks };
-    return { cursor: next, changed: [...changed, ...gone] };
+    const { stamps, look: since } = (cursor ?? {
+      stamps: { look: 0, above: null, tasks: new Map() },
+      look: 0,
+    }) as Cursor;
+    const { tasks } = stamps;
+    const look = ++stamps.look;
+    const above = this.#stampOf(this.#layout.tasks, stamps.above, look, () => this.#unsettled++);
+    const changed: string[] = [];
+    for (const id of taskIds) {
+      const before = tasks.get(id) ?? null;
+      // Where no folder was made or removed, tasks without one have none now: of a large plan most, for long.
+      const isSame = before?.inode === 0 && above === stamps.above;
+      const now = isSame ? before : this.#stampOfTask(id, before, look);
+      if (now !== before) tasks.set(id, now);
+      if (now.look > since) changed.push(id);
+    }
+    // Not before all are looked at: a look that throws is made again.
+    stamps.above = above;
+    return { cursor: { stamps, look } as Cursor, changed: [...changed, ...this.#gone(stamps, taskIds, look, since)] };
   }
 
-  #stampOf(taskId: string): string {
+  /** Tasks that are not asked about any more. */
+  #gone({ tasks }: Stamps, taskIds: readonly string[], look: number, since: number): string[] {
+    if (tasks.size === taskIds.length) return [];
+    const named = new Set(taskIds);
+    return [...tasks].flatMap(([id, { inode, look: found }]) => {
+      if (named.has(id)) return [];
+      if (inode !== GONE) tasks.set(id, { inode: GONE, mtimeMs: 0, more: null, look });
+      return inode !== GONE || found > since ? [id] : [];
+    });
+  }
+
+  #stampOfTask(taskId: string, before: Stamp | null, look: number): Stamp {
     const folder = this.#layout.task(taskId);
-    const look = () => ifThere(`looking at ${folder}`, () => newestOf(fs.readdirSync(folder)), NO_PATH) ?? 0;
-    return this.#stamp(folder, look);
+    const newest = () => ifThere(`looking at ${folder}`, () => newestOf(fs.readdirSync(folder)), NO_PATH) ?? 0;
+    return this.#stampOf(folder, before, look, newest);
   }
 
-  /** Two changes within the same tick would have the same time. So where it is of just now, what `more` says counts too. */
-  #stamp(folder: string, more: () => number): string {
-    const stat = fs.lstatSync(folder, { throwIfNoEntry: false });
-    if (stat === undefined) return NO_FOLDER;
-    const stamp = `${stat.ino}:${stat.mtimeMs}`;
-    return Date.now() - stat.mtimeMs > TICK_MS ? stamp : `${stamp}:${more()}`;
+  /** `before` where it is the same. Two changes within the same tick would have the same time. So where it is of just now, what `more` says counts too. */
+  #stampOf(folder: string, before: Stamp | null, look: number, more: () => number): Stamp {
+    const { ino: inode, mtimeMs } = fs.lstatSync(folder, { throwIfNoEntry: false }) ?? NO_FOLDER;
+    const now: Stamp = { inode, mtimeMs, more: Date.now() - mtimeMs > TICK_MS ? null : more(), look };
+    const isSame = before?.inode === inode && before.mtimeMs === mtimeMs && before.more === now.more;
+    return isSame ? before : now;
   }
 }
+
+const GONE = -1;
+const NO_FOLDER = { ino: 0, mtimeMs: 0 };

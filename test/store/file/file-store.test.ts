@@ -305,6 +305,18 @@ describe('changes since', () => {
     expect((await look(second.cursor)).changed).toEqual(['test']);
   });
 
+  test('a cursor can be used again after a look that its caller could make nothing of', async () => {
+    await tree.commit('build', record('build'));
+    await tree.commit('test', record('test'));
+    const { cursor } = await tree.store.changesSince(null);
+    await tree.change('build');
+    fs.rmSync(tree.at('test'), { recursive: true });
+    const first = await tree.store.changesSince(cursor);
+    expect(first.changed).toEqual(['build', 'test']);
+    expect(await changedSince(cursor)).toEqual(['build', 'test']);
+    expect(await changedSince(first.cursor)).toEqual([]);
+  });
+
   test("a commit is among the changes that the file system's clock does not tell from the one before", async () => {
     const now = new Date();
     const commit = async () => {
