@@ -54,7 +54,7 @@ const TASKS = [
 ];
 
 describe('the action', () => {
-  test('works through the plan, annotates what failed, and adds to the summary of the step', () => {
+  test('the action works through the plan, annotates what failed, and adds to the summary of the step', () => {
     const cwd = project(TASKS);
     const { status, stdout, summary } = play(cwd, {
       arguments: '--max-parallel 1\n--on-failure continue',
@@ -78,12 +78,12 @@ describe('the action', () => {
     expect(summary).toMatch(said);
   });
 
-  test('ends with the exit code of forge', () => {
+  test('the action ends with the exit code of forge', () => {
     expect(play(project(TASKS), { command: 'status', arguments: '--nonsense' }).status).toBe(2);
     expect(play(project(['id: a, title: A, owner_type: human']), {}).status).toBe(4);
   });
 
-  test('refuses another command, and runs nothing that an input says', () => {
+  test('the action refuses another command, and runs nothing that an input says', () => {
     const cwd = project(TASKS);
     const { status, stdout } = play(cwd, { command: '$(touch made)' });
     expect({ status, stdout }).toEqual({
@@ -94,7 +94,7 @@ describe('the action', () => {
     expect(existsSync(join(cwd, 'made'))).toBe(false);
   });
 
-  test('has a description of each input, and hands all of them on by the environment', () => {
+  test('the action has a description of each input, and hands all of them on by the environment', () => {
     for (const { description } of Object.values(action.inputs)) expect(description).toMatch(/\.$/);
     expect(step.run).not.toContain('${{');
   });

@@ -32,7 +32,7 @@ describe('the package', () => {
     unpacked = join(place, 'package');
   });
 
-  test('has the command, the library with its types, and what both read', () => {
+  test('the package has the command, the library with its types, and what both read', () => {
     const { types, default: library } = manifest.exports['.'];
     const named = [...Object.values<string>(manifest.bin), library, types].map((path: string) =>
       path.replace('./', ''),
@@ -41,25 +41,25 @@ describe('the package', () => {
     expect(files).toEqual(expect.arrayContaining([...named, ...read]));
   });
 
-  test('has no compiled cache, which could run other code than the source beside it shows', () => {
+  test('the package has no compiled cache, which could run other code than the source beside it shows', () => {
     const compiled = files.filter(
       (file) => /^(bin|dist)\//.test(file) && !/(^bin\/forge|\.(cjs|js|d\.ts))$/.test(file),
     );
     expect(compiled).toEqual([]);
   });
 
-  test('has nothing but what is listed: no source, no test, no state, nothing unfinished', () => {
+  test('the package has nothing but what is listed: no source, no test, no state, nothing unfinished', () => {
     expect(
       files.filter((file) => /^(src|test|scripts|bench|node_modules|\.git|\.forge|\.scratch)\//.test(file)),
     ).toEqual([]);
     expect(files.filter((file) => /\.(tmp|tgz|log)$/.test(file) && !file.startsWith('.forge.example/'))).toEqual([]);
   });
 
-  test('takes at most a megabyte to download', () => {
+  test('the package takes at most a megabyte to download', () => {
     expect(statSync(tarball).size).toBeLessThanOrEqual(1_000_000);
   });
 
-  test('is built before it is packed', () => {
+  test('the package is built before it is packed', () => {
     expect(manifest.scripts.prepack).toBe('npm run build');
   });
 
@@ -67,7 +67,7 @@ describe('the package', () => {
     expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
   });
 
-  test('works where it is unpacked', () => {
+  test('the package works where it is unpacked', () => {
     const project = folder();
     const forge = (...args: string[]) => run(process.execPath, [join(unpacked, 'bin/forge.cjs'), ...args], project);
     expect(forge('--version').trim()).toBe(manifest.version);

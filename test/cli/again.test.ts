@@ -57,7 +57,7 @@ describe('run', () => {
 });
 
 describe('rerun', () => {
-  it('has the children of a task done again, by the set that it makes then', async () => {
+  it('rerun has the children of a task done again, by the set that it makes then', async () => {
     const child = (name: string) => JSON.stringify({ name, run: `echo ${name} >> ledger` });
     const cwd = project(['id: a, title: A, run: sh -e body.sh'], {
       'body.sh': `${F} step once -- sh -c 'echo once >> ledger'\n${F} fan-out files --from children\n${F} join files\n`,
@@ -76,7 +76,7 @@ describe('rerun', () => {
     expect(dry.json().data).toMatchObject({ tasks: [{ task_id: 'a/files/x' }], dependents: ['a'] });
   });
 
-  it('begins in a new worktree from the base as it is, and rescues what no branch has', async () => {
+  it('rerun begins in a new worktree from the base as it is, and rescues what no branch has', async () => {
     const commit = 'git add . && git commit -qm work';
     const cwd = project(
       [

@@ -40,7 +40,7 @@ const twice = 'retry: {max_attempts: 2, base: 1ms}\n';
 const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 
 describe('a session', () => {
-  it('is told by show with the command that goes on with it, and summed up by status and run', async () => {
+  it('a session is told by show with the command that goes on with it, and summed up by status and run', async () => {
     const env = claude(say(init('S-1'), result(0.5)));
     const cwd = project(['id: a, title: A, verify: ["true"]', 'id: b, title: B'], {
       [SETTINGS]: 'agents: {worker: claude}\n',
@@ -70,7 +70,7 @@ describe('a session', () => {
     expect((await orchestrate(['status'], { cwd })).stdout).toContain('used 2.0k tokens, $1.00');
   });
 
-  it('is gone on with by the next attempt where the settings say so', async () => {
+  it('a session is gone on with by the next attempt where the settings say so', async () => {
     const env = claude(`${say(init('S-1'), result(0.1))}\ntest -e tried || { touch tried; exit 1; }`);
     const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude, resume: true}\n${twice}` });
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
@@ -78,7 +78,7 @@ describe('a session', () => {
     expect((await dataOf(cwd, 'status')).spent).toMatchObject({ attempts: 2, cost: 0.2 });
   });
 
-  it('that counts on where it is gone on with is counted once', async () => {
+  it('a session that counts on where it is gone on with is counted once', async () => {
     const turn = (tokens: number) =>
       say(
         line({ type: 'thread.started', thread_id: 'T-1' }),
@@ -94,7 +94,7 @@ describe('a session', () => {
     expect((await dataOf(cwd, 'status')).spent).toMatchObject({ tokens: 2500 });
   });
 
-  it('that can not be gone on with is not tried again', async () => {
+  it('a session that can not be gone on with is not tried again', async () => {
     const env = claude(
       `case "$*" in *--resume*) echo "No conversation found" >&2; exit 1;; esac\n${say(init('S-1'))}\ntest -e tried || { touch tried; exit 1; }`,
     );
@@ -105,7 +105,7 @@ describe('a session', () => {
     expect(calls(cwd).map((call) => call.includes('--resume'))).toEqual([false, true, false]);
   });
 
-  it('is counted whole where its log is cut', async () => {
+  it('a session is counted whole where its log is cut', async () => {
     const twenty = Array.from({ length: 20 }, (_, at) => block(`m$round-${at}`, 100)).join('\n');
     const env = claude(
       `for round in 1 2 3; do\ncat <<END\n${twenty}\nEND\n` +
@@ -117,7 +117,7 @@ describe('a session', () => {
     expect((await dataOf(cwd, 'status')).spent).toMatchObject({ tokens: 6000 });
   });
 
-  it('of an attempt whose owner was killed is counted when the task is taken up again', async () => {
+  it('a session of an attempt whose owner was killed is counted when the task is taken up again', async () => {
     const env = claude(
       `${say(init('S-1'), block('m1', 400), block('m1', 400), block('m2', 500))}\ntest -e tried || { touch tried; kill -9 "$(ps -o ppid= -p $(ps -o ppid= -p $PPID))"; exec sleep 60; }\n${say(result(0.3))}`,
     );
@@ -131,7 +131,7 @@ describe('a session', () => {
 });
 
 describe('a budget', () => {
-  it('of a task stops its worker over it; only a retry by a person begins anew', async () => {
+  it('a budget of a task stops its worker over it; only a retry by a person begins anew', async () => {
     const env = claude(`${say(init('S-1'), block('m1', 4000), block('m2', 4000))}\nexec sleep 60`);
     const cwd = project(['id: a, title: A, budget: {tokens: 5k}'], {
       [SETTINGS]: `agents: {worker: claude}\n${twice}`,
@@ -149,7 +149,7 @@ describe('a budget', () => {
     expect(calls(cwd)).toHaveLength(2);
   });
 
-  it('of a task keeps it from another attempt', async () => {
+  it('a budget of a task keeps it from another attempt', async () => {
     const env = claude(`${say(init('S-1'), result(3))}\nexit 1`);
     const cwd = project(['id: a, title: A'], {
       [SETTINGS]: `agents: {worker: claude}\nbudget: {task: {cost: 2}}\n${twice}`,
@@ -165,7 +165,7 @@ describe('a budget', () => {
     expect((await dataOf(cwd, 'why', 'a')).reasons).toEqual([]);
   });
 
-  it('of a run ends it: what is at work is given back, and what is ready is not started', async () => {
+  it('a budget of a run ends it: what is at work is given back, and what is ready is not started', async () => {
     const env = claude(`${say(init('S-1'), block('m1', 9000))}\nexec sleep 60`);
     const tasks = ['id: a, title: A', 'id: b, title: B, depends_on: []'];
     const cwd = project(tasks, {
@@ -202,7 +202,7 @@ describe('a budget', () => {
     },
   );
 
-  it('of the project holds all its tasks, until it is raised', async () => {
+  it('a budget of the project holds all its tasks, until it is raised', async () => {
     const env = claude(say(init('S-1'), result(3)));
     const tasks = ['id: a, title: A', 'id: b, title: B', 'id: c, title: C, run: "true"'];
     const cwd = project(tasks, {
@@ -216,7 +216,7 @@ describe('a budget', () => {
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
   });
 
-  it('of the project counts what agents of all its runs use while they work', async () => {
+  it('a budget of the project counts what agents of all its runs use while they work', async () => {
     const env = claude(`${say(init('S-1'), block('m1', 3000))}\nexec sleep 60`);
     const cwd = project(['id: a, title: A', 'id: b, title: B'], {
       [SETTINGS]: 'agents: {worker: claude, max_parallel: 1}\nbudget: {project: {tokens: 5k}}\n',
@@ -227,7 +227,7 @@ describe('a budget', () => {
     expect((await dataOf(cwd, 'status')).spent).toMatchObject({ attempts: 2, tokens: 6000 });
   });
 
-  it('in time and attempts holds for commands too', async () => {
+  it('a budget in time and attempts holds for commands too', async () => {
     const cwd = project(
       [
         'id: a, title: A, run: "exec sleep 60", budget: {wall_clock: 100ms}',
@@ -242,7 +242,7 @@ describe('a budget', () => {
     ]);
   });
 
-  it('in attempts counts those whose owners were killed', async () => {
+  it('a budget in attempts counts those whose owners were killed', async () => {
     const kill = 'kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $$)); exec sleep 60';
     const cwd = project([`id: a, title: A, run: "${kill}", budget: {attempts: 1}`], { [SETTINGS]: '' });
     await orchestrate(['run'], { cwd });
@@ -252,7 +252,7 @@ describe('a budget', () => {
     ]);
   });
 
-  it('in attempts counts those of agents that claim by themselves', async () => {
+  it('a budget in attempts counts those of agents that claim by themselves', async () => {
     const cwd = project(['id: a, title: A, budget: {attempts: 1}'], { [SETTINGS]: 'retry: {base: 1ms}\n' });
     const { claim_id, run_id } = await data(cwd, 'claim', 'a');
     const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);

@@ -40,7 +40,7 @@ async function made(children: readonly string[], settings = '') {
 }
 
 describe('a run', () => {
-  it('does the children of a task as soon as they are made, and tells each what it is given', async () => {
+  it('a run does the children of a task as soon as they are made, and tells each what it is given', async () => {
     const run = 'echo "$FORGE_TASK_ID $FORGE_PARENT_TASK_ID $X $(cat "$FORGE_INPUT_FILE")" >> ledger';
     const cwd = fanned(
       [child('x', { run, env: { X: '1' }, input: { file: 'x' } }), child('y:2', { run, title: 'The second' })],
@@ -65,14 +65,14 @@ describe('a run', () => {
     expect(await data(cwd, 'gc', '--dry-run')).toMatchObject({ planned: [], reported: [] });
   });
 
-  it('lets children fan out themselves', async () => {
+  it('a run lets children fan out themselves', async () => {
     const inner = `echo '${child('in', { run: 'echo $FORGE_TASK_ID >> ledger' })}' | ${F} fan-out more --from - && ${F} join more`;
     const cwd = fanned([child('x', { run: inner })]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['a/files/x/more/in']);
   });
 
-  it('tries a child again by its own policy, and lists it when it has failed', async () => {
+  it('a run tries a child again by its own policy, and lists it when it has failed', async () => {
     const cwd = fanned([
       child('good'),
       child('bad', { run: 'echo $FORGE_TASK_ID >> ledger; exit 3', retry: { max_attempts: 2, base: 1 } }),
@@ -88,7 +88,7 @@ describe('a run', () => {
     expect((await dataOf(cwd, 'why', 'a/files/bad')).ready).toBe(true);
   });
 
-  it('of one task does its children too, and of one child that child alone', async () => {
+  it('a run of one task does its children too, and of one child that child alone', async () => {
     const run = 'echo $FORGE_TASK_ID >> ledger';
     const cwd = fanned([child('x', { run }), child('y', { run })], {
       tasks: ['id: b, title: B, run: echo b >> ledger'],
@@ -100,7 +100,7 @@ describe('a run', () => {
     expect(lines(other)).toEqual(['a/files/y']);
   });
 
-  it('gives each child a worktree and a branch of its own where tasks have them', async () => {
+  it('a run gives each child a worktree and a branch of its own where tasks have them', async () => {
     const cwd = fanned([child('x:1', { run: 'echo one > one.txt; git add one.txt; git commit -qm one' })], {
       task: ', changes: none',
       settings: 'workspace: worktree\nship: {policy: merge}\nagents: {setup: []}\n',
@@ -122,7 +122,7 @@ describe('what a child leaves', () => {
     return JSON.parse(readFileSync(join(cwd, folder, 'result.json'), 'utf8'));
   };
 
-  it('in FORGE_RESULT_FILE is kept with its completion', async () => {
+  it('what a child leaves in FORGE_RESULT_FILE is kept with its completion', async () => {
     const cwd = fanned([child('x', { run: `echo '{"size": 3}' > "$FORGE_RESULT_FILE"` })]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect((await resultOf(cwd, 'a/files/x')).value).toEqual({ size: 3 });
@@ -142,7 +142,7 @@ describe('what a child leaves', () => {
 });
 
 describe('a child', () => {
-  it('is claimed by its id or as the next task, right after its parent, and is shown as any other', async () => {
+  it('a child is claimed by its id or as the next task, right after its parent, and is shown as any other', async () => {
     const cwd = await made([child('x'), child('y')]);
     expect(await within(['claim', '--next'], { cwd })).toMatchObject({ task_id: 'a/files/x' });
     expect(await within(['claim', 'a/files/y'], { cwd })).toMatchObject({ task_id: 'a/files/y', generation: 1 });
@@ -155,7 +155,7 @@ describe('a child', () => {
     expect(completed.stdout).toBe('');
   });
 
-  it('is cancelled with its parent, and theirs with it; a repeat cancels those that are left', async () => {
+  it('a child is cancelled with its parent, and theirs with it; a repeat cancels those that are left', async () => {
     const cwd = await made([child('x'), child('y'), child('z')]);
     await orchestrate(['run', '--task', 'a/files/z'], { cwd });
     const { stdout } = await orchestrate(['cancel', 'a'], { cwd });
@@ -187,7 +187,7 @@ describe('a child', () => {
     expect(unplanned.map((row: { task_id: string }) => row.task_id)).toEqual(['a', 'a/files/x']);
   });
 
-  it('is left out, with a warning, while the set that it is in cannot be read', async () => {
+  it('a child is left out, with a warning, while the set that it is in cannot be read', async () => {
     const cwd = await made([child('x')]);
     const folder = join(cwd, '.forge/orchestrator/tasks/a');
     const set = readdirSync(folder, { recursive: true, encoding: 'utf8' }).find((name) =>

@@ -122,7 +122,7 @@ describe('the script', () => {
     },
   );
 
-  it('is added once to what the shell starts with, whatever is there', async () => {
+  it('the script is added once to what the shell starts with, whatever is there', async () => {
     const home = folder({
       '.bashrc': '# forge completion bash\nalias ll=ls',
       'zsh/.zshrc': 'eval "$(forge completion zsh)"\n',
@@ -149,7 +149,7 @@ describe('the script', () => {
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(words) });
   });
 
-  it('is refused for a shell that is not known', async () => {
+  it('the script is refused for a shell that is not known', async () => {
     const result = await cli(['completion', 'tcsh', '--json'], { cwd: folder() });
     expect(result.code).toBe(2);
     expect(result.json().error.message).toBe('<shell> "tcsh": expected bash or zsh or fish');

@@ -29,7 +29,7 @@ function planError(problems: Problem[]): ForgeError {
 describe('spec/ERRORS.md', () => {
   const text = readFileSync(new URL('../../spec/ERRORS.md', import.meta.url), 'utf8');
 
-  it('has the same table of codes as the code', () => {
+  it('spec/ERRORS.md has the same table of codes as the code', () => {
     const rows = [...text.matchAll(/^\| ([A-Z_]+) \| ([a-z]+) \| (\d+) \| (yes|no) \| (.+) \| (.+) \|$/gm)];
     const written = rows.map(([, code, kind, exit, retriable, when, hint]) => {
       expect(when?.length).toBeGreaterThan(15);
@@ -38,7 +38,7 @@ describe('spec/ERRORS.md', () => {
     expect(Object.fromEntries(written)).toEqual(ERROR_CODES);
   });
 
-  it('has the same table of kinds as the code', () => {
+  it('spec/ERRORS.md has the same table of kinds as the code', () => {
     const rows = [...text.matchAll(/^\| ([a-z]+) \| .+ \| (\d+) \| (yes|no) \|$/gm)];
     const written = rows.map(([, kind, exit, retriable]) => [
       kind,
@@ -47,7 +47,7 @@ describe('spec/ERRORS.md', () => {
     expect(Object.fromEntries(written)).toEqual(ERROR_KINDS);
   });
 
-  it('names every code whose exit code or retriable is not that of its kind', () => {
+  it('spec/ERRORS.md names every code whose exit code or retriable is not that of its kind', () => {
     const exceptions = Object.entries(ERROR_CODES).filter(
       ([, { kind, exit, retriable }]) => exit !== ERROR_KINDS[kind].exit || retriable !== ERROR_KINDS[kind].retriable,
     );

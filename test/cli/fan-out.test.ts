@@ -22,7 +22,7 @@ async function atWork(tasks = ['id: a, title: A', 'id: b, title: B'], files: Rec
 }
 
 describe('fan-out', () => {
-  it('makes its children once, from a file or from stdin, and says how many', async () => {
+  it('fan-out makes its children once, from a file or from stdin, and says how many', async () => {
     const { cwd, env, fanOut } = await atWork();
     expect(await fanOut('files', [child('x'), child('y')])).toMatchObject({
       data: { task_id: 'a', name: 'files', children: 2, recorded: false },
@@ -36,7 +36,7 @@ describe('fan-out', () => {
     ]);
   });
 
-  it('gives a later attempt the set that is there, whatever it is given', async () => {
+  it('fan-out gives a later attempt the set that is there, whatever it is given', async () => {
     const { cwd, env, fanOut } = await atWork();
     await fanOut('files', [child('x'), child('y')]);
     await within(['release', 'a', '--claim', env.FORGE_CLAIM_ID], { cwd });
@@ -46,7 +46,7 @@ describe('fan-out', () => {
     expect(await fanOut('files', ['no JSON'], later)).toMatchObject({ data: { children: 2, recorded: true } });
   });
 
-  it('is refused with every problem at its line, and then makes nothing', async () => {
+  it('fan-out is refused with every problem at its line, and then makes nothing', async () => {
     const { cwd, fanOut } = await atWork();
     const { error } = await fanOut('files', [child('x'), '', child('x'), child('y', { timeot: 1 })]);
     expect(error).toMatchObject({ code: 'INVALID_ARGS', message: expect.stringMatching(/^2 problems .* stdin:3 /) });
@@ -71,14 +71,14 @@ describe('fan-out', () => {
     expect((await fanOut(name, [child('x')])).error).toMatchObject({ code });
   });
 
-  it('keeps a step from having its name', async () => {
+  it('fan-out keeps a step from having its name', async () => {
     const { cwd, env, fanOut } = await atWork();
     await fanOut('files', [child('x')]);
     const attempt = await orchestrate(['step', 'files', '--json', '--', 'true'], { cwd, env });
     expect(attempt.json().error).toMatchObject({ code: 'STEP_REPEATED' });
   });
 
-  it('of an attempt that has lost its task is refused', async () => {
+  it('fan-out of an attempt that has lost its task is refused', async () => {
     const { cwd, env, fanOut } = await atWork();
     await within(['release', 'a', '--claim', env.FORGE_CLAIM_ID], { cwd });
     expect((await fanOut('files', [child('x')])).error).toMatchObject({ code: 'LEASE_STOLEN' });

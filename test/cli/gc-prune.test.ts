@@ -26,7 +26,7 @@ const logFolders = (cwd: string) =>
   );
 
 describe('gc --prune', () => {
-  it('shows first what it removes then, by task and in all', async () => {
+  it('gc --prune shows first what it removes then, by task and in all', async () => {
     const cwd = await ran();
     const line = /^. build {2}shipped \d{4}-\d\d-\d\d: 1 attempt, 2 files, [\d.]+ k?B$/m;
     const preview = await orchestrate([...PRUNE, '--dry-run'], { cwd });
@@ -55,7 +55,7 @@ describe('gc --prune', () => {
     expect(logFolders(cwd)).toHaveLength(left);
   });
 
-  it('by default removes nothing of what has ended lately', async () => {
+  it('gc --prune by default removes nothing of what has ended lately', async () => {
     const cwd = await ran();
     expect((await orchestrate(['gc', '--prune'], { cwd })).stdout).toBe('nothing is old enough to be removed\n');
     expect(logFolders(cwd)).toHaveLength(2);
@@ -69,7 +69,7 @@ describe('gc --prune', () => {
     expect((await orchestrate(dry, { cwd })).code).toBe(0);
   });
 
-  it('names at most twenty tasks, and how many more there are', async () => {
+  it('gc --prune names at most twenty tasks, and how many more there are', async () => {
     const cwd = await ran(Array.from({ length: 23 }, (_, at) => `id: t${at}, title: T, run: "true"`));
     const { stdout } = await orchestrate(PRUNE, { cwd });
     expect(stdout.match(/^✓ t/gm)).toHaveLength(20);
@@ -77,7 +77,7 @@ describe('gc --prune', () => {
     expect(stdout).toMatch(/^removed: 23 files of 23 tasks, /m);
   });
 
-  it('keeps all of a task that has a worktree, then a branch, and says so', async () => {
+  it('gc --prune keeps all of a task that has a worktree, then a branch, and says so', async () => {
     const cwd = project([TASKS[0] as string]);
     const repo = new Repository(cwd);
     repo.write('.forge/settings.yaml', 'workspace: worktree\n');
@@ -122,7 +122,7 @@ it('a task that was tried often loses the attempts that its record does not name
 });
 
 describe('a shipped task with children', () => {
-  it('loses them, its ticks and its old versions, still says what came of them, and does not do them again', async () => {
+  it('a shipped task with children loses them, its ticks and its old versions, still says what came of them, and does not do them again', async () => {
     const cwd = project([`id: all, title: A, run: ${JSON.stringify(SCRIPT)}, retry: {base: 0}`]);
     await orchestrate(['run'], { cwd });
     expect((await within(['steps', 'all', '--ticks'], { cwd })).ticks).toHaveLength(2);

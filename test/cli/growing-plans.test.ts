@@ -19,7 +19,7 @@ const onePhase = (tasks: string, more = '') =>
 const PLAN = 'plans/phases.yaml';
 
 describe('a matrix', () => {
-  it('is run, a task for each combination, with its values; one name means all', async () => {
+  it('a matrix is run, a task for each combination, with its values; one name means all', async () => {
     const task = `      - id: test\n        title: Test \${{ matrix.node }}\n        run: echo "$FORGE_MATRIX_NODE" > out-\${{ matrix.node }}\n        matrix: {node: [20, 22]}\n`;
     const cwd = project({ [PLAN]: onePhase(`${task}      - {id: other, title: Other, run: touch other}\n`) });
     const { code, stdout } = await orchestrate(['run', '--task', 'test'], { cwd });
@@ -33,7 +33,7 @@ describe('a matrix', () => {
     expect(stderr).toContain('Such as test.node-20, test.node-22.');
   });
 
-  it('is changed and dropped by the task that is written', async () => {
+  it('a matrix is changed and dropped by the task that is written', async () => {
     const cwd = project({
       [PLAN]: onePhase(
         '      - {id: test, title: Test, run: "true", matrix: {node: [20, 22]}}\n      - {id: ship, title: Ship, depends_on: [test]}\n',
@@ -51,13 +51,13 @@ describe('a matrix', () => {
 describe('cwd', () => {
   const tasks = '      - {id: a, title: A, run: pwd > ../here, verify: [test -e inner], cwd: packages/api}\n';
 
-  it('is where the command and the checks of a task start', async () => {
+  it('cwd is where the command and the checks of a task start', async () => {
     const cwd = project({ [PLAN]: onePhase(tasks), 'packages/api/inner': '' });
     expect((await orchestrate(['run'], { cwd })).code).toBe(0);
     expect(textIn(cwd, 'packages/here')).toMatch(/\/packages\/api\n$/);
   });
 
-  it('has to be there, in the workspace: else the task is not started, and another goes on', async () => {
+  it('cwd has to be there, in the workspace: else the task is not started, and another goes on', async () => {
     const cwd = project({ [PLAN]: onePhase(`${tasks}      - {id: b, title: B, run: touch done}\n`) });
     const { code, stdout, stderr } = await orchestrate(['run'], { cwd });
     expect(code).toBe(4);

@@ -87,7 +87,7 @@ const FILES = { 'src/a.ts': 'a', 'README.md': 'r', 'migrations/1.sql': '1', 'mig
 const flat = (text: string) => text.replace(/\s+/g, ' ');
 
 describe('changed files of an attempt', () => {
-  test('changes outside of write_globs and of protected files are in the twin and reported', async () => {
+  test('changed files of an attempt changes outside of write_globs and of protected files are in the twin and reported', async () => {
     const agent = await new Agent().begin();
     agent.repo.commit(FILES, agent.work);
     const { code, stderr } = await agent.complete();
@@ -120,7 +120,7 @@ describe('changed files of an attempt', () => {
     expect(agent.found()).toEqual(['apps/one/migrations/1.sql']);
   });
 
-  test('changes are not reported without write_globs and protected files', async () => {
+  test('changed files of an attempt changes are not reported without write_globs and protected files', async () => {
     const agent = await new Agent('', 'workspace: worktree\n', 'id: build, title: B').begin();
     agent.repo.commit(FILES, agent.work);
     expect((await agent.complete()).stderr).toBe('');

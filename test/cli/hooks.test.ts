@@ -118,7 +118,7 @@ describe('hooks say nothing', () => {
     for (const event of EVENTS.slice(1)) expect(fire(event, cwd, { FORGE_CLI: loud })).toBeNull();
   });
 
-  it('where forge is missing, or what is called so fails', async () => {
+  it('hooks say nothing where forge is missing, or what is called so fails', async () => {
     const { cwd, env } = await working();
     nothing(cwd, { ...env, FORGE_CLI: '/nowhere/forge' });
     const { FORGE_CLI: _, ...rest } = env;
@@ -147,7 +147,7 @@ describe('hooks say nothing', () => {
     expect(fire('Stop', cwd, env, {}, '')).toBeNull();
   });
 
-  it('where there is no project', async () => {
+  it('hooks say nothing where there is no project', async () => {
     const { cwd } = await working();
     rmSync(join(cwd, 'plans'), { recursive: true });
     rmSync(join(cwd, '.forge'), { recursive: true });

@@ -20,7 +20,7 @@ function scripted(body: string, children: readonly string[] = [], retry = '{max_
 const FAN = `echo pass >> passes\n${F} fan-out files --from children.jsonl > counted\n`;
 
 describe('join', () => {
-  it('parks the task without a slot until its children are over, and prints each with what it left', async () => {
+  it('join parks the task without a slot until its children are over, and prints each with what it left', async () => {
     const cwd = scripted(
       `${FAN}${F} join files > joined\ncat joined >> all; test -e again || { touch again; exit 9; }\n`,
       [child('x', `echo '{"size": 3}' > "$FORGE_RESULT_FILE"`), child('y')],
@@ -39,7 +39,7 @@ describe('join', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.failure_count).toBe(1);
   });
 
-  it('of an empty fan-out, and of several at once, goes on as soon as all are over', async () => {
+  it('join of an empty fan-out, and of several at once, goes on as soon as all are over', async () => {
     const more = child('one');
     const cwd = scripted(
       `: > none; ${F} fan-out none --from none; ${F} join none > first\n${FAN}echo '${more}' | ${F} fan-out more --from -\n${F} join more files --json > joined\n`,
@@ -55,7 +55,7 @@ describe('join', () => {
     ]);
   });
 
-  it('says while it waits how many are over, and the task is ready when all are', async () => {
+  it('join says while it waits how many are over, and the task is ready when all are', async () => {
     const cwd = scripted(`${FAN}${F} join files\n`, [child('x', 'true', { env: { A: 'b' } }), child('y', 'exit 1')]);
     const { claim_id, run_id } = await within(['claim', 'a'], { cwd });
     const { attempt_id } = await within(['dispatch', 'a', '--claim', claim_id, '--run', run_id], { cwd });
@@ -77,7 +77,7 @@ describe('join', () => {
     expect(await within(['claim', '--next'], { cwd })).toMatchObject({ task_id: 'a' });
   });
 
-  it('fails with the children that have, which no policy tries again; retry of such a child lets the task go on', async () => {
+  it('join fails with the children that have, which no policy tries again; retry of such a child lets the task go on', async () => {
     const bad = child('bad', 'test -e mended', { retry: { max_attempts: 1 } });
     const cwd = scripted(`${FAN}${F} join files > joined\n`, [child('good', 'echo good >> ledger'), bad]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
@@ -97,7 +97,7 @@ describe('join', () => {
     expect(lines(cwd, 'joined')).toHaveLength(2);
   });
 
-  it('that allows failures goes on, and lists them in later attempts as in the first', async () => {
+  it('join that allows failures goes on, and lists them in later attempts as in the first', async () => {
     const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
     const cwd = scripted(`${FAN}${F} join files --allow-failed >> all\ntest -e again || { touch again; exit 9; }\n`, [
       child('x'),
@@ -109,7 +109,7 @@ describe('join', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.state).toBe('shipped');
   });
 
-  it('of a name that was never fanned out is UNKNOWN_FANOUT', async () => {
+  it('join of a name that was never fanned out is UNKNOWN_FANOUT', async () => {
     const cwd = scripted(`${F} join nothing --json > answer || true\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(JSON.parse(lines(cwd, 'answer').at(-1) ?? '').error).toMatchObject({ code: 'UNKNOWN_FANOUT' });
@@ -117,7 +117,7 @@ describe('join', () => {
 });
 
 describe('a task that ends', () => {
-  it('without a join of a fan-out has failed', async () => {
+  it('a task that ends without a join of a fan-out has failed', async () => {
     const cwd = scripted(FAN, [child('x')]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     const { state } = await dataOf(cwd, 'show', 'a');

@@ -34,7 +34,7 @@ const planIn = (cwd: string) => readFileSync(join(cwd, FILE), 'utf8');
 const besidePlan = (cwd: string) => readdirSync(join(cwd, 'plans'));
 
 describe('add', () => {
-  it('writes a task in the style of those before it and changes no other byte', async () => {
+  it('add writes a task in the style of those before it and changes no other byte', async () => {
     const cwd = project();
     const { stdout, code } = await orchestrate(['add', 'Ship: the mill', '--depends-on', 'test', '--priority', 'P0'], {
       cwd,
@@ -120,7 +120,7 @@ describe('add', () => {
 });
 
 describe('edit', () => {
-  it('changes keys in place, and says which', async () => {
+  it('edit changes keys in place, and says which', async () => {
     const cwd = project();
     const args = ['build', '--set', 'title=Build it', '--set', 'timeout=5m', '--set', 'env.A=1.10'];
     const { stdout } = await orchestrate(['edit', ...args], { cwd });
@@ -129,7 +129,7 @@ describe('edit', () => {
     expect(planIn(cwd)).toBe(PLAN.replace('        title: Build\n        run: "true"\n', lines));
   });
 
-  it('adds dependencies and takes them away; a cycle is refused with its place', async () => {
+  it('edit adds dependencies and takes them away; a cycle is refused with its place', async () => {
     const cwd = project();
     await within(['edit', 'test', '--depends-on', '-build'], { cwd });
     expect(planIn(cwd)).toBe(PLAN.replace('depends_on: [build]', 'depends_on: []'));
@@ -168,7 +168,7 @@ describe('edit', () => {
 });
 
 describe('drop', () => {
-  it('names what waits for the task, and refuses one that is worked on', async () => {
+  it('drop names what waits for the task, and refuses one that is worked on', async () => {
     const cwd = project();
     await within(['claim', 'build'], { cwd });
     const refused = await orchestrate(['drop', 'build'], { cwd });
@@ -182,7 +182,7 @@ describe('drop', () => {
 });
 
 describe('graph', () => {
-  it('fits thirty tasks into 80 columns, whatever their titles are', async () => {
+  it('graph fits thirty tasks into 80 columns, whatever their titles are', async () => {
     const tasks = Array.from({ length: 30 }, (_, i) => {
       const before =
         i === 0 ? [] : [`step-${Math.floor(i / 2)}-of-the-long-way`, ...(i > 6 ? ['step-3-of-the-long-way'] : [])];
@@ -200,7 +200,7 @@ describe('graph', () => {
     expect(lines[1]).toBe('  · step-0-of-the-long-way            unclaimed  A title that says more than…');
   });
 
-  it('of one phase names what is outside of it, and prints what Mermaid, Graphviz and programs read', async () => {
+  it('graph of one phase names what is outside of it, and prints what Mermaid, Graphviz and programs read', async () => {
     const cwd = project(PLAN.replace('tasks: []', 'tasks: [{id: end, title: End, depends_on: [test]}]'));
     const { stdout } = await orchestrate(['graph', '--phase', 'two'], { cwd });
     expect(stdout).toBe('two  Two\n  · end  unclaimed  (after test) End\n');

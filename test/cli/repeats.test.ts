@@ -18,7 +18,7 @@ function scripted(body: string, settings = 'steps: {park_after: 0}\n'): string {
 }
 
 describe('a repeat', () => {
-  it('runs a tick an attempt, each due at the last plus the interval, with a record and a key of its own', async () => {
+  it('a repeat runs a tick an attempt, each due at the last plus the interval, with a record and a key of its own', async () => {
     const tick = 'echo "$FORGE_TICK_AT $FORGE_STEP_KEY" >> ledger';
     const cwd = scripted(`${F} repeat poll --every 150ms --times 3 -- sh -c '${tick}'\necho behind >> after\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
@@ -34,7 +34,7 @@ describe('a repeat', () => {
     expect((await dataOf(cwd, 'steps', 'a')).ticks).toBeNull();
   });
 
-  it('ends when a command says so, which is asked before the first tick and after each', async () => {
+  it('a repeat ends when a command says so, which is asked before the first tick and after each', async () => {
     const cwd = scripted(
       `${F} repeat none --every 1ms --till true -- sh -c 'echo none >> ledger'\n` +
         `${F} repeat two --every 1ms --till 'test $(wc -l < ledger) -ge 2' -- sh -c 'echo two >> ledger'\n`,
@@ -45,7 +45,7 @@ describe('a repeat', () => {
     expect(lines(cwd)).toEqual(['two', 'two']);
   });
 
-  it('goes on after a tick that has failed, or fails with it', async () => {
+  it('a repeat goes on after a tick that has failed, or fails with it', async () => {
     const cwd = scripted(
       `${F} repeat on --every 1ms --times 2 --retry '{max_attempts: 1}' -- sh -c 'echo on >> ledger; exit 7'\n` +
         `${F} repeat off --every 1ms --on-error fail --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo off >> ledger; exit 9'\n`,
@@ -59,7 +59,7 @@ describe('a repeat', () => {
     });
   });
 
-  it('is gone on with when its run was killed, with the tries that a tick has used', async () => {
+  it('a repeat is gone on with when its run was killed, with the tries that a tick has used', async () => {
     const tick = 'echo $FORGE_STEP_TRY >> ledger; test $FORGE_STEP_TRY = 2 || exit 7';
     const cwd = scripted(
       `${F} repeat poll --every 1h --times 1 --retry '{max_attempts: 2, base: 1s}' -- sh -c '${tick}'\n`,

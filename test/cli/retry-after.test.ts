@@ -20,12 +20,12 @@ async function attempted(body: string, { errors = '[]', retry = '{max_attempts: 
 const about = (ms: number) => expect.toSatisfy((found: number) => found > ms - 60_000 && found <= ms, `about ${ms} ms`);
 
 describe('FORGE_RETRY_AFTER_FILE', () => {
-  it('of a worker that fails says when its next attempt begins', async () => {
+  it('FORGE_RETRY_AFTER_FILE of a worker that fails says when its next attempt begins', async () => {
     const { state, waitMs } = await attempted('echo 3600 > "$FORGE_RETRY_AFTER_FILE"; exit 3\n');
     expect({ waitMs, state }).toMatchObject({ waitMs: about(3_600_000), state: { failure_count: 1 } });
   });
 
-  it('holds a limit that is not charged, like one that an agent reports', async () => {
+  it('FORGE_RETRY_AFTER_FILE holds a limit that is not charged, like one that an agent reports', async () => {
     const errors = '[{class: rate_limit, exit: [75]}]';
     const { state, waitMs } = await attempted('echo 2h > "$FORGE_RETRY_AFTER_FILE"; exit 75\n', { errors });
     expect({ waitMs, state }).toMatchObject({ waitMs: about(7_200_000), state: { failure_count: 0 } });
@@ -40,20 +40,20 @@ describe('FORGE_RETRY_AFTER_FILE', () => {
     expect(waitMs).toBe(5000);
   });
 
-  it('that is empty says nothing', async () => {
+  it('FORGE_RETRY_AFTER_FILE that is empty says nothing', async () => {
     const { stderr, waitMs } = await attempted(': > "$FORGE_RETRY_AFTER_FILE"; exit 3\n');
     expect(stderr).not.toContain('RETRY_AFTER');
     expect(waitMs).toBe(5000);
   });
 
-  it('does not count where the worker has done its work', async () => {
+  it('FORGE_RETRY_AFTER_FILE does not count where the worker has done its work', async () => {
     const { code, stderr, state } = await attempted('echo soon > "$FORGE_RETRY_AFTER_FILE"\n');
     expect(code).toBe(0);
     expect(stderr).not.toContain('RETRY_AFTER');
     expect(state.next_eligible_at).toBeNull();
   });
 
-  it('of a step that has ended its attempt counts for the task', async () => {
+  it('FORGE_RETRY_AFTER_FILE of a step that has ended its attempt counts for the task', async () => {
     const body = `${STEP} --retry '{max_attempts: 1}' -- sh -c 'echo 1h > "$FORGE_RETRY_AFTER_FILE"; exit 7'\n`;
     const { state, waitMs } = await attempted(body);
     expect({ waitMs, message: state.last_error.message }).toEqual({
@@ -62,7 +62,7 @@ describe('FORGE_RETRY_AFTER_FILE', () => {
     });
   });
 
-  it('is another file for each try of a step', async () => {
+  it('FORGE_RETRY_AFTER_FILE is another file for each try of a step', async () => {
     const body =
       'echo "$FORGE_RETRY_AFTER_FILE" >> "$OUT"; test $FORGE_STEP_TRY = 2 || echo 0 > "$FORGE_RETRY_AFTER_FILE"; exit 7';
     const { waitMs } = await attempted(

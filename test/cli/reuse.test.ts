@@ -56,7 +56,7 @@ async function doneBy(
 }
 
 describe('a task with cache', () => {
-  it('is done again by a run when its inputs have changed, with what depends on it, and nothing else is', async () => {
+  it('a task with cache is done again by a run when its inputs have changed, with what depends on it, and nothing else is', async () => {
     const cwd = made();
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'docs', 'test'] });
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: [] });
@@ -111,7 +111,7 @@ describe('a task with cache', () => {
     expect(readFileSync(join(other, 'dist/out'), 'utf8')).toBe('1');
   });
 
-  it('has its outputs put back by a run when they are gone', async () => {
+  it('a task with cache has its outputs put back by a run when they are gone', async () => {
     const cwd = made();
     await doneBy(cwd);
     rmSync(join(cwd, 'dist'), { recursive: true });
@@ -119,7 +119,7 @@ describe('a task with cache', () => {
     expect(existsSync(join(cwd, 'dist/out'))).toBe(true);
   });
 
-  it('uses what is kept after rerun, and not with --force, of rerun and of run', async () => {
+  it('a task with cache uses what is kept after rerun, and not with --force, of rerun and of run', async () => {
     const cwd = made();
     await doneBy(cwd);
     await orchestrate(['rerun', 'build'], { cwd, env });
@@ -134,7 +134,7 @@ describe('a task with cache', () => {
     expect(await doneBy(other)).toMatchObject({ done: [], unchanged: [] });
   });
 
-  it('keeps nothing of an attempt that failed, or whose inputs changed meanwhile', async () => {
+  it('a task with cache keeps nothing of an attempt that failed, or whose inputs changed meanwhile', async () => {
     const cwd = made([
       'id: bad, title: B, run: "echo bad >> ledger; exit 1", retry: {max_attempts: 1}, inputs: [docs], cache: true',
       'id: self, title: S, run: "echo x >> docs; echo self >> ledger", depends_on: [], inputs: [docs], cache: true',
@@ -146,7 +146,7 @@ describe('a task with cache', () => {
     expect(await doneBy(cwd, '--task', 'self')).toMatchObject({ code: 0, done: ['self'] });
   });
 
-  it('is done every time, with a warning, when its inputs match no file', async () => {
+  it('a task with cache is done every time, with a warning, when its inputs match no file', async () => {
     const cwd = made(['id: typo, title: T, run: "echo typo >> ledger", inputs: ["scr/**"], cache: true']);
     expect(await doneBy(cwd)).toMatchObject({ done: ['typo'] });
     const again = await orchestrate(['run'], { cwd, env });

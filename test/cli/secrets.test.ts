@@ -30,7 +30,7 @@ const leaks = (at: string, ...secrets: string[]) =>
   );
 
 describe('a secret', () => {
-  test('that a worker prints is in no log, no message and no record', async () => {
+  test('a secret that a worker prints is in no log, no message and no record', async () => {
     const cwd = project(
       [
         'id: build, title: Build, retry: {max_attempts: 2, base: 0}, env: {OWN_PASSWORD: hunter2hunter2}, run: \'echo "$SERVICE_TOKEN $DATABASE_URL"; echo "no access with $SERVICE_TOKEN$OWN_PASSWORD" >&2; exit 3\'',
@@ -53,7 +53,7 @@ describe('a secret', () => {
     expect(leaks(cwd, TOKEN, URL, 'hunter2hunter2')).toEqual([]);
   });
 
-  test('that lies across the pieces in which a log is read is masked', async () => {
+  test('a secret that lies across the pieces in which a log is read is masked', async () => {
     const pad = 'x'.repeat(64 * 1024 - 5);
     const cwd = project([
       `id: build, title: Build, run: 'printf %s%s ${pad} "$SERVICE_TOKEN"; until [ -e gate ]; do sleep 0.05; done'`,
@@ -67,7 +67,7 @@ describe('a secret', () => {
     await run.ended;
   });
 
-  test('that a worker prints is masked while the log is followed', async () => {
+  test('a secret that a worker prints is masked while the log is followed', async () => {
     const cwd = project([
       'id: build, title: Build, run: \'echo "with $SERVICE_TOKEN"; until [ -e gate ]; do sleep 0.05; done\'',
     ]);
@@ -80,7 +80,7 @@ describe('a secret', () => {
     await run.ended;
   });
 
-  test('that a check or a verdict repeats is kept nowhere', async () => {
+  test('a secret that a check or a verdict repeats is kept nowhere', async () => {
     const verdict = '{\\"verdict\\":\\"ready_for_review\\",\\"summary\\":\\"used $SERVICE_TOKEN\\"}';
     const cwd = project(
       [
@@ -94,7 +94,7 @@ describe('a secret', () => {
     expect(leaks(cwd, TOKEN).filter((name) => !name.endsWith('drafts/verdict.json'))).toEqual([]);
   });
 
-  test('that a worker asks about, or notes, is not in the state tree', async () => {
+  test('a secret that a worker asks about, or notes, is not in the state tree', async () => {
     const run =
       `echo '[{"id":"k","label":"'$SERVICE_TOKEN'"},{"id":"d","label":"D"}]' > o.json; f="node ${FORGE} orchestrate"; ` +
       `$f event --type note --data "{"$SERVICE_TOKEN":["$SERVICE_TOKEN"]}"; ` +
@@ -106,7 +106,7 @@ describe('a secret', () => {
     expect(leaks(cwd, TOKEN)).toEqual([]);
   });
 
-  test('that stands in the plan is not in the prompt', async () => {
+  test('a secret that stands in the plan is not in the prompt', async () => {
     const cwd = project([`id: build, title: Build, description: 'call it with ${TOKEN}', run: "true"`]);
     const { stdout } = await orchestrate(['render-worker-prompt', 'build'], { cwd, env: ENV });
     expect(stdout).toContain(`call it with ${'*'.repeat(TOKEN.length)}`);
@@ -141,13 +141,13 @@ describe('a file that forge copies into worktrees', () => {
     expect(repo.git('log', '--format=', '--name-only', 'main')).not.toContain('.env');
   });
 
-  test('does no harm where the worker leaves it alone', async () => {
+  test('a file that forge copies into worktrees does no harm where the worker leaves it alone', async () => {
     const { forge, state } = withSecretFile(WORK.replace('git add -A', 'git add build.txt'));
     expect((await forge('run')).code).toBe(0);
     expect((await state('build')).state).toBe('shipped');
   });
 
-  test('is named by doctor unless git ignores it', async () => {
+  test('a file that forge copies into worktrees is named by doctor unless git ignores it', async () => {
     const { at, data } = withSecretFile(WORK);
     const copies = async () => (await data('doctor')).checks.find(({ name }: { name: string }) => name === 'copies');
     expect(await copies()).toMatchObject({ status: 'warn', message: expect.stringContaining('.env: copied into') });

@@ -49,7 +49,7 @@ describe('a worktree is prepared before its worker starts', () => {
     expect(repo.git('ls-tree', '--name-only', 'main')).toContain('a.txt');
   });
 
-  test('and again when the settings name other commands', async () => {
+  test('a worktree is prepared again when the settings name other commands', async () => {
     const { forge, read, repo } = prepared(
       `${NOTE} -p`,
       'retry: {max_attempts: 1}',
@@ -64,7 +64,7 @@ describe('a worktree is prepared before its worker starts', () => {
     }
   });
 
-  test('and what that leaves there is not the work of the worker', async () => {
+  test('what the preparation of a worktree leaves there is not the work of the worker', async () => {
     const { forge, state } = prepared(
       'echo made > made.txt; echo changed >> tracked.txt',
       'verify: {commands: ["true"]}',
@@ -75,7 +75,7 @@ describe('a worktree is prepared before its worker starts', () => {
     expect(await state('a')).toMatchObject({ state: 'shipped' });
   });
 
-  test('and what that changes in the setup of git is not a change of the worker', async () => {
+  test('what the preparation of a worktree changes in the setup of git is not a change of the worker', async () => {
     const { forge, repo } = prepared(
       'git config core.hooksPath .husky/_',
       'verify: {commands: ["true"]}\nship: {policy: merge}',
@@ -135,7 +135,7 @@ describe('where what a worker has written runs as setup', () => {
 });
 
 describe('a setup that fails', () => {
-  test('fails the attempt with class setup before its worker starts, by a budget of its own', async () => {
+  test('a setup that fails fails the attempt with class setup before its worker starts, by a budget of its own', async () => {
     const { forge, state, data, at, read } = prepared(
       `echo trying >> "$FORGE_DIR/.forge/setups"; echo "error: no network" >&2; test -e "$FORGE_DIR/.forge/up" || exit 7`,
       `retry: [{retry_on: [setup], max_attempts: 2, ${NOW}}, {max_attempts: 1}]`,
@@ -161,7 +161,7 @@ describe('a setup that fails', () => {
     expect(await state('a')).toMatchObject({ state: 'shipped' });
   });
 
-  test('may have changed the setup of git before, and is tried again', async () => {
+  test('a setup that fails may have changed the setup of git before, and is tried again', async () => {
     const { forge, state } = prepared(
       'git config core.hooksPath .husky/_; test -e "$FORGE_DIR/.forge/up" || { : > "$FORGE_DIR/.forge/up"; exit 7; }',
       `retry: {${NOW}}\nverify: {commands: ["true"]}`,
@@ -171,7 +171,7 @@ describe('a setup that fails', () => {
     expect(await state('a')).toMatchObject({ state: 'shipped', attempt_count: 2 });
   });
 
-  test('sends back a merge, with class setup', async () => {
+  test('a setup that fails sends back a merge, with class setup', async () => {
     const { forge, state, repo } = prepared(
       'test $FORGE_PHASE != ship || { echo "locks differ" >&2; exit 3; }',
       'retry: {max_attempts: 1}\nverify: {commands: ["true"]}\nship: {policy: merge}',
@@ -187,7 +187,7 @@ describe('a setup that fails', () => {
     expect(repo.git('rev-parse', 'main')).toBe(before);
   });
 
-  test('says which limit it has reached', async () => {
+  test('a setup that fails says which limit it has reached', async () => {
     const { forge, state } = prepared(
       'exec sleep 100',
       'retry: {max_attempts: 1}',
@@ -203,7 +203,7 @@ describe('a setup that fails', () => {
     });
   });
 
-  test('ends exec with 1, and dispatch with an error that leaves the claim', async () => {
+  test('a setup that fails ends exec with 1, and dispatch with an error that leaves the claim', async () => {
     const { forge, state, data, at } = prepared('test -e "$FORGE_DIR/.forge/up" || { echo down >&2; exit 7; }')([
       'id: a, title: A',
       'id: b, title: B',
@@ -247,7 +247,7 @@ describe('a setup that is stopped', () => {
     expect(await state('a')).toMatchObject({ state: 'unclaimed', attempt_count: 0 });
   });
 
-  test('by a cancel of its task ends, and its run goes on', async () => {
+  test('a setup that is stopped by a cancel of its task ends, and its run goes on', async () => {
     const { run, pid, forge, state } = await started();
     expect(await forge('cancel', 'a')).toMatchObject({ code: 0 });
     expect((await run.ended).code).toBe(0);
@@ -255,7 +255,7 @@ describe('a setup that is stopped', () => {
     expect(await state('a')).toMatchObject({ state: 'cancelled', attempt_count: 0 });
   });
 
-  test('by a cancel may have changed the setup of git, and other tasks go on', async () => {
+  test('a setup that is stopped by a cancel may have changed the setup of git, and other tasks go on', async () => {
     const { start, data, state, at } = prepared(
       'git config core.hooksPath .husky/_; test $FORGE_TASK_ID != a || { : > "$FORGE_DIR/.forge/hangs"; exec sleep 1000; }',
       'verify: {commands: ["true"]}',
@@ -268,7 +268,7 @@ describe('a setup that is stopped', () => {
     expect(await state('b')).toMatchObject({ state: 'shipped' });
   });
 
-  test('is shown by logs while it is at work, and ended by a cancel when its run was killed', async () => {
+  test('a setup that is stopped is shown by logs while it is at work, and ended by a cancel when its run was killed', async () => {
     const { run, pid, data } = await started();
     try {
       expect(await data('logs', 'a')).toMatchObject({ setup: 'installing\n', stdout: '' });
@@ -281,7 +281,7 @@ describe('a setup that is stopped', () => {
     }
   });
 
-  test('is ended by the next run when its own was killed', async () => {
+  test('a setup that is stopped is ended by the next run when its own was killed', async () => {
     const { run, pid, forge, at } = await started();
     try {
       run.process.kill('SIGKILL');

@@ -21,7 +21,7 @@ function scripted(body: string, task = '', settings = ''): string {
 }
 
 describe('a step', () => {
-  it('that is done is not run again by a later attempt, and prints what it printed', async () => {
+  it('a step that is done is not run again by a later attempt, and prints what it printed', async () => {
     const cwd = scripted(
       `v=$(${F} step version -- sh -c 'echo version >> ledger; echo 1.4; echo noise >&2')\necho "$v" >> got\n` +
         `${F} step build -- sh -c 'echo build >> ledger'\ntest -e tried || { touch tried; exit 9; }\n`,
@@ -40,7 +40,7 @@ describe('a step', () => {
     );
   });
 
-  it('is tried again in place, with one key and a policy of its own', async () => {
+  it('a step is tried again in place, with one key and a policy of its own', async () => {
     const cwd = scripted(
       `${F} step flaky --retry '{max_attempts: 4, base: 1ms}' -- sh -c 'echo "$FORGE_STEP $FORGE_STEP_TRY $FORGE_STEP_KEY" >> ledger; test $FORGE_STEP_TRY -ge 3'\n`,
     );
@@ -51,7 +51,7 @@ describe('a step', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
   });
 
-  it('that has used its budget up fails the attempt with its own error, and begins anew in the next', async () => {
+  it('a step that has used its budget up fails the attempt with its own error, and begins anew in the next', async () => {
     const cwd = scripted(
       `${F} step upload --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo try $FORGE_STEP_TRY >> ledger; echo "no route to host" >&2; exit 7'\n`,
       '',
@@ -66,7 +66,7 @@ describe('a step', () => {
     });
   });
 
-  it('counts each error class on its own, and goes on counting when its run was killed', async () => {
+  it('a step counts each error class on its own, and goes on counting when its run was killed', async () => {
     const policy = '[{retry_on: [network], max_attempts: 4, base: 1ms}, {retry_on: [declined], max_attempts: 1}]';
     const body =
       'echo $FORGE_STEP_TRY >> ledger; test $FORGE_STEP_TRY != 3 || test -e killed || { echo now; exec sleep 60; }; ' +
@@ -92,7 +92,7 @@ describe('a step', () => {
     ]);
   });
 
-  it('that fails is named where the failure of its attempt is told', async () => {
+  it('a step that fails is named where the failure of its attempt is told', async () => {
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
       'body.sh': `${F} step deploy --retry '{max_attempts: 1}' -- sh -c 'echo no route >&2; exit 7'\n`,
     });
@@ -100,7 +100,7 @@ describe('a step', () => {
     expect(stdout).toMatch(/✗ a +failed after .*: exit\.7: step deploy: no route\n/);
   });
 
-  it('is stopped at its time limit, with what it has started', async () => {
+  it('a step is stopped at its time limit, with what it has started', async () => {
     const cwd = scripted(
       `${F} step slow --timeout 300ms --retry '{max_attempts: 1}' -- sh -c 'sleep 60 & wait'\n`,
       ', timeout: 20s',
@@ -134,7 +134,7 @@ describe('a step', () => {
     expect(alive).toEqual([]);
   });
 
-  it('is left alone by a name that comes twice, that is reserved, or that is none', async () => {
+  it('a step is left alone by a name that comes twice, that is reserved, or that is none', async () => {
     const cwd = scripted(
       `for name in twice twice forge.x 'a b'; do ${F} step "$name" --json -- sh -c 'echo ran >> ledger' >> answers || true; done\n`,
     );
@@ -161,7 +161,7 @@ describe('a step', () => {
     expect(state.last_error.message).toContain(code);
   });
 
-  it('that was refused, and whose script went on, does not keep a later failure from its retries', async () => {
+  it('a step that was refused, and whose script went on, does not keep a later failure from its retries', async () => {
     const cwd = scripted(
       `echo attempt >> ledger\n${F} step forge.x -- true || true\n${F} step one --retry '{max_attempts: 1}' -- sh -c 'exit 2'\n`,
     );
@@ -169,7 +169,7 @@ describe('a step', () => {
     expect(lines(cwd)).toHaveLength(3);
   });
 
-  it('of an attempt that has lost its task is refused, and its command is stopped', async () => {
+  it('a step of an attempt that has lost its task is refused, and its command is stopped', async () => {
     const cwd = project(['id: a, title: A']);
     const { claim_id, run_id } = await data(cwd, 'claim', 'a');
     const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
@@ -201,7 +201,7 @@ describe('a step', () => {
     },
   );
 
-  it('that is reset runs again in the next attempt, under another key', async () => {
+  it('a step that is reset runs again in the next attempt, under another key', async () => {
     const cwd = scripted(
       `${F} step one -- sh -c 'echo $FORGE_STEP_KEY >> ledger'\n${F} step two -- true\ntest -e go || exit 1\n`,
       '',
@@ -220,7 +220,7 @@ describe('a step', () => {
     expect(new Set(lines(cwd)).size).toBe(2);
   });
 
-  it('passes its stdin, its exit code and a signal on, and keeps 64 KiB of its stdout', async () => {
+  it('a step passes its stdin, its exit code and a signal on, and keeps 64 KiB of its stdout', async () => {
     const cwd = scripted(
       `${F} step large -- sh -c 'head -c 100000 /dev/zero | tr "\\0" x' | wc -c > first\n` +
         `echo given | ${F} step reads -- cat > read\n` +
@@ -239,7 +239,7 @@ describe('a step', () => {
 });
 
 describe('what a step keeps of its stdout', () => {
-  it('is printed again byte for byte: text cut between characters, and what is no text', async () => {
+  it('what a step keeps of its stdout is printed again byte for byte: text cut between characters, and what is no text', async () => {
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 2, base: 1ms}`], {
       'cut.cjs': `process.stdout.write('x'.repeat(65535) + 'é!');`,
       'full.cjs': `process.stdout.write('é'.repeat(32768));`,
@@ -257,7 +257,7 @@ describe('what a step keeps of its stdout', () => {
 });
 
 describe('a part of a journal that is gone', () => {
-  it('is named by show, which shows the rest, and by what needs it', async () => {
+  it('a part of a journal that is gone is named by show, which shows the rest, and by what needs it', async () => {
     const cwd = scripted(
       `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
     );
@@ -277,7 +277,7 @@ describe('a part of a journal that is gone', () => {
 });
 
 describe('a part of a journal that a person has changed', () => {
-  it('counts as it is where it makes sense, and is refused where it does not', async () => {
+  it('a part of a journal that a person has changed counts as it is where it makes sense, and is refused where it does not', async () => {
     const cwd = scripted(
       `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
     );
@@ -297,7 +297,7 @@ describe('a part of a journal that a person has changed', () => {
 });
 
 describe('two steps', () => {
-  it('of which one is within the other are both done once, when the outer one is tried again', async () => {
+  it('two steps of which one is within the other are both done once, when the outer one is tried again', async () => {
     const inner = `${F} step inner -- sh -c 'echo inner >> ledger' && test $FORGE_STEP_TRY = 2`;
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
       'inner.sh': inner,
@@ -307,7 +307,7 @@ describe('two steps', () => {
     expect(lines(cwd)).toEqual(['inner']);
   });
 
-  it('of one name side by side: the first that is done counts, and the other is refused', async () => {
+  it('two steps of one name side by side: the first that is done counts, and the other is refused', async () => {
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
       'wait.sh': 'touch $1; until test -e $2; do sleep 0.02; done; echo $1\n',
       'body.sh': `(${F} step one -- sh wait.sh x y; echo $? >> codes) &\n(${F} step one -- sh wait.sh y x; echo $? >> codes) &\nwait\n`,
@@ -319,7 +319,7 @@ describe('two steps', () => {
 });
 
 describe('the context', () => {
-  it('keeps values for later attempts, all of a call or none', async () => {
+  it('the context keeps values for later attempts, all of a call or none', async () => {
     const cwd = scripted(
       `${F} context list >> ledger\n` +
         `${F} context set-once first '"kept"' > /dev/null\n` +

@@ -20,7 +20,7 @@ function scripted(body: string, settings = PARKING, task = ''): string {
 }
 
 describe('a wait for a time', () => {
-  it('parks the task, uncharged, and the next attempt goes on behind it', async () => {
+  it('a wait for a time parks the task, uncharged, and the next attempt goes on behind it', async () => {
     const cwd = scripted(
       `${F} step one -- sh -c 'echo one >> ledger'\necho pass >> ledger\n${F} wait soak --for 300ms\n${F} step two -- sh -c 'echo two >> ledger'\n`,
       PARKING,
@@ -38,7 +38,7 @@ describe('a wait for a time', () => {
     expect(attempts).toHaveLength(2);
   });
 
-  it('gives its slot to another task', async () => {
+  it('a wait for a time gives its slot to another task', async () => {
     const cwd = project(
       [
         `id: a, title: A, run: '${F} wait soak --for 2s'`,
@@ -49,14 +49,14 @@ describe('a wait for a time', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
   });
 
-  it('that is short is waited out in place', async () => {
+  it('a wait for a time that is short is waited out in place', async () => {
     const cwd = scripted(`${F} wait soak --for 50ms\necho behind >> ledger\n`, '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['behind']);
     expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
   });
 
-  it('keeps the task from being claimed until it is over, and says so', async () => {
+  it('a wait for a time keeps the task from being claimed until it is over, and says so', async () => {
     const cwd = scripted(`${F} wait soak --until 2999-01-01T00:00:00Z\n`);
     const run = new LiveForge(cwd, ['run']);
     await run.event('parked', ({ type }) => type === 'task_parked');
@@ -83,7 +83,7 @@ describe('a wait for a time', () => {
     expect(await orchestrate(['cancel', 'a'], { cwd })).toMatchObject({ code: 0 });
   });
 
-  it('ends a worker that stays', async () => {
+  it('a wait for a time ends a worker that stays', async () => {
     const cwd = scripted(
       `trap '' TERM\n${F} wait soak --for 300ms || sleep 60\n`,
       `${PARKING}agents: {kill_grace_ms: 50}\n`,
@@ -91,7 +91,7 @@ describe('a wait for a time', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
   });
 
-  it('refuses what an attempt without its task asks for', async () => {
+  it('a wait for a time refuses what an attempt without its task asks for', async () => {
     const cwd = scripted(`${F} wait soak --for 300ms || ${F} step late -- true || echo $? >> ledger\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['3']);
@@ -122,13 +122,13 @@ describe('a wait for a condition', () => {
     });
   });
 
-  it('ends a look that takes longer than what is left', async () => {
+  it('a wait for a condition ends a look that takes longer than what is left', async () => {
     const cwd = scripted(`${F} wait-until up --timeout 200ms -- sleep 60\n`, '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect((await dataOf(cwd, 'show', 'a')).state.last_error.class).toBe('wait.timeout');
   });
 
-  it('fails with the error of a look, by its class', async () => {
+  it('a wait for a condition fails with the error of a look, by its class', async () => {
     const cwd = scripted(
       `${F} wait-until up -- sh -c 'echo "no route" >&2; exit 7'\n`,
       'errors: [{class: network, exit: [7]}]\n',
@@ -153,7 +153,7 @@ describe('a wait for a condition', () => {
 });
 
 describe('a wait for a signal', () => {
-  it('parks the task until it comes, and prints what it brings', async () => {
+  it('a wait for a signal parks the task until it comes, and prints what it brings', async () => {
     const cwd = scripted(
       `echo "got $(${F} wait-for approval)" >> ledger\n`
         .replace('echo', `x=$(${F} wait-for approval)\necho`)
@@ -170,7 +170,7 @@ describe('a wait for a signal', () => {
     expect(lines(cwd)).toEqual(['got {"by":"me"}']);
   });
 
-  it('wakes a run that works on the task', async () => {
+  it('a wait for a signal wakes a run that works on the task', async () => {
     const cwd = scripted(`${F} wait-for go --timeout 1h\necho behind >> ledger\n`);
     const run = new LiveForge(cwd, ['run']);
     await run.event('parked', ({ type }) => type === 'task_parked');
@@ -179,7 +179,7 @@ describe('a wait for a signal', () => {
     expect(lines(cwd)).toEqual(['behind']);
   });
 
-  it('gets one that came before the task began, and a repeat of it is none', async () => {
+  it('a wait for a signal gets one that came before the task began, and a repeat of it is none', async () => {
     const cwd = scripted(`${F} wait-for go > got\n`);
     const send = (text: string) => data(cwd, 'signal', 'a', 'go', '--data', text, '--id', 'one');
     expect(await send('1')).toMatchObject({ sent: true, state: 'unclaimed' });
@@ -192,7 +192,7 @@ describe('a wait for a signal', () => {
     });
   });
 
-  it('goes on with a default when its time is up', async () => {
+  it('a wait for a signal goes on with a default when its time is up', async () => {
     const cwd = scripted(`${F} wait-for go --timeout 200ms --default '"none"' > got\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd, 'got')).toEqual(['"none"']);
@@ -210,7 +210,7 @@ describe('a wait for a signal', () => {
 });
 
 describe('a step whose next try is far off', () => {
-  it('parks the task, and keeps its budget', async () => {
+  it('a step whose next try is far off parks the task, and keeps its budget', async () => {
     const body = `${F} step flaky --retry '{max_attempts: 3, base: 200ms, jitter: none}' -- sh -c 'echo try $FORGE_STEP_TRY >> ledger; test $FORGE_STEP_TRY = 3'\n`;
     const cwd = scripted(body);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
@@ -220,7 +220,7 @@ describe('a step whose next try is far off', () => {
 });
 
 describe('a run that was killed', () => {
-  it('leaves a parked task as it is, which another run goes on with', async () => {
+  it('a run that was killed leaves a parked task as it is, which another run goes on with', async () => {
     const cwd = scripted(`${F} wait-until up --every 1s -- test -e up\necho behind >> ledger\n`);
     const run = new LiveForge(cwd, ['run']);
     await run.event('parked', ({ type }) => type === 'task_parked');
@@ -233,7 +233,7 @@ describe('a run that was killed', () => {
 });
 
 describe('what a worker is at', () => {
-  it('is said by status while it goes on: a step with its try, a wait', async () => {
+  it('what a worker is at is said by status while it goes on: a step with its try, a wait', async () => {
     const body = `${F} step slow --retry '{max_attempts: 4, base: 1ms}' -- sh -c 'test $FORGE_STEP_TRY = 2 || exit 1; until test -e go; do sleep 0.05; done'\n`;
     const cwd = scripted(`${body}${F} wait soak --for 1s\n`, '');
     const run = new LiveForge(cwd, ['run']);

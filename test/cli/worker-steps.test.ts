@@ -27,7 +27,7 @@ async function claimed(cwd: string) {
 }
 
 describe('a step of a program', () => {
-  it('is done once over all attempts, and so is what it keeps of the context', async () => {
+  it('a step of a program is done once over all attempts, and so is what it keeps of the context', async () => {
     const cwd = scripted(`
       const made = await worker.step('make', ({ set, key }) => { note('make'); set('made.at', { n: 1 }); return { size: 3, none: undefined }; });
       const [one, two] = await Promise.all([worker.step('one', async () => 1), worker.step('two', async () => 2)]);
@@ -40,7 +40,7 @@ describe('a step of a program', () => {
     expect((await dataOf(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
-  it('may make children and join them, in the records of the shell', async () => {
+  it('a step of a program may make children and join them, in the records of the shell', async () => {
     const cwd = scripted(`
       note(JSON.stringify(await worker.fanOut('files', ['x', 'y'].map((name) => ({ name, run: 'cp "$FORGE_INPUT_FILE" "$FORGE_RESULT_FILE"', input: { name } })))));
       note(JSON.stringify(await worker.join('files')));
@@ -71,7 +71,7 @@ describe('a step of a program', () => {
     ]);
   });
 
-  it('fails its attempt with what it threw last, under its class', async () => {
+  it('a step of a program fails its attempt with what it threw last, under its class', async () => {
     const cwd = scripted(
       `await worker.step('pay', () => { note('try'); throw Object.assign(new Error('card refused'), { class: 'declined' }); }, { retry: { max_attempts: 2, base: 1 } });`,
       ', retry: {max_attempts: 1}',
@@ -84,7 +84,7 @@ describe('a step of a program', () => {
     });
   });
 
-  it('of a reserved name fails its attempt, and no other follows', async () => {
+  it('a step of a program of a reserved name fails its attempt, and no other follows', async () => {
     const cwd = scripted(
       `note('attempt');\nawait worker.step('one', () => 1);\nawait worker.step('forge.x', () => 1);`,
     );
@@ -93,7 +93,7 @@ describe('a step of a program', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'fatal.step' });
   });
 
-  it('that waits ends its program, and the next attempt goes on behind it', async () => {
+  it('a step of a program that waits ends its program, and the next attempt goes on behind it', async () => {
     const body = `await worker.step('one', () => note('one'));\nnote('pass');\nawait worker.wait('soak', 300);\nnote(await worker.waitFor('go'));`;
     const cwd = project([`id: a, title: A, run: node body.mjs, retry: {max_attempts: 1}`], {
       'body.mjs': HEAD + body,
@@ -108,7 +108,7 @@ describe('a step of a program', () => {
     expect(stdout).not.toContain('    at ');
   });
 
-  it('is aborted when its attempt has lost the task', async () => {
+  it('a step of a program is aborted when its attempt has lost the task', async () => {
     const cwd = scripted(`
       await worker.step('slow', ({ signal }) => new Promise((_, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason));
@@ -125,7 +125,7 @@ describe('a step of a program', () => {
 });
 
 describe('what another process has done meanwhile', () => {
-  it('is done for a program: its own child, and a person who has cancelled its task', async () => {
+  it('what another process has done meanwhile is done for a program: its own child, and a person who has cancelled its task', async () => {
     const cwd = scripted(`
       import { execFileSync } from 'node:child_process';
       const sh = (...args) => execFileSync(process.env.FORGE_CLI, ['orchestrate', ...args], { encoding: 'utf8' });
@@ -145,7 +145,7 @@ describe('what another process has done meanwhile', () => {
 });
 
 describe('a worker in memory', () => {
-  it('tries by policies of code, which match errors by their class or their ancestors', async () => {
+  it('a worker in memory tries by policies of code, which match errors by their class or their ancestors', async () => {
     class Network extends Error {}
     class Dns extends Network {}
     const policy = RetryPolicy.compose(
@@ -173,7 +173,7 @@ describe('a worker in memory', () => {
     expect(tries).toBe(2);
   });
 
-  it('comes to the steps within a step again when that is tried again, and to one that has failed', async () => {
+  it('a worker in memory comes to the steps within a step again when that is tried again, and to one that has failed', async () => {
     const worker = memoryWorker();
     const retry = { max_attempts: 2, base: 0 };
     let inner = 0;
@@ -194,7 +194,7 @@ describe('a worker in memory', () => {
     await slow;
   });
 
-  it('does not try a mistake of the program again', async () => {
+  it('a worker in memory does not try a mistake of the program again', async () => {
     const worker = memoryWorker();
     const retry = { max_attempts: 3, base: 0 };
     let tries = 0;
@@ -214,7 +214,7 @@ describe('a worker in memory', () => {
     expect(tries).toBe(mistakes.length);
   });
 
-  it('gives out copies, keeps undefined as null, and what is set late is lost', async () => {
+  it('a worker in memory gives out copies, keeps undefined as null, and what is set late is lost', async () => {
     const worker = memoryWorker();
     let late: StepScope['set'] = () => {};
     const made = await worker.step('make', ({ set }) => {
@@ -229,7 +229,7 @@ describe('a worker in memory', () => {
     expect(await worker.context.get('toString')).toBeUndefined();
   });
 
-  it('waits between tries for a policy that asks for more than a timer can, and warns of nothing', async () => {
+  it('a worker in memory waits between tries for a policy that asks for more than a timer can, and warns of nothing', async () => {
     const warnings: string[] = [];
     const warned = (warning: Error) => warnings.push(warning.name);
     process.on('warning', warned);
@@ -253,7 +253,7 @@ describe('a worker in memory', () => {
     process.off('warning', warned);
   });
 
-  it('fails at the ninth try when two policies of five take turns', async () => {
+  it('a worker in memory fails at the ninth try when two policies of five take turns', async () => {
     const policy = ['a', 'b'].map((name) => ({ retry_on: [name], max_attempts: 5, base: 0 }));
     let tries = 0;
     const fail = () => {
@@ -264,7 +264,7 @@ describe('a worker in memory', () => {
     expect(tries).toBe(9);
   });
 
-  it('refuses names, results and values before they are kept', async () => {
+  it('a worker in memory refuses names, results and values before they are kept', async () => {
     const worker = memoryWorker();
     const one = { max_attempts: 1 };
     await expect(worker.step(5 as never, () => 1)).rejects.toMatchObject({ code: 'INVALID_ID' });

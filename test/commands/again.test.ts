@@ -23,7 +23,7 @@ const states = async (...tasks: string[]) =>
   Promise.all(tasks.map(async (task) => (await world.record(task)).state.state));
 
 describe('rerun', () => {
-  test('begins a shipped task again, and names what was made of it', async () => {
+  test('rerun begins a shipped task again, and names what was made of it', async () => {
     await ship('build', 'test');
     expect(await rerun.run(world.context, { tasks: ['build'] })).toEqual({
       tasks: [{ task_id: 'build', state: 'unclaimed' }],
@@ -51,7 +51,7 @@ describe('rerun', () => {
     expect([found.planned, found.reported]).toEqual([[], []]);
   });
 
-  test('changes nothing when one of the tasks is worked on, is unknown, or is over in the plan', async () => {
+  test('rerun changes nothing when one of the tasks is worked on, is unknown, or is over in the plan', async () => {
     await ship('build');
     await world.start('test');
     expect(await refused(() => rerun.run(world.context, { tasks: ['build'], with_dependents: true }))).toMatchObject({
@@ -81,7 +81,7 @@ describe('done', () => {
     expect((await show.run(world.context, { task: 'sign' })).done_by_hand).toBeNull();
   });
 
-  test('changes nothing when one of the tasks is unknown, or the note is empty', async () => {
+  test('done changes nothing when one of the tasks is unknown, or the note is empty', async () => {
     expect(await code(() => done.run(world.context, { tasks: ['build', 'gone'] }))).toBe('TASK_NOT_FOUND');
     expect(await code(() => done.run(world.context, { tasks: ['build'], note: ' ' }))).toBe('INVALID_ARGS');
     expect(world.has('.forge/orchestrator/tasks/build')).toBe(false);
@@ -89,7 +89,7 @@ describe('done', () => {
 });
 
 describe('forget', () => {
-  test('removes all that is kept of a task that has left the plan', async () => {
+  test('forget removes all that is kept of a task that has left the plan', async () => {
     await ship('build');
     const plan = planOf('other');
     world.write('plans/phases.yaml', plan);
@@ -101,7 +101,7 @@ describe('forget', () => {
     expect(world.warnings.at(-1)).toBe('nothing is kept of task othr. Did you mean other?');
   });
 
-  test('is refused in the plan, and while the task is worked on', async () => {
+  test('forget is refused in the plan, and while the task is worked on', async () => {
     await world.start('build');
     expect(await code(() => forget.run(world.context, { tasks: ['build'] }))).toBe('ILLEGAL_TRANSITION');
     world.write('plans/phases.yaml', planOf('other'));

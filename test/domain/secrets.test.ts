@@ -16,7 +16,7 @@ describe('the value of a variable is a secret', () => {
     expect(secretsIn({ [name]: value }, [])).toEqual([value]);
   });
 
-  test('when its name is listed, also when it is short', () => {
+  test('the value of a variable is a secret when its name is listed, also when it is short', () => {
     expect(secretsIn({ DATABASE_URL: 'pg:/', HOME: '/home/x' }, ['DATABASE_URL'])).toEqual(['pg:/']);
   });
 
@@ -34,17 +34,17 @@ describe('the value of a variable is a secret', () => {
 });
 
 describe('a masked text', () => {
-  test('shows no secret in the form that JSON gives it', () => {
+  test('a masked text shows no secret in the form that JSON gives it', () => {
     const key = '-----BEGIN KEY-----\nMII"\\x\n';
     const text = masked(JSON.stringify({ said: key }), secretsIn({ PRIVATE_KEY: key }, []));
     expect(text).toMatch(/^\{"said":"\*+\\n"\}$/);
   });
 
-  test('shows as many bytes as the secret has, and every occurrence masked', () => {
+  test('a masked text shows as many bytes as the secret has, and every occurrence masked', () => {
     expect(masked('a geheimnís b geheimnís', ['geheimnís'])).toBe('a ********** b **********');
   });
 
-  test('shows nothing of a secret that contains another', () => {
+  test('a masked text shows nothing of a secret that contains another', () => {
     const secrets = secretsIn({ A_TOKEN: 'abcdefgh', B_TOKEN: 'abcdefgh-and-more' }, []);
     expect(masked('abcdefgh-and-more', secrets)).toBe(maskOf('abcdefgh-and-more'));
   });

@@ -16,7 +16,7 @@ describe('wholeId', () => {
     expect(wholeId(given, known, 'tasks')).toBe(whole);
   });
 
-  test('refuses the beginning of several ids, and lists them', () => {
+  test('wholeId refuses the beginning of several ids, and lists them', () => {
     expect(() => wholeId('b', ['bundle', 'build', 'docs'], 'tasks')).toThrow(
       'b is the beginning of several tasks: build, bundle',
     );
@@ -51,11 +51,11 @@ describe('attemptNumbered', () => {
     { attempt_id: 'c', attempt_number: 1 },
   ] as AttemptManifest[];
 
-  test('finds the last attempt of a number', () => {
+  test('attemptNumbered finds the last attempt of a number', () => {
     expect([attemptNumbered(2, 'build', attempts), attemptNumbered(1, 'build', attempts)]).toEqual(['b', 'c']);
   });
 
-  test('refuses a number that no attempt has', () => {
+  test('attemptNumbered refuses a number that no attempt has', () => {
     expect(() => attemptNumbered(3, 'build', attempts)).toThrow('task build has had no attempt 3');
   });
 });

@@ -13,7 +13,7 @@ function worked() {
 }
 
 describe('a wait of a program', () => {
-  it('parks it, and is over in the attempt after its time', async () => {
+  it('a wait of a program parks it, and is over in the attempt after its time', async () => {
     const { worker, clock } = worked();
     const parked = worker.wait('soak', '1h');
     await expect(parked).rejects.toBeInstanceOf(Parked);
@@ -53,7 +53,7 @@ describe('a wait of a program', () => {
     expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
   });
 
-  it('has one meaning in a pass', async () => {
+  it('a wait of a program has one meaning in a pass', async () => {
     const { worker } = worked();
     await worker.wait('x', { until: '2029-01-01T00:00:00Z' });
     await expect(worker.wait('x', '1h')).rejects.toMatchObject({ code: 'STEP_REPEATED' });
@@ -63,7 +63,7 @@ describe('a wait of a program', () => {
 });
 
 describe('a condition of a program', () => {
-  it('is looked at once an attempt, and what is true counts even late', async () => {
+  it('a condition of a program is looked at once an attempt, and what is true counts even late', async () => {
     const { worker, clock } = worked();
     const look = vi.fn(() => clock.nowMs > T0 + 3_600_000);
     await expect(worker.waitUntil('up', look, { every: '30m' })).rejects.toBeInstanceOf(Parked);
@@ -75,7 +75,7 @@ describe('a condition of a program', () => {
     expect(look).toHaveBeenCalledTimes(2);
   });
 
-  it('fails when its time is up, and with what a look has thrown', async () => {
+  it('a condition of a program fails when its time is up, and with what a look has thrown', async () => {
     const { worker, clock } = worked();
     await expect(worker.waitUntil('up', () => false)).rejects.toBeInstanceOf(Parked);
     clock.nowMs += 3_600_000;
@@ -87,7 +87,7 @@ describe('a condition of a program', () => {
     await expect(worker.next().waitUntil('other', look)).rejects.toBe(thrown);
   });
 
-  it.each([null, undefined, 7])('fails with %s where a look throws that', async (thrown) => {
+  it.each([null, undefined, 7])('a condition of a program fails with %s where a look throws that', async (thrown) => {
     const { worker } = worked();
     const look = () => {
       throw thrown;
@@ -99,7 +99,7 @@ describe('a condition of a program', () => {
     expect(seen).toEqual([thrown]);
   });
 
-  it('is looked at again after what its policy matches by a class of the program', async () => {
+  it('a condition of a program is looked at again after what its policy matches by a class of the program', async () => {
     class Busy extends Error {}
     class VeryBusy extends Busy {}
     const { worker, clock } = worked();
@@ -114,7 +114,7 @@ describe('a condition of a program', () => {
 });
 
 describe('a signal to a program', () => {
-  it('parks it until it comes, and is kept when it came before', async () => {
+  it('a signal to a program parks it until it comes, and is kept when it came before', async () => {
     const { worker } = worked();
     await expect(worker.waitFor('go')).rejects.toMatchObject({ code: 'PARKED', wakeAt: null });
     worker.signal('go', { x: 1 });
@@ -124,7 +124,7 @@ describe('a signal to a program', () => {
     expect(await next.waitFor('late', { timeout: '1h' })).toBe(2);
   });
 
-  it('has a default when its time is up', async () => {
+  it('a signal to a program has a default when its time is up', async () => {
     const { worker, clock } = worked();
     await expect(worker.waitFor('go', { timeout: '1h', default: 'none' })).rejects.toBeInstanceOf(Parked);
     clock.nowMs += 3_600_000;
@@ -205,7 +205,7 @@ describe('children in memory', () => {
 });
 
 describe('a repeat of a program', () => {
-  it('asks whether it is over when a later attempt comes to it, before it does another tick', async () => {
+  it('a repeat of a program asks whether it is over when a later attempt comes to it, before it does another tick', async () => {
     const { worker, clock } = worked();
     const tick = vi.fn();
     let isOver = false;

@@ -71,7 +71,7 @@ describe('a clone with a repository inside it', () => {
     trap = embedded();
   });
 
-  test('starts its programs when git is let loose on it, so that the trap works', () => {
+  test('a clone with a repository inside it starts its programs when git is let loose on it, so that the trap works', () => {
     spawnSync('git', ['cat-file', '-p', 'HEAD'], { cwd: trap.project });
     expect(fs.existsSync(trap.started)).toBe(true);
     fs.rmSync(trap.started);

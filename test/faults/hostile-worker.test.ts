@@ -39,7 +39,7 @@ describe('a worker that writes what forge writes', () => {
     expect((await state('build')).state).toBe('failed');
   });
 
-  test('is merged into the branch that it was begun for, whatever its manifest says', async () => {
+  test('a worker that writes what forge writes is merged into the branch that it was begun for, whatever its manifest says', async () => {
     const { repo, forge } = finishing(
       [task(`${INTO}; sed -i s/main/production/ $D/manifest.json`)],
       'verify: {commands: ["true"]}\nship: {policy: merge}',
@@ -50,7 +50,7 @@ describe('a worker that writes what forge writes', () => {
     expect(repo.git('ls-tree', '--name-only', 'production')).not.toContain('build.txt');
   });
 
-  test('is verified in its own worktree, whatever its manifest says', async () => {
+  test('a worker that writes what forge writes is verified in its own worktree, whatever its manifest says', async () => {
     const { state, forge } = finishing(
       [task(`${INTO}; sed -i "s/\\"worktree_path\\".*/\\"worktree_path\\": null,/" $D/manifest.json`)],
       'verify: {commands: ["test -e build.txt"]}',
@@ -74,7 +74,7 @@ test('a verdict behind a symlink in place of the folder for drafts is none', asy
 });
 
 describe('a worker that prints what a pattern of the settings could be stuck in', () => {
-  test('is classified at once, and the next task goes on', async () => {
+  test('a worker that prints what a pattern of the settings could be stuck in is classified at once, and the next task goes on', async () => {
     const { state, forge } = finishing(
       [
         'id: a, title: A, run: "printf %030000d; exit 1", retry: {max_attempts: 1}',

@@ -39,7 +39,7 @@ describe('a worker that writes into .git', () => {
     expect(repo.git('rev-parse', 'main')).toBe(before);
   });
 
-  test('shows in what it changed to a command that verifies it', async () => {
+  test('a worker that writes into .git shows in what it changed to a command that verifies it', async () => {
     const { state, forge } = finishing(
       [task(WORK)],
       'verify: {commands: ["git config filter.x.clean cat"]}\nship: {policy: merge}',
@@ -48,7 +48,7 @@ describe('a worker that writes into .git', () => {
     expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
   });
 
-  test('has nothing that it leaves there started by forge when its worker has ended', async () => {
+  test('a worker that writes into .git has nothing that it leaves there started by forge when its worker has ended', async () => {
     const { at, repo, state, forge } = finishing([task(`${WORK}; ${TRAP}`)], SETTINGS, { 'trap.txt': 'one\n' });
     const trapped = `${at}/.forge/trapped`;
     expect((await forge('run')).code).toBe(1);
@@ -59,7 +59,7 @@ describe('a worker that writes into .git', () => {
     expect(fs.existsSync(trapped)).toBe(true);
   });
 
-  test('has no hook that it leaves started for the worktree of another task', async () => {
+  test('a worker that writes into .git has no hook that it leaves started for the worktree of another task', async () => {
     const hook = `${INTO}; mkdir -p $C/hooks; printf '#!/bin/sh\\ntouch %s/.forge/hooked\\n' "$FORGE_DIR" > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`;
     const { at, state, forge, data } = finishing([task(`${WORK}; ${hook}`), task(WORK, 'next')], SETTINGS);
     await forge('run', '--max-parallel', '1');
@@ -116,7 +116,7 @@ describe('a worker that writes into .git', () => {
     },
   );
 
-  test('keeps a run from starting other tasks until what it left is undone', async () => {
+  test('a worker that writes into .git keeps a run from starting other tasks until what it left is undone', async () => {
     const { repo, state, forge } = finishing(
       [task(`${WORK}; git config filter.x.clean cat`), task(WORK, 'next')],
       SETTINGS,
@@ -133,7 +133,7 @@ describe('a worker that writes into .git', () => {
     expect((await state('next')).state).toBe('shipped');
   });
 
-  test('is taken for the user by a run that starts after a person has retried its task', async () => {
+  test('a worker that writes into .git is taken for the user by a run that starts after a person has retried its task', async () => {
     const { state, forge } = finishing([task(`${WORK}; git config filter.x.clean cat`)], SETTINGS);
     await forge('run');
     await forge('retry', 'build');
@@ -197,7 +197,7 @@ describe('work that was verified', () => {
     expect((await state('build')).state).toBe('shipped');
   });
 
-  test('goes on when a person takes the change of .git for their own', async () => {
+  test('work that was verified goes on when a person takes the change of .git for their own', async () => {
     const { repo, at, forge, state } = await reviewed();
     repo.git('config', 'filter.x.clean', 'cat');
     const { stdout, stderr } = await forge('run');
@@ -210,7 +210,7 @@ describe('work that was verified', () => {
     expect((await state('build')).state).toBe('shipped');
   });
 
-  test('is not shown to a reviewer while its worktree has other bytes', async () => {
+  test('work that was verified is not shown to a reviewer while its worktree has other bytes', async () => {
     const { repo, at, forge, state } = await reviewed();
     const before = await state('build');
     const file = `${at}/.forge/worktrees/build/build.txt`;

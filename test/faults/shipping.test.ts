@@ -79,7 +79,7 @@ describe('a run that takes ten tasks from the plan into the base', () => {
   );
 
   test.each(rounds)(
-    `runs that are killed ${KILLS} times ship ten tasks into $base, seed $seed`,
+    `a run that takes ten tasks from the plan into the base runs that are killed ${KILLS} times ship ten tasks into $base, seed $seed`,
     { timeout: 600_000 },
     async ({ seed, base }) => {
       const play = newPlay(base);

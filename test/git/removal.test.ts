@@ -265,7 +265,7 @@ describe('worktree removal', () => {
     expect([repo.git('status', '--porcelain'), repo.git('for-each-ref', 'refs/heads'), shaOf('HEAD')]).toEqual(main);
   });
 
-  test('changes that git was told to ignore are rescued', async () => {
+  test('worktree removal changes that git was told to ignore are rescued', async () => {
     const at = await ensure();
     repo.in(at, 'update-index', '--assume-unchanged', 'code.txt');
     repo.in(at, 'update-index', '--skip-worktree', 'kept.txt');
@@ -456,7 +456,7 @@ describe('worktree removal', () => {
     });
   });
 
-  test('changes made right after the rescue are rescued again', async () => {
+  test('worktree removal changes made right after the rescue are rescued again', async () => {
     const at = await ensure();
     repo.write('new.txt', 'one\n', at);
     const real = repo.git('--exec-path');

@@ -63,40 +63,40 @@ describe('the setup of git', () => {
     expect(await told(change)).toBe(text);
   });
 
-  test('has changed with a replaced commit, named by its ref', async () => {
+  test('the setup of git has changed with a replaced commit, named by its ref', async () => {
     const head = repo.git('rev-parse', 'HEAD');
     const other = repo.commit({ 'code.txt': 'two\n' });
     expect(await told(`git replace ${head} ${other}`)).toBe(`refs/replace (now refs/replace/${head})`);
   });
 
-  test('is the same when git packs the refs that replace objects', async () => {
+  test('the setup of git is the same when git packs the refs that replace objects', async () => {
     repo.git('replace', repo.git('rev-parse', 'HEAD'), repo.commit({ 'code.txt': 'two\n' }));
     expect(await told('git pack-refs --all')).toBeNull();
     expect(await told('git replace -d $(git replace)')).toBe('refs/replace');
   });
 
-  test('has changed with another folder of hooks and with what is in that folder', async () => {
+  test('the setup of git has changed with another folder of hooks and with what is in that folder', async () => {
     expect(await told(`git config core.hooksPath ${home}`)).toMatch(/^config core\.hookspath/);
     expect(await told(`echo > ${home}/pre-commit; chmod +x ${home}/pre-commit`)).toBe('hooks (now pre-commit)');
     expect(await told(`echo other > ${home}/pre-commit`)).toBe('hooks (now pre-commit)');
   });
 
-  test("has changed with the user's own attributes", async () => {
+  test("the setup of git has changed with the user's own attributes", async () => {
     const file = `${home}/.config/git/attributes`;
     expect(await told(`echo "*.txt -diff" > ${file}`)).toBe(file);
   });
 
-  test('has changed with settings that a worktree has alone', async () => {
+  test('the setup of git has changed with settings that a worktree has alone', async () => {
     repo.git('config', 'extensions.worktreeConfig', 'true');
     expect(await told('git config --worktree filter.x.smudge cat', true)).toBe('config.worktree');
   });
 
-  test('has changed with a setting that is gone', async () => {
+  test('the setup of git has changed with a setting that is gone', async () => {
     repo.git('config', 'filter.x.clean', 'cat');
     expect(await told('git config --remove-section filter.x')).toBe('config filter.x.clean');
   });
 
-  test('is the same after changes that run nothing and change no bytes', async () => {
+  test('the setup of git is the same after changes that run nothing and change no bytes', async () => {
     const changes = [
       'git config user.name w',
       'git config branch.forge/build.remote origin',
@@ -134,7 +134,7 @@ describe('the setup of git', () => {
     },
   );
 
-  test('has changed with a pipe in place of the index of a worktree', async () => {
+  test('the setup of git has changed with a pipe in place of the index of a worktree', async () => {
     const pipe = 'I=$(git rev-parse --absolute-git-dir)/index; rm $I; mkfifo $I';
     expect(await told(pipe, true)).toContain('index of the worktree');
   });
@@ -149,11 +149,11 @@ describe('the setup of git', () => {
     },
   );
 
-  test('is the same with a hook that can not be started, since it leads nowhere', async () => {
+  test('the setup of git is the same with a hook that can not be started, since it leads nowhere', async () => {
     expect(await told('mkdir -p .git/hooks; ln -s pre-push .git/hooks/pre-push')).toBeNull();
   });
 
-  test('has changed with a hook or a setting of a submodule, and not with a submodule that was just filled', async () => {
+  test('the setup of git has changed with a hook or a setting of a submodule, and not with a submodule that was just filled', async () => {
     const lib = new Repository(repo.path('.forge/lib'));
     lib.commit({ 'tool.sh': 'one\n' });
     const fill = `git -c protocol.file.allow=always submodule --quiet add ${lib.root} vendor/lib`;
@@ -171,7 +171,7 @@ describe('the setup of git', () => {
     expect(await told(hook, true)).toBe('submodule vendor/lib of the worktree (now pre-push)');
   });
 
-  test('is null outside of a repository', async () => {
+  test('the setup of git is null outside of a repository', async () => {
     fs.rmSync(repo.path('.git'), { recursive: true });
     expect(await gitSetup(await session(), null)).toBeNull();
   });

@@ -138,7 +138,7 @@ describe('removal of a worktree with submodules', () => {
     expect([rescued(repo.path('vendor/lib')), rescued(repo.path('vendor/lib/inner'))]).toEqual([[], []]);
   });
 
-  test("commits and files of submodules are kept in the main checkout's, by refs that are named", async () => {
+  test("removal of a worktree with submodules commits and files of submodules are kept in the main checkout's, by refs that are named", async () => {
     const at = await next();
     const side = repo.commit({ 'side.txt': 'side\n' }, `${at}/vendor/lib`);
     repo.in(`${at}/vendor/lib`, 'branch', 'side');

@@ -37,7 +37,7 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 describe('files that are kept', () => {
-  test('are put back as they were: content, mode, symbolic links', async () => {
+  test('files that are kept are put back as they were: content, mode, symbolic links', async () => {
     await keep('k');
     fs.rmSync(at('project/dist'), { recursive: true });
     expect(keptFiles().isPresent('k', at('project'))).toBe(false);
@@ -58,7 +58,7 @@ describe('files that are kept', () => {
     expect(fs.statSync(at('project/dist/bin/run')).mtimeMs).toBe(before);
   });
 
-  test('are replaced by those that are kept later by the same key', async () => {
+  test('files that are kept are replaced by those that are kept later by the same key', async () => {
     await keep('k');
     write('project/dist/a.js', 'later');
     await keep('k');
@@ -93,7 +93,7 @@ describe('files that are kept', () => {
     },
   );
 
-  test('are put back not at all where a symbolic link leads out of the project', async () => {
+  test('files that are kept are put back not at all where a symbolic link leads out of the project', async () => {
     await keep('k');
     fs.rmSync(at('project/dist'), { recursive: true });
     fs.mkdirSync(at('elsewhere'));
@@ -113,7 +113,7 @@ describe('files that are kept', () => {
     expect(fs.readdirSync(at('cache/forge/kept')).sort()).toEqual(['.swept', 'new', 'used']);
   });
 
-  test('are kept nowhere when another user could change them', () => {
+  test('files that are kept are kept nowhere when another user could change them', () => {
     fs.chmodSync(at('cache'), 0o777);
     expect(KeptFiles.of({ XDG_CACHE_HOME: at('cache') }, () => nowMs)).toBeNull();
     expect(KeptFiles.of({}, () => nowMs)).toBeNull();
@@ -123,7 +123,7 @@ describe('files that are kept', () => {
 describe('the files that globs match', () => {
   const names = (...globs: string[]) => matchingFiles(at('project'), globs).map((file) => file.path);
 
-  test('are found once, in order, and not behind symbolic links', () => {
+  test('the files that globs match are found once, in order, and not behind symbolic links', () => {
     write('project/src/b.ts', '');
     write('project/src/a/c.ts', '');
     fs.symlinkSync('..', at('project/src/up'));
@@ -134,7 +134,7 @@ describe('the files that globs match', () => {
     expect(names('!src/a/**', 'src/a/*')).toEqual([]);
   });
 
-  test('are found in node_modules, .git and .forge only by a glob that names these', () => {
+  test('the files that globs match are found in node_modules, .git and .forge only by a glob that names these', () => {
     for (const folder of ['node_modules/x', '.git', '.forge', 'lib/node_modules/x'])
       write(`project/${folder}/f.js`, '');
     expect(names('**/f.js')).toEqual([]);
@@ -145,7 +145,7 @@ describe('the files that globs match', () => {
     ]);
   });
 
-  test('have a digest of their content, in parts where they are large, and links of where they point', () => {
+  test('the files that globs match have a digest of their content, in parts where they are large, and links of where they point', () => {
     write('project/large', 'x'.repeat(3_000_000));
     write('project/same', 'x'.repeat(3_000_000));
     expect(digestOf(at('project/large'), 'file')).toBe(digestOf(at('project/same'), 'file'));

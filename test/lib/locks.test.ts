@@ -77,13 +77,13 @@ describe('a lock that names its owner', () => {
   /** Too short for a lock to become stale. */
   const terms = { staleMs: 60_000, waitMs: 300 };
 
-  test('is taken over without a wait when its process is gone', async () => {
+  test('a lock that names its owner is taken over without a wait when its process is gone', async () => {
     const lock = await leftLock(gone);
     expect(await exclusively(lock, async (held) => held(), { owner: alive, terms })).toBe(true);
     expect(fs.readdirSync(path.dirname(lock))).toEqual(['lock.kept']);
   });
 
-  test('is cleared with its owner only when its process is gone', async () => {
+  test('a lock that names its owner is cleared with its owner only when its process is gone', async () => {
     const lock = await leftLock(gone);
     clearLock(lock, gone);
     expect(fs.readdirSync(path.dirname(lock))).toEqual(['lock.kept']);

@@ -25,7 +25,7 @@ describe('an agent that takes part over MCP', () => {
     expect(stderr()).toBe('');
   });
 
-  it('asks, ends, and finds the answer under the same key', async () => {
+  it('an agent that takes part over MCP asks, ends, and finds the answer under the same key', async () => {
     const { call } = await mcpClient({ cwd: project(TASKS) });
     const question = {
       decision_key: 'format',
@@ -50,7 +50,7 @@ describe('an agent that takes part over MCP', () => {
     });
   });
 
-  it('is known by the environment of its worker, and what it gives goes before', async () => {
+  it('an agent that takes part over MCP is known by the environment of its worker, and what it gives goes before', async () => {
     const cwd = project(TASKS);
     const { call } = await mcpClient({ cwd });
     const { task_id, claim_id, run_id } = await call('claim', { next: true });
@@ -83,7 +83,7 @@ describe('an agent that takes part over MCP', () => {
     expect(told.json().error).toEqual(error);
   });
 
-  it('gets an error with what to do next, and the server goes on', async () => {
+  it('an agent that takes part over MCP gets an error with what to do next, and the server goes on', async () => {
     const cwd = project(['id: a, title: A, verify: ["false"], retry: {max_attempts: 1}']);
     const { client, call, refused } = await mcpClient({ cwd });
     expect(await refused('why', { task: 'b' })).toMatchObject({ code: 'TASK_NOT_FOUND' });
@@ -103,7 +103,7 @@ describe('an agent that takes part over MCP', () => {
     expect(await call('status')).toMatchObject({ counts: { failed: 1 } });
   });
 
-  it('is told where there is no project, and finds one that was made since', async () => {
+  it('an agent that takes part over MCP is told where there is no project, and finds one that was made since', async () => {
     const cwd = folder();
     const { call, refused, client } = await mcpClient({ cwd });
     expect(await refused('status')).toMatchObject({ code: 'PHASES_NOT_FOUND' });
@@ -112,7 +112,7 @@ describe('an agent that takes part over MCP', () => {
     expect((await call('status')).tasks.length).toBeGreaterThan(0);
   });
 
-  it('sees plan and settings as they are at each call', async () => {
+  it('an agent that takes part over MCP sees plan and settings as they are at each call', async () => {
     const cwd = project(TASKS);
     const { call, refused } = await mcpClient({ cwd });
     const plan = join(cwd, 'plans/phases.yaml');
@@ -130,7 +130,7 @@ describe('an agent that takes part over MCP', () => {
     expect(await call('claim', { next: true })).toMatchObject({ task_id: 'compile' });
   });
 
-  it('is warned beside the answer', async () => {
+  it('an agent that takes part over MCP is warned beside the answer', async () => {
     const cwd = project(TASKS);
     const { client, call } = await mcpClient({ cwd });
     const { claim_id: claim, run_id: run } = await call('claim', { task: 'build' });
@@ -143,7 +143,7 @@ describe('an agent that takes part over MCP', () => {
 });
 
 describe('the resources', () => {
-  it('are the plan, its tasks and their prompts', async () => {
+  it('the resources are the plan, its tasks and their prompts', async () => {
     const cwd = project(TASKS);
     const { client } = await mcpClient({ cwd });
     const { resources } = await client.listResources();
@@ -159,7 +159,7 @@ describe('the resources', () => {
     expect((await read('forge://task/build/prompt')).text).toContain('# Task build');
   });
 
-  it('are no others', async () => {
+  it('the resources are no others', async () => {
     const { client } = await mcpClient({ cwd: project(TASKS) });
     for (const uri of [
       'forge://task/none',
@@ -186,7 +186,7 @@ describe('the resources', () => {
     await expect(wrong).rejects.toThrow('"x" is no cursor of this server');
   });
 
-  it('are errors of the protocol where they cannot be read', async () => {
+  it('the resources are errors of the protocol where they cannot be read', async () => {
     const cwd = project(TASKS);
     const { client, refused } = await mcpClient({ cwd });
     writeFileSync(join(cwd, 'plans/phases.yaml'), 'phases: 7\n');
@@ -198,7 +198,7 @@ describe('the resources', () => {
 });
 
 describe('the command line of mcp', () => {
-  it('has help, and refuses what would put something else on its stdout', async () => {
+  it('the command line of mcp has help, and refuses what would put something else on its stdout', async () => {
     const cwd = project(TASKS);
     expect((await orchestrate(['mcp', '--help'], { cwd })).stdout).toContain('MCP');
     const refused = await orchestrate(['mcp', '--json'], { cwd });

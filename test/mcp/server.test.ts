@@ -34,7 +34,7 @@ async function begin(call: (name: string, args?: Record<string, unknown>) => Pro
 }
 
 describe('a server of many calls', () => {
-  it('stays as small as it was, and adds no listener', async () => {
+  it('a server of many calls stays as small as it was, and adds no listener', async () => {
     const cwd = project(['id: a, title: A', 'id: b, title: B']);
     // What a call left behind would soon fill that heap.
     const { client, call, stderr } = await mcpClient({ cwd, flags: ['--max-old-space-size=32'] });
@@ -54,7 +54,7 @@ describe('a server of many calls', () => {
 });
 
 describe('calls at once', () => {
-  it('of two servers give out every task once', async () => {
+  it('calls at once of two servers give out every task once', async () => {
     const cwd = project(Array.from({ length: 8 }, (_, i) => `id: t${i}, title: T`));
     const servers = await Promise.all([mcpClient({ cwd }), mcpClient({ cwd })]);
     const calls = servers.flatMap(({ call }) => Array.from({ length: 4 }, () => call('claim', { next: true })));
@@ -62,7 +62,7 @@ describe('calls at once', () => {
     expect(claimed.map(({ task_id }) => task_id).sort()).toEqual(Array.from({ length: 8 }, (_, i) => `t${i}`));
   });
 
-  it('that complete the same attempt have it verified once, while heartbeats and other tasks go on', async () => {
+  it('calls at once that complete the same attempt have it verified once, while heartbeats and other tasks go on', async () => {
     const { cwd, check } = verifiedProject();
     const { call } = await mcpClient({ cwd });
     const work = await begin(call);
@@ -77,7 +77,7 @@ describe('calls at once', () => {
 });
 
 describe('a call that takes long', () => {
-  it('tells what goes on, and ends in good order when it is cancelled: a repeat goes on', async () => {
+  it('a call that takes long tells what goes on, and ends in good order when it is cancelled: a repeat goes on', async () => {
     const { cwd, check, isAlive } = verifiedProject();
     const { client, call } = await mcpClient({ cwd });
     const work = await begin(call);
@@ -139,7 +139,7 @@ describe('a call that takes long', () => {
 });
 
 describe('a server that is given anything', () => {
-  it('ends when stdin does, and takes no signal away from its process while it is idle', async () => {
+  it('a server that is given anything ends when stdin does, and takes no signal away from its process while it is idle', async () => {
     const cwd = project(['id: a, title: A']);
     const ended = startServer({ cwd });
     initialize(ended);
@@ -153,7 +153,7 @@ describe('a server that is given anything', () => {
     expect(await killed.ended).toEqual({ code: null, signal: 'SIGTERM' });
   });
 
-  it('writes nothing but the protocol to stdout, and goes on after lines that are none of it', async () => {
+  it('a server that is given anything writes nothing but the protocol to stdout, and goes on after lines that are none of it', async () => {
     const server = startServer({ cwd: project(['id: a, title: A']) });
     server.child.stdin.write('not json\n{"jsonrpc":"2.0"}\n[]\n');
     server.child.stdin.write(Buffer.from([0xff, 0xfe, 0x7b, 0x0a]));

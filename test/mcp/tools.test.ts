@@ -11,7 +11,7 @@ const toolNamed = (name: string) => byName.get(name) as Tool;
 const propertiesOf = (name: string) => Object.keys(toolNamed(name).schema.input['properties'] as object);
 
 describe('the tools', () => {
-  it('are every verb but those that block, write a project or are for a shell', () => {
+  it('the tools are every verb but those that block, write a project or are for a shell', () => {
     const left = (Object.keys(COMMANDS) as VerbName[]).filter((verb) => whyNoTool(verb) !== null);
     expect(left).toEqual([
       '',
@@ -68,7 +68,7 @@ describe('the tools', () => {
     ]);
   });
 
-  it('are read-only exactly where their command changes nothing, and gc shows what it would do', () => {
+  it('the tools are read-only exactly where their command changes nothing, and gc shows what it would do', () => {
     const readOnly = tools.filter(({ effects }) => effects.readOnlyHint);
     expect(readOnly.map(({ name }) => name)).toEqual(
       tools.filter(({ name, command }) => !command.changes || name === 'gc_dry_run').map(({ name }) => name),
@@ -96,7 +96,7 @@ describe('the tools', () => {
     expect(propertiesOf('question')).not.toContain('options_file');
   });
 
-  it('have nothing that only a terminal has a use for, or that would block', () => {
+  it('the tools have nothing that only a terminal has a use for, or that would block', () => {
     expect(propertiesOf('status')).toEqual(['run']);
     expect(propertiesOf('logs')).not.toContain('follow');
     expect(propertiesOf('gc')).not.toContain('plan');

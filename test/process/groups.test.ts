@@ -217,7 +217,7 @@ describe('stopWorker', () => {
       expect(dead(pid)).toBe(true);
     });
 
-    test('is stopped after the worker itself has ended', async () => {
+    test('stopWorker is stopped after the worker itself has ended', async () => {
       const path = newPath();
       const { worker, exited } = await running(
         (ready) =>
@@ -229,7 +229,7 @@ describe('stopWorker', () => {
       expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('gone');
     });
 
-    test('is stopped although it goes on starting others', async () => {
+    test('stopWorker is stopped although it goes on starting others', async () => {
       const path = newPath();
       const breed = `${path}.sh`;
       writeFileSync(breed, `trap '' TERM\necho $$ >> ${path}\nsleep 0.02\nsetsid sh ${breed} &\n`);
@@ -244,7 +244,7 @@ describe('stopWorker', () => {
       ).toEqual([]);
     });
 
-    test('is left alone when it belongs to another command of the same claim', async () => {
+    test('stopWorker is left alone when it belongs to another command of the same claim', async () => {
       const path = newPath();
       const other = await running(
         (ready) => `setsid sh -c 'echo $$ > ${path}; exec sleep 1000' & touch ${ready}; wait`,
@@ -272,7 +272,7 @@ describe('stopWorker', () => {
       if (stops) expect(readFileSync(`${path}.left`, 'utf8')).toMatch(/^(Z.*\n)?$/);
     });
 
-    test('is named when it does not end', async () => {
+    test('stopWorker is named when it does not end', async () => {
       const { worker } = await running((ready) => `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`);
       const abort = new AbortController();
       const told: number[] = [];

@@ -67,7 +67,7 @@ async function kill(lane: Lane, pid: number): Promise<void> {
 const UNKNOWN = { code: null, signal: null, spawnError: null };
 
 describe('a lane that is killed', () => {
-  test('starts no more workers', async () => {
+  test('a lane that is killed starts no more workers', async () => {
     const lane = newLane();
     const { worker, lanePid } = await startIn(lane, 'exit 4');
     worker.open();
@@ -76,7 +76,7 @@ describe('a lane that is killed', () => {
     expect(await lane.start(job('true'))).toBe(null);
   });
 
-  test('leaves no worker that has not come to its gate', async () => {
+  test('a lane that is killed leaves no worker that has not come to its gate', async () => {
     const lane = newLane();
     const { worker, lanePid } = await startIn(lane, 'true');
     worker.open();
@@ -89,7 +89,7 @@ describe('a lane that is killed', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('leaves its worker behind the gate, which runs when it is opened', async () => {
+  test('a lane that is killed leaves its worker behind the gate, which runs when it is opened', async () => {
     const lane = newLane();
     const path = newPath();
     const { worker, pid, lanePid } = await startIn(lane, `touch ${path}`);
@@ -100,7 +100,7 @@ describe('a lane that is killed', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test('leaves its worker behind the gate, which exits when it is abandoned', async () => {
+  test('a lane that is killed leaves its worker behind the gate, which exits when it is abandoned', async () => {
     const lane = newLane();
     const path = newPath();
     const { worker, lanePid } = await startIn(lane, `touch ${path}`);
@@ -110,7 +110,7 @@ describe('a lane that is killed', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('leaves its worker running, whose end is unknown and comes when it is gone', async () => {
+  test('a lane that is killed leaves its worker running, whose end is unknown and comes when it is gone', async () => {
     const lane = newLane();
     const [ready, wish, done] = [newPath(), newPath(), newPath()];
     const { worker, pid, lanePid } = await startIn(

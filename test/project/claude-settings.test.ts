@@ -65,7 +65,7 @@ describe('hooks in the settings of Claude Code', () => {
     expect(JSON.parse(take(reindented).text ?? '')).toEqual(left);
   });
 
-  test('that a person has changed stay until init writes them anew', () => {
+  test('hooks in the settings of Claude Code that a person has changed stay until init writes them anew', () => {
     const changed = add('{"a": 1}').replace('"timeout": 20', '"timeout": 5');
     const { text, left } = take(changed);
     expect(left).toBe(true);

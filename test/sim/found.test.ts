@@ -181,7 +181,7 @@ describe('document of a commit that is reported as not made', () => {
       run(disk, commit(DIR, { expected: n, op: `other-${n}`, record: RECORD }));
   };
 
-  test('stays when the link was made, its error did not say so, and the look at it fails', () => {
+  test('document of a commit that is reported as not made stays when the link was made, its error did not say so, and the look at it fails', () => {
     const kept = isKept((disk, call) => {
       if (isLook(call)) throw fault('EIO');
       const result = disk.perform(call);
@@ -205,7 +205,7 @@ describe('document of a commit that is reported as not made', () => {
     },
   );
 
-  test('is removed when another commit was first', () => {
+  test('document of a commit that is reported as not made is removed when another commit was first', () => {
     const kept = isKept((disk, call) => {
       if (isLink(call)) others(disk, 1);
       return disk.perform(call);

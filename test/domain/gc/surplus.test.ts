@@ -26,7 +26,7 @@ function ended(memo: Partial<TaskRecord['memo']> = {}, currentMs = 10): TaskReco
 }
 
 describe('the record of an old task', () => {
-  test('loses the ticks of its repeats, and keeps its steps and when it ended', () => {
+  test('the record of an old task loses the ticks of its repeats, and keeps its steps and when it ended', () => {
     const before = ended({ journal: { ...JOURNAL, ticks: list(at(6)) } });
     const after = trimmed(before, []) as TaskRecord;
     expect(journalOf(after)).toEqual(JOURNAL);
@@ -34,7 +34,7 @@ describe('the record of an old task', () => {
     expect(trimmed(after, [])).toBeNull();
   });
 
-  test('says of a set whose children go what they came to, and when they went', () => {
+  test('the record of an old task says of a set whose children go what they came to, and when they went', () => {
     const removed = { at: isoTime(T0), not_shipped: { b: 'failed' as const } };
     const after = trimmed(ended({ fan_outs: [SET, { ...SET, name: 'more' }] }), [{ name: 'files', ...removed }]);
     expect(fanOutsOf(after as TaskRecord)).toEqual([
@@ -54,7 +54,7 @@ describe('the record of an old task', () => {
 describe('the record of a task whose repeats go on', () => {
   const ticking = (...ids: string[]) => ended({ journal: { ...JOURNAL, ticks: list(...ids) } });
 
-  test('loses ticks of before a time, a part of its journal at a time, and nothing else', () => {
+  test('the record of a task whose repeats go on loses ticks of before a time, a part of its journal at a time, and nothing else', () => {
     const before = ticking(at(5), at(6), at(7));
     const found = withoutOldTicks(before, T0 + 7);
     expect(found?.dropped).toEqual([at(5), at(6)]);

@@ -19,7 +19,7 @@ describe('a tree', () => {
       ({ task: { task_id }, lead, also }) => `${lead}${task_id}${also.length === 0 ? '' : ` (${also})`}`,
     );
 
-  it('has each task below the dependency that it waits for longest, with the others named', () => {
+  it('a tree has each task below the dependency that it waits for longest, with the others named', () => {
     const tasks = [
       task('a'),
       task('b', ['a']),
@@ -30,11 +30,11 @@ describe('a tree', () => {
     expect(drawn(tasks)).toEqual(['a', '├─ b', '└─ c', '   └─ d (a)', 'e (x)']);
   });
 
-  it('does not depend on the order of the plan', () => {
+  it('a tree does not depend on the order of the plan', () => {
     expect(drawn([task('c', ['b']), task('b', ['a']), task('a')])).toEqual(['a', '└─ b', '   └─ c']);
   });
 
-  it('is indented by ten at most; below that the task above is named', () => {
+  it('a tree is indented by ten at most; below that the task above is named', () => {
     const chain = Array.from({ length: 20_000 }, (_, i) => task(`t${i}`, i === 0 ? [] : [`t${i - 1}`]));
     const rows = drawn(chain);
     expect(rows).toHaveLength(20_000);
@@ -71,7 +71,7 @@ const LINE =
   /^(?:flowchart TD| {2}subgraph p\d+\["(?:[^"#;<>]|#\d+;)*"\]| {4}t\d+\["(?:[^"#;<>]|<br>|#\d+;)*"\]| {2}end| {2}t\d+ --> t\d+)$/;
 
 describe('a drawing', () => {
-  it('for Mermaid names its nodes by numbers, and no text of a plan ends a text of the drawing', () => {
+  it('a drawing for Mermaid names its nodes by numbers, and no text of a plan ends a text of the drawing', () => {
     fc.assert(
       fc.property(anyId, anyTitle, anyTitle, (id, title, name) => {
         const lines = mermaidOf({
@@ -86,7 +86,7 @@ describe('a drawing', () => {
     );
   });
 
-  it('for Graphviz has every text in quotes that it can not end', () => {
+  it('a drawing for Graphviz has every text in quotes that it can not end', () => {
     const text = '"(?:[^"\\\\\\n]|\\\\["\\\\n])*"';
     const line = new RegExp(
       `^(?:digraph ${text} \\{| {2}rankdir=LR;| {2}node \\[.*\\];| {2}subgraph cluster_\\d+ \\{| {4}label=${text};| {4}${text} \\[label=${text}(?:, fillcolor="#\\w+")?\\];| {2}\\}| {2}${text} -> ${text};|\\})$`,

@@ -81,7 +81,7 @@ phases:
     expect(task(plan, 'c')).toMatchObject({ worker: 'codex', model: null });
   });
 
-  it('are checked where they stand', () => {
+  it('defaults are checked where they stand', () => {
     const wrong = text.replace('timeout: 5m', 'timeout: 5 minutes').replace('  worker: claude', '  wroker: claude');
     expect(linesOf(wrong)).toEqual([
       'plan.yaml:8:3 | defaults: unknown key "wroker" | Did you mean "worker"?',
@@ -139,7 +139,7 @@ phases:
 `;
   const ids = (plan: Plan) => plan.tasks.map(({ id }) => id);
 
-  it('makes a task of each combination, in the place of the task; what depends on it depends on all', () => {
+  it('a matrix makes a task of each combination, in the place of the task; what depends on it depends on all', () => {
     const plan = planOf(withMatrix('{node: [20, 1.10], os: [linux, "mac os"]}'));
     const made = [
       'test.node-20.os-linux',
@@ -159,7 +159,7 @@ phases:
     });
   });
 
-  it('puts its values into texts of the task', () => {
+  it('a matrix puts its values into texts of the task', () => {
     const more = `env: {V: "v\${{matrix.node}}", W: 1.10}\n        cwd: packages/\${{ matrix.pkg }}\n        write_globs: ["packages/\${{ matrix.pkg }}/**"]`;
     const plan = planOf(
       withMatrix('{node: [20], pkg: [api, web]}', more).replace(
@@ -183,7 +183,7 @@ phases:
     expect(task(plan, 'ship.on-b').depends_on).toEqual(['build.on-b', 'test.node-22']);
   });
 
-  it('leaves out and adds combinations as CI services do', () => {
+  it('a matrix leaves out and adds combinations as CI services do', () => {
     const rules = 'exclude: [{node: 20, os: mac}], include: [{node: 22, flag: x}, {node: 24, os: linux}, {all: y}]';
     const plan = planOf(withMatrix(`{node: [20, 22], os: [linux, mac], ${rules}}`));
     expect(
@@ -301,7 +301,7 @@ phases:
     expect(plan.project).toBe('p');
   });
 
-  it('names the files that it has read', () => {
+  it('include names the files that it has read', () => {
     const result = parsePlan(root, 'plan.yaml', (file) => files[file as keyof typeof files] ?? null);
     expect(result.ok && result.included.map(({ file }) => file)).toEqual([
       'api/plan.yaml',

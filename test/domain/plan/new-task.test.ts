@@ -23,7 +23,7 @@ describe('the id of a new task', () => {
     expect(idOf(title, taken)).toBe(id);
   });
 
-  it('is legal, and no other one, whatever the title is', () => {
+  it('the id of a new task is legal, and no other one, whatever the title is', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 80 }), fc.nat(3), (title, count) => {
         const taken: string[] = [];
@@ -53,7 +53,7 @@ phases:
     expect(phaseForNew(three(one, two), from)).toBe(phase);
   });
 
-  it('has to be named where none is active', () => {
+  it('the phase of a new task has to be named where none is active', () => {
     expect(() => phaseForNew(three('done', 'blocked'), null)).toThrow('no phase of the plan is active');
   });
 });

@@ -26,7 +26,7 @@ function refusal(work: () => unknown): string {
 }
 
 describe('a place in a plan', () => {
-  it('is found by the id as the file spells it', () => {
+  it('a place in a plan is found by the id as the file spells it', () => {
     expect(place('1.10').path).toEqual(['phases', 0, 'tasks', 0]);
     expect(taskPlace(texts, '1.1')).toBeNull();
     expect(phasePlace(texts, 'one')?.path).toEqual(['phases', 0]);
@@ -35,7 +35,7 @@ describe('a place in a plan', () => {
 });
 
 describe('a key and its value', () => {
-  it('are refused where an item of a list is to be named', () => {
+  it('a key and its value are refused where an item of a list is to be named', () => {
     const texts = [{ file: 'f', text: PLAN.replace('{id: c, title: C}', '{id: c, title: C, retry: [{base: 1s}]}') }];
     const at = taskPlace(texts, 'c') as PlanPlace;
     expect(refusal(() => settingEdit(at, settingOf('retry.base=2s')))).toBe(
@@ -96,7 +96,7 @@ describe('a key and its value', () => {
 });
 
 describe('dependencies', () => {
-  it('are added and taken away, and what is so already is no edit', () => {
+  it('dependencies are added and taken away, and what is so already is no edit', () => {
     const at = ['phases', 0, 'tasks', 1, 'depends_on'];
     expect(dependencyEdits(place('b'), '+x, -1.10,-c')).toEqual([
       { path: at, append: 'x' },

@@ -160,11 +160,11 @@ describe('a failure that says when to try again', () => {
     expect(decisions.map(told)).toEqual([3600, 20, 'retries_exhausted']);
   });
 
-  test('is not tried again where no policy matches', () => {
+  test('a failure that says when to try again is not tried again where no policy matches', () => {
     expect(failures(policy, [['exit.1', HOUR]]).map(told)).toEqual(['fatal']);
   });
 
-  test('at once does not spin where attempts have no cap', () => {
+  test('a failure that says when to try again at once does not spin where attempts have no cap', () => {
     expect(failures({ max_attempts: 'unlimited' }, [['network', 0]]).map(told)).toEqual([1]);
   });
 

@@ -49,13 +49,13 @@ describe('the key of a task', () => {
     expect(reuseKey(task(changes), { ...FACTS, ...facts })).not.toBe(reuseKey(task(), FACTS));
   });
 
-  test('is another for each combination of a matrix, which its worker is told', () => {
+  test('the key of a task is another for each combination of a matrix, which its worker is told', () => {
     const [one, two] = tasksOf({ ...BUILD, matrix: { mode: ['a', 'b'] } });
     const alike = { ...(two as PlanTask), id: one?.id ?? '' };
     expect(reuseKey(alike, FACTS)).not.toBe(reuseKey(one as PlanTask, FACTS));
   });
 
-  test('is the same with another title, priority, policy or time limit, and with variables and dependencies in another order', () => {
+  test('the key of a task is the same with another title, priority, policy or time limit, and with variables and dependencies in another order', () => {
     const changes = { title: 'X', priority: 'P0', retry: { max_attempts: 9 }, timeout: '1h', env: { B: '2', A: '1' } };
     const dependencies = [
       ['a', '1'],
@@ -104,14 +104,14 @@ describe('what has changed since it shipped', () => {
     ).map(({ id }) => id);
   const all = ['a', 'b', 'c', 'd'].map((id) => shipped(id, id));
 
-  test('is done again with all that depends on it', () => {
+  test('what has changed since it shipped is done again with all that depends on it', () => {
     expect(names(all, ['a', 'b', 'c', 'd'])).toEqual([]);
     expect(names(all, ['b', 'c', 'd'])).toEqual(['a', 'b', 'c']);
     expect(names(all, ['a', 'c', 'd'])).toEqual(['b', 'c']);
     expect(names(all, ['a', 'b', 'c'])).toEqual(['d']);
   });
 
-  test('is nothing of a task that has not shipped, or shipped before its plan said cache', () => {
+  test('what has changed since it shipped is nothing of a task that has not shipped, or shipped before its plan said cache', () => {
     const [a, b, c, d] = all as [TaskRecord, TaskRecord, TaskRecord, TaskRecord];
     const failed = { ...a, state: { ...a.state, state: 'failed' as const } };
     const before = { ...d, memo: { ...d.memo, reuse: undefined } };

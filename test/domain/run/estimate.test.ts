@@ -23,7 +23,7 @@ describe('doneAfterMs', () => {
     expect(doneAfterMs(each, slots)).toBe(ms);
   });
 
-  test('is between the longest chain, or an even share, and everything one after the other', () => {
+  test('doneAfterMs is between the longest chain, or an even share, and everything one after the other', () => {
     const tasks = fc.array(fc.record({ ms: fc.nat(100), after: fc.array(fc.nat(20), { maxLength: 3 }) }), {
       maxLength: 20,
     });
@@ -55,11 +55,11 @@ describe('leftMs', () => {
     ...more,
   });
 
-  test('is not known before an attempt has ended', () => {
+  test('leftMs is not known before an attempt has ended', () => {
     expect(leftMs(standing(), 2, new Map())).toBeNull();
   });
 
-  test('takes what is known of a task, and the middle of the others for the rest', () => {
+  test('leftMs takes what is known of a task, and the middle of the others for the rest', () => {
     expect(leftMs(standing(), 1, new Map([['a', 10]]))).toBe(30);
     const all = new Map([
       ['a', 10],
@@ -69,13 +69,13 @@ describe('leftMs', () => {
     expect(leftMs(standing(), 2, all)).toBe(30);
   });
 
-  test('leaves out what is done, and how long a worker has been at work', () => {
+  test('leftMs leaves out what is done, and how long a worker has been at work', () => {
     const own = new Map([['b', { attempt_id: 'x', attempt_number: 1, age_ms: 15 }]]);
     const seen = scheduling(made, { a: record('shipped') });
     expect(leftMs(standing({ scheduling: seen, own, selected: new Set(['a', 'b']) }), 2, new Map([['b', 20]]))).toBe(5);
   });
 
-  test('leaves out what waits for a person, and what waits for that', () => {
+  test('leftMs leaves out what waits for a person, and what waits for that', () => {
     const human = onePhase(
       { id: 'sign', owner_type: 'human' },
       { id: 'after', ...RUN, depends_on: ['sign'] },
@@ -92,7 +92,7 @@ describe('leftMs', () => {
     expect(left).toBe(10);
   });
 
-  test('has a phase wait for all of the one before it', () => {
+  test('leftMs has a phase wait for all of the one before it', () => {
     const phases = plan([
       {
         id: 'one',

@@ -232,7 +232,7 @@ describe('children of a fan-out', () => {
     return { made: indexed({ ...parent, tasks: [a, ...children] }), records: { ...records, a: record('waiting') } };
   }
 
-  test('are one line of the live view, with how many are done, failed and at work', () => {
+  test('children of a fan-out are one line of the live view, with how many are done, failed and at work', () => {
     const { made, records } = fanned();
     const { running, waiting, counts } = model(made, records);
     expect(running.map(({ task_id, line }) => [task_id, line])).toEqual([
@@ -242,14 +242,14 @@ describe('children of a fan-out', () => {
     expect(counts).toMatchObject({ over: 1, failed: 1, running: 3, asked: 1 });
   });
 
-  test('are shown one by one where that is asked for', () => {
+  test('children of a fan-out are shown one by one where that is asked for', () => {
     const { made, records } = fanned();
     const seen = { scheduling: scheduling(made, records), selected: null, own: NONE };
     const { running } = liveModel({ ...seen, unfolded: true });
     expect(running.map(({ task_id }) => task_id)).toEqual(['a/files/2', 'a/files/3', 'a/files/4']);
   });
 
-  test('have no line when all are over', () => {
+  test('children of a fan-out have no line when all are over', () => {
     const { made } = fanned();
     const over = Object.fromEntries(made.tasks.map(({ id: task }) => [task, record('shipped')]));
     expect(model(made, over).running).toEqual([]);

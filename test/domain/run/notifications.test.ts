@@ -118,12 +118,12 @@ describe('a notification', () => {
     expect(told).toMatchObject({ project: 'mill', run_id: id(1), ts: '2030-01-01T00:00:00.000Z', ...expected });
   });
 
-  test('is made of what is wanted alone', () => {
+  test('a notification is made of what is wanted alone', () => {
     expect(notificationOf(finished('failed', 'timeout.stall'), ['stalled'], RUN)).toMatchObject({ event: 'stalled' });
     expect(notificationOf(finished('shipped'), ['failed', 'finished'], RUN)).toBeNull();
   });
 
-  test('of a question is made by its own run alone', () => {
+  test('a notification of a question is made by its own run alone', () => {
     expect(notificationOf(asked(id(9)), ['question'], RUN)).toBeNull();
   });
 });

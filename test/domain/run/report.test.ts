@@ -74,12 +74,12 @@ const failing = (stderr: string, message = 'it went wrong', goes_on = false) =>
   );
 
 describe('the result of a task', () => {
-  test('of one that shipped has its attempts and the time of all of them', () => {
+  test('the result of a task that shipped has its attempts and the time of all of them', () => {
     const { tasks } = reported([started('a'), retried('a', 500), ended('a'), finished(0)], ['a']);
     expect(tasks).toMatchObject([{ task_id: 'a', phase_id: 'one', outcome: 'passed', attempts: 2, duration_ms: 1500 }]);
   });
 
-  test('of one that failed has the end of its output, stderr first', () => {
+  test('the result of a task that failed has the end of its output, stderr first', () => {
     const [result] = failing('one\ntwo\n').tasks;
     expect(result).toMatchObject({ outcome: 'failed', error: ERROR, excerpt: 'one\ntwo\nout', why: '' });
     const long = Array.from({ length: 60 }, (_, n) => `line ${n}`).join('\n');
@@ -143,14 +143,14 @@ describe('the result of a task', () => {
     expect(reported(events, ['a'], { a: state }).tasks).toMatchObject([{ outcome: 'skipped', error: null, why }]);
   });
 
-  test('of one that had failed before the run is a failure', () => {
+  test('the result of a task that had failed before the run is a failure', () => {
     const { tasks } = reported([finished(1, [{ task_id: 'a', error: ERROR, goes_on: false }])], ['a'], { a: 'failed' });
     expect(tasks).toMatchObject([
       { outcome: 'failed', error: ERROR, why: 'it had failed before this run', attempts: 0 },
     ]);
   });
 
-  test('of a child that the plan did not have comes behind the planned ones', () => {
+  test('the result of a child that the plan did not have comes behind the planned ones', () => {
     const { tasks } = reported([started('a/files/x'), ended('a/files/x'), ended('a'), finished(0)], ['a']);
     expect(tasks.map(({ task_id, title }) => [task_id, title])).toEqual([
       ['a', 'a'],
@@ -160,14 +160,14 @@ describe('the result of a task', () => {
 });
 
 describe('JUnit XML', () => {
-  test('has a case for each task, and counts of what failed and what was skipped', () => {
+  test('JUnit XML has a case for each task, and counts of what failed and what was skipped', () => {
     expect(junitXml(failing('oh <no>\n')).split('\n').slice(2, 4)).toEqual([
       '  <testsuite name="demo" tests="1" failures="1" errors="0" skipped="0" time="4.000" timestamp="2030-01-01T00:00:00.000Z">',
       '    <testcase name="build" classname="one" time="1.000"><failure message="exit.3: it went wrong" type="exit.3">oh &lt;no&gt;',
     ]);
   });
 
-  test('has a failure with which others go on as skipped, with its error and its output', () => {
+  test('JUnit XML has a failure with which others go on as skipped, with its error and its output', () => {
     const xml = junitXml(failing('oh <no>\n', ERROR.message, true));
     expect(xml).toContain('tests="1" failures="0" errors="0" skipped="1"');
     expect(xml).toContain(
@@ -176,13 +176,13 @@ describe('JUnit XML', () => {
     expect(xml).not.toContain('<failure');
   });
 
-  test('of a run that broke off has an error', () => {
+  test('JUnit XML of a run that broke off has an error', () => {
     const xml = junitXml(reported([], ['a']));
     expect(xml).toContain('tests="2" failures="0" errors="1" skipped="1"');
     expect(xml).toContain('<error message="the run broke off"/>');
   });
 
-  test('is well-formed whatever a task has written', () => {
+  test('JUnit XML is well-formed whatever a task has written', () => {
     const anything = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string({
@@ -202,7 +202,7 @@ describe('JUnit XML', () => {
 });
 
 describe('the summary', () => {
-  test('says how the run ended, has what failed first, and its output', () => {
+  test('the summary says how the run ended, has what failed first, and its output', () => {
     const events = [ended('a'), ended('b', { state: 'failed', error: ERROR, tail: { stdout: 'oh\n', stderr: '' } })];
     const lines = summaryMarkdown(
       reported([...events, finished(1, [{ task_id: 'b', error: ERROR, goes_on: false }])], ['a', 'b', 'c']),
@@ -238,17 +238,17 @@ describe('the summary', () => {
     expect(summaryMarkdown(reported([end], []))).toContain(`## ${said} in 4.0s`);
   });
 
-  test('keeps a row of the table whole, and shows no HTML and no Markdown of a task', () => {
+  test('the summary keeps a row of the table whole, and shows no HTML and no Markdown of a task', () => {
     const text = summaryMarkdown(failing('```\n<b>\n', '| <img src=x> `code`\nmore'));
     expect(text).toContain('| exit.3: &#124; &#60;img src=x&#62; &#96;code&#96; more |');
     expect(text).toContain('````text\n```\n<b>\nout\n````');
   });
 
-  test('marks a failure with which others go on', () => {
+  test('the summary marks a failure with which others go on', () => {
     expect(summaryMarkdown(failing('', 'no', true))).toContain('| exit.3: no; others go on |');
   });
 
-  test('lists at most 200 tasks', () => {
+  test('the summary lists at most 200 tasks', () => {
     const ids = Array.from({ length: 203 }, (_, n) => `t${n}`);
     expect(summaryMarkdown(reported([finished(0)], ids))).toContain('\nand 3 more\n');
   });
@@ -270,12 +270,12 @@ describe('annotations', () => {
     expect(annotations({ failed: failed('no', 'a/f/x:1') }, () => place)).toEqual([line]);
   });
 
-  test('of a failure with which others go on are warnings', () => {
+  test('annotations of a failure with which others go on are warnings', () => {
     const goesOn = failed('no').map((one) => ({ ...one, goes_on: true }));
     expect(annotations({ failed: goesOn }, () => null)).toEqual(['::warning title=task a::exit.1: no']);
   });
 
-  test('are ten at most', () => {
+  test('annotations are ten at most', () => {
     expect(annotations({ failed: Array.from({ length: 12 }, () => failed('no')).flat() }, () => null)).toHaveLength(10);
   });
 });

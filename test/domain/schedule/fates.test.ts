@@ -79,7 +79,7 @@ describe('tasks with conditions', () => {
     expect(whyOf('deploy', made, states)).toBe('DEPENDENCY_FAILED: it depends on build, which is failed');
   });
 
-  test('are skipped once their condition cannot come true, as is what depends on them', () => {
+  test('tasks with conditions are skipped once their condition cannot come true, as is what depends on them', () => {
     const states = { build: 'shipped', deploy: 'shipped' } as const;
     expect(whyOf('alarm', made, states)).toBe(
       'TASK_SKIPPED: it is skipped: it runs only when build fails, and build has not failed',
@@ -91,7 +91,7 @@ describe('tasks with conditions', () => {
     expect(mayStillRun(seen(made, all), selectedTasks(null, made))).toEqual([]);
   });
 
-  test('that are under way are not skipped', () => {
+  test('tasks with conditions that are under way are not skipped', () => {
     for (const state of ['running', 'shipped', 'failed', 'ready_for_review'] as const)
       expect(whyOf('alarm', made, { build: 'shipped', alarm: state })).not.toContain('SKIPPED');
     expect(whyOf('alarm', made, { build: 'shipped', alarm: 'awaiting_respawn' })).toContain('SKIPPED');
@@ -115,7 +115,7 @@ describe('tasks with conditions', () => {
       expect(whyOf('alarm', made, { [a]: 'failed' }, true)).toBe('ready');
     });
 
-    test('are skipped when all have shipped, and lost when none can start', () => {
+    test('for the failure of a matrix are skipped when all have shipped, and lost when none can start', () => {
       expect(whyOf('alarm', made, { [a]: 'shipped', [b]: 'shipped' })).toBe(
         'TASK_SKIPPED: it is skipped: it runs only when one of test fails, and none has failed',
       );
@@ -164,7 +164,7 @@ describe('tasks with conditions', () => {
     expect(whyOf('next', made, { a: 'failed', b: 'shipped' })).toContain('PHASE_BLOCKED');
   });
 
-  test('in a run that starts nothing more finalizers come after what is not in flight', () => {
+  test('in a run that starts nothing more, finalizers come after what is not in flight', () => {
     const made = onePhase(
       { id: 'a' },
       { id: 'b' },

@@ -116,7 +116,7 @@ describe('the inbox', () => {
     expect(items(seen)).toEqual(expected);
   });
 
-  test('has the budget of the project once, and the kinds in their order', () => {
+  test('the inbox has the budget of the project once, and the kinds in their order', () => {
     const seen = scheduling(onePhase({ id: 'build' }, { id: 'docs' }, SIGN), {
       build: withMemo('shipped', {
         spending: { attempt_id: 'a', spent: { attempts: 3, wall_clock_ms: 1, tokens: 0, cost: 2 } },

@@ -263,7 +263,7 @@ describe('all tasks of a plan', () => {
       expect(mayStillRun(seen, new Set(['a', 'b', 'c', 'd']))).toEqual([]);
     });
 
-    test('where the first is dropped', () => {
+    test('a task that waits for one that has failed for good is told so through the whole chain where the first is dropped', () => {
       const made = onePhase(
         { id: 'a', status: 'dropped' },
         { id: 'b', depends_on: ['a'] },
@@ -274,7 +274,7 @@ describe('all tasks of a plan', () => {
       ]);
     });
 
-    test('and through phases', () => {
+    test('a task that waits for one that has failed for good is told so through the whole chain and through phases', () => {
       const made = plan([
         { id: 'one', tasks: [{ id: 'a' }, { id: 'x', status: 'dropped' }] },
         { id: 'two', blocked_by: 'one', tasks: [{ id: 'b' }] },
@@ -293,7 +293,7 @@ describe('all tasks of a plan', () => {
       ]);
     });
 
-    test('of ten thousand tasks', () => {
+    test('a task that waits for one that has failed for good is told so through the whole chain of ten thousand tasks', () => {
       const many = Array.from({ length: 10_000 }, (_, i) => ({
         id: `t${i}`,
         depends_on: i === 0 ? [] : [`t${i - 1}`],

@@ -56,7 +56,7 @@ describe('tasks that use resources', () => {
     expect(classifyTasks(seen).ready.map(({ id }) => id)).toEqual(['c', 'd', 'e']);
   });
 
-  test('do not wait for one that is reviewed, or parked', () => {
+  test('tasks that use resources do not wait for one that is reviewed, or parked', () => {
     for (const state of ['ready_for_review', 'waiting'] as const) {
       const seen = { ...scheduling(made, { a: record(state) }), limits: LIMITS };
       expect(classifyTasks(seen).ready.map(({ id }) => id)).toContain('b');
@@ -93,11 +93,11 @@ describe('urgency', () => {
     { id: 'last', priority: 'P2' },
   );
 
-  test('is that of the most urgent task that waits for it, directly or through others', () => {
+  test('urgency is that of the most urgent task that waits for it, directly or through others', () => {
     expect(order(made)).toEqual(['low', 'first', 'last']);
   });
 
-  test('is not inherited from one that the plan calls done or dropped', () => {
+  test('urgency is not inherited from one that the plan calls done or dropped', () => {
     for (const status of ['done', 'dropped']) {
       const over = onePhase(
         { id: 'first' },

@@ -17,7 +17,7 @@ const anyPlan = fc
   });
 
 describe('the order of dependencies', () => {
-  test('has every task once, behind those that it depends on', () => {
+  test('the order of dependencies has every task once, behind those that it depends on', () => {
     fc.assert(
       fc.property(anyPlan, (made) => {
         const order = dependencyOrder(made);

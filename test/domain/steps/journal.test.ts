@@ -75,7 +75,7 @@ const ENTRY: fc.Arbitrary<Entry> = fc.oneof(
 );
 
 describe('a journal', () => {
-  test('says what its entries say, however they are stored', async () => {
+  test('a journal says what its entries say, however they are stored', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(ENTRY, { maxLength: 60 }), async (entries) => {
         const { journal, view } = written(entries);
@@ -88,7 +88,7 @@ describe('a journal', () => {
     );
   });
 
-  test('of a thousand steps has few chunks, and has written each step a few times', async () => {
+  test('a journal of a thousand steps has few chunks, and has written each step a few times', async () => {
     const entries = Array.from({ length: 1000 }, (_, i) => ({ step: step(`s${i}`, 'done') }));
     const { journal, view, bytes } = written(entries);
     expect([...view.steps.keys()]).toEqual(entries.map((entry) => entry.step.name));
@@ -96,12 +96,12 @@ describe('a journal', () => {
     expect(bytes).toBeLessThan(8 * bytesOf(entries));
   });
 
-  test('of a step that is larger than the record has room for is in a chunk at once', async () => {
+  test('a journal of a step that is larger than the record has room for is in a chunk at once', async () => {
     const { journal } = written([{ step: step('big', 'x'.repeat(TAIL_MAX_BYTES)) }]);
     expect(journal).toMatchObject({ chunks: [{ chunk_id: 'c0' }], tail: [] });
   });
 
-  test('gives a step another key each time that it is made to run again', () => {
+  test('a journal gives a step another key each time that it is made to run again', () => {
     const keys = [0, 1, 2].map((times) => {
       const view = viewOf(Array.from({ length: times }, () => ({ reset: ['a'] })));
       return stepKey(EMPTY, viewOf(entriesOf(view)), 'a');
@@ -122,7 +122,7 @@ describe('names', () => {
 });
 
 describe('the context', () => {
-  test('takes values up to their limits, as a whole or not at all', () => {
+  test('the context takes values up to their limits, as a whole or not at all', () => {
     const large = 'x'.repeat(VALUE_MAX_BYTES - 2);
     expect(() => requireContext({}, { a: large, b: null })).not.toThrow();
     expect(() => requireContext({}, { a: 1, b: `${large}x` })).toThrow(/the value of b has 16385 bytes/);

@@ -68,7 +68,7 @@ describe('ticks that were missed', () => {
   );
   const from = fc.integer({ min: ms('2029-09-01T00:00:00Z') / 60_000, max: ms('2031-01-01T00:00:00Z') / 60_000 });
 
-  test('are counted at once as they would be one by one', () => {
+  test('ticks that were missed are counted at once as they would be one by one', () => {
     fc.assert(
       fc.property(schedule, from, fc.integer({ min: 0, max: 40 * 1440 }), (made, minute, minutes) => {
         const start = made.first(minute * 60_000);
@@ -83,7 +83,7 @@ describe('ticks that were missed', () => {
     );
   });
 
-  test('are counted in about the time of one, however many they are', () => {
+  test('ticks that were missed are counted in about the time of one, however many they are', () => {
     const [start, end] = [ms('2030-01-01T00:00:00Z'), ms('2030-01-01T00:00:00Z') + 100_000 * 60_000];
     for (const made of [everySchedule(60_000), cronSchedule('* * * * *', BERLIN)]) {
       expect(made.skip(start, end, start)).toEqual({ count: 100_000, next: end });

@@ -51,7 +51,7 @@ function repeating(more: Partial<Repeat> = {}) {
 }
 
 describe('a repeat', () => {
-  test('is due at once, and then at the last due time plus its interval', () => {
+  test('a repeat is due at once, and then at the last due time plus its interval', () => {
     const { look, tick } = repeating();
     expect(look(0)).toMatchObject({ due: T0, over: false, step: { status: 'running', tries: 0 } });
     expect(tick(4 * MINUTE)).toMatchObject({ tickOver: true, step: { tries: 0, wake: { at: iso(10 * MINUTE) } } });
@@ -61,13 +61,13 @@ describe('a repeat', () => {
     expect(look(13 * MINUTE)).toMatchObject({ due: null, step: { wake: { at: iso(20 * MINUTE) } } });
   });
 
-  test('begins at its start', () => {
+  test('a repeat begins at its start', () => {
     const { look } = repeating({ startMs: T0 + 5 * MINUTE });
     expect(look(0)).toMatchObject({ due: null, step: { wake: { at: iso(5 * MINUTE) } } });
     expect(look(5 * MINUTE)).toMatchObject({ due: T0 + 5 * MINUTE });
   });
 
-  test('that was away does what may still be done one by one, and skips the rest at once', () => {
+  test('a repeat that was away does what may still be done one by one, and skips the rest at once', () => {
     const { look, tick, ticks } = repeating({ timeoutMs: 25 * MINUTE });
     look(0);
     tick(0);
@@ -85,7 +85,7 @@ describe('a repeat', () => {
     ]);
   });
 
-  test('tries a tick again by its policy, and goes on with the next when that gives up', () => {
+  test('a repeat tries a tick again by its policy, and goes on with the next when that gives up', () => {
     const { look, tick, ticks } = repeating();
     look(0);
     expect(tick(0, failed('network'))).toMatchObject({ tickOver: false, step: { tries: 1, wake: { at: iso(1000) } } });
@@ -99,7 +99,7 @@ describe('a repeat', () => {
     expect(ticks()).toEqual([{ at: iso(0), status: 'failed', count: 1, tries: 2 }]);
   });
 
-  test('fails with a tick where that is asked for', () => {
+  test('a repeat fails with a tick where that is asked for', () => {
     const { look, tick } = repeating({ failsByTick: true });
     look(0);
     tick(0, failed('x'));
@@ -110,7 +110,7 @@ describe('a repeat', () => {
     });
   });
 
-  test('counts each error class of a tick on its own', () => {
+  test('a repeat counts each error class of a tick on its own', () => {
     const policy = coercePolicy(
       [
         { retry_on: ['network'], max_attempts: 4, base: 1 },
@@ -129,7 +129,7 @@ describe('a repeat', () => {
     expect(ends[2]?.step.retry_counts).toEqual({ network: 3 });
   });
 
-  test('gives a tick up whose time is over while it waits for its next try', () => {
+  test('a repeat gives a tick up whose time is over while it waits for its next try', () => {
     const { look, tick, ticks } = repeating();
     look(0);
     tick(0, failed('network'));
@@ -138,7 +138,7 @@ describe('a repeat', () => {
     expect(ticks()).toMatchObject([{ at: iso(0), status: 'timed_out', tries: 1 }]);
   });
 
-  test('is over after so many ticks that were not skipped', () => {
+  test('a repeat is over after so many ticks that were not skipped', () => {
     const { look, tick } = repeating({ times: 2 });
     look(0);
     tick(0);
@@ -149,7 +149,7 @@ describe('a repeat', () => {
     });
   });
 
-  test('does every tick once or counts it as skipped, whenever it is looked at', () => {
+  test('a repeat does every tick once or counts it as skipped, whenever it is looked at', () => {
     const jump = fc.integer({ min: 0, max: 90 * MINUTE });
     fc.assert(
       fc.property(fc.array(jump, { minLength: 1, maxLength: 30 }), (jumps) => {

@@ -42,7 +42,7 @@ function journal() {
 }
 
 describe('a wait for a time', () => {
-  test('ends at the time that was fixed when it was first reached, whatever is said later', () => {
+  test('a wait for a time ends at the time that was fixed when it was first reached, whatever is said later', () => {
     const { now, keep } = journal();
     expect(keep(afterWait(now(), looker(0), 60_000))).toMatchObject({ over: false, step: { status: 'running' } });
     expect(keep(afterWait(now(), looker(30_000), 1))).toMatchObject({
@@ -55,7 +55,7 @@ describe('a wait for a time', () => {
     });
   });
 
-  test('goes on when a failure beside it was charged to the task', () => {
+  test('a wait for a time goes on when a failure beside it was charged to the task', () => {
     const { now, keep, charge } = journal();
     keep(afterWait(now(), looker(0), 60_000));
     charge();
@@ -202,7 +202,7 @@ describe('a wait for a condition', () => {
     expect(standings.at(-1)).toMatchObject(expected);
   });
 
-  test('is over when its first look has taken all of its time', () => {
+  test('a wait for a condition is over when its first look has taken all of its time', () => {
     const { now } = journal();
     const condition = { everyMs: 30_000, timeoutMs: 200, policy: waitPolicy(undefined), random: () => 0 };
     const late = { ...looker(5200), began: at(5000) };
@@ -217,7 +217,7 @@ describe('a wait for a condition', () => {
     expect(afterLook(now(), late, condition, { value: true })).toMatchObject({ step: { status: 'completed' } });
   });
 
-  test('counts each error class of a list on its own', () => {
+  test('a wait for a condition counts each error class of a list on its own', () => {
     const list = waitPolicy([
       { retry_on: ['network'], max_attempts: 4, base: 1 },
       { retry_on: ['declined'], max_attempts: 1 },
@@ -229,7 +229,7 @@ describe('a wait for a condition', () => {
     expect(ends.at(-1)?.step).toMatchObject({ tries: 4, retry_counts: { network: 3, declined: 1 } });
   });
 
-  test('that has failed begins anew once that was charged to the task', () => {
+  test('a wait for a condition that has failed begins anew once that was charged to the task', () => {
     const { now, keep, charge } = journal();
     keep(afterLook(now(), looker(0), condition(), { value: false }));
     keep(afterLook(now(), looker(100_000), condition(), { value: false }));
@@ -241,7 +241,7 @@ describe('a wait for a condition', () => {
     });
   });
 
-  test('never waits past its time, and never looks in the past', () => {
+  test('a wait for a condition never waits past its time, and never looks in the past', () => {
     const found = fc.oneof(fc.constant<Found>({ value: false }), fc.constantFrom('network', 'network.x').map(failed));
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 40_000 }), found), { minLength: 1 }), (looks) => {
@@ -265,7 +265,7 @@ describe('a wait for a condition', () => {
 describe('a wait for a signal', () => {
   const asked = { timeoutMs: 1000, fallback: null };
 
-  test('gets the oldest that came, once, also when it came before', () => {
+  test('a wait for a signal gets the oldest that came, once, also when it came before', () => {
     const { now, keep, signal, pending } = journal();
     signal('1', 'first');
     signal('1', 'again');
@@ -279,7 +279,7 @@ describe('a wait for a signal', () => {
     expect(pending()).toBe('second');
   });
 
-  test('fails when its time is up, or goes on with what counts then', () => {
+  test('a wait for a signal fails when its time is up, or goes on with what counts then', () => {
     const { now, keep } = journal();
     expect(keep(afterSignalLook(now(), looker(0), asked))).toMatchObject({ over: false });
     expect(afterSignalLook(now(), looker(1000), asked)).toMatchObject({
@@ -292,13 +292,13 @@ describe('a wait for a signal', () => {
     });
   });
 
-  test('without a limit has no time at which it is woken', () => {
+  test('a wait for a signal without a limit has no time at which it is woken', () => {
     const { now } = journal();
     const { step, over } = afterSignalLook(now(), looker(0), { timeoutMs: null, fallback: null });
     expect([over, step.wake, step.deadline]).toEqual([false, undefined, undefined]);
   });
 
-  test('takes no data that is too large, nor more than there is room for', () => {
+  test('a wait for a signal takes no data that is too large, nor more than there is room for', () => {
     const large = { name: 'w', id: '1', at: 't', data: 'x'.repeat(16 * 1024) };
     expect(() => signalEntries(viewOf([]), large)).toThrow(/at most 16384 are kept/);
     const { now, signal } = journal();

@@ -53,7 +53,7 @@ function worked(state: TaskState): TaskRecord {
 const AGAIN: readonly TaskState[] = ['shipped', 'failed', 'cancelled', 'awaiting_respawn', 'abandoned', 'unclaimed'];
 
 describe('a task that is begun again', () => {
-  test.each(AGAIN)('is unclaimed, and nothing of before is gone on with: %s', (state) => {
+  test.each(AGAIN)('a task that is begun again is unclaimed, and nothing of before is gone on with: %s', (state) => {
     const { record: next, result, history } = rerunTask(frozen(worked(state)), T0);
     expect(result).toEqual({ task_id: 'build', state: 'unclaimed' });
     expect(next?.lease).toBeNull();
@@ -78,11 +78,14 @@ describe('a task that is begun again', () => {
     expect(history).toEqual([{ event: 'rerun', generation: 7 }]);
   });
 
-  test.each(TASK_STATES.filter((state) => !AGAIN.includes(state)))('is refused while it is %s', (state) => {
-    expect(refusal(() => rerunTask(worked(state), T0))).toBe('ILLEGAL_TRANSITION');
-  });
+  test.each(TASK_STATES.filter((state) => !AGAIN.includes(state)))(
+    'a task that is begun again is refused while it is %s',
+    (state) => {
+      expect(refusal(() => rerunTask(worked(state), T0))).toBe('ILLEGAL_TRANSITION');
+    },
+  );
 
-  test('counts how often, and stays as it is where nothing has happened since', () => {
+  test('a task that is begun again counts how often, and stays as it is where nothing has happened since', () => {
     const once = rerunTask(worked('shipped'), T0).record as TaskRecord;
     expect(isUntouched(once)).toBe(true);
     expect(rerunTask(once, T0)).toMatchObject({ record: null, result: { state: 'unclaimed' } });
@@ -143,24 +146,27 @@ describe('a task that is done by hand', () => {
     'failed',
   ];
 
-  test.each(BY_HAND)('is shipped, and its record says that a person said so: %s', (state) => {
-    const { record: next, result, history } = doneTask(frozen(record(state)), { note: 'by\nhand', nowMs: T0 });
-    expect(result).toEqual({ task_id: 'build', state: 'shipped' });
-    expect(doneByHandOf(next as TaskRecord)).toEqual({ at: '2030-01-01T00:00:00.000Z', note: 'by hand' });
-    expect(next?.memo.evidence).toBeUndefined();
-    expect(history).toEqual([{ event: 'done_by_hand', generation: 0, reason: 'by hand' }]);
-  });
+  test.each(BY_HAND)(
+    'a task that is done by hand is shipped, and its record says that a person said so: %s',
+    (state) => {
+      const { record: next, result, history } = doneTask(frozen(record(state)), { note: 'by\nhand', nowMs: T0 });
+      expect(result).toEqual({ task_id: 'build', state: 'shipped' });
+      expect(doneByHandOf(next as TaskRecord)).toEqual({ at: '2030-01-01T00:00:00.000Z', note: 'by hand' });
+      expect(next?.memo.evidence).toBeUndefined();
+      expect(history).toEqual([{ event: 'done_by_hand', generation: 0, reason: 'by hand' }]);
+    },
+  );
 
   test.each(['claimed', 'dispatched', 'running', 'cancelled'] as const)('is refused while it is %s', (state) => {
     expect(refusal(() => doneTask(record(state), { note: null, nowMs: T0 }))).toBe('ILLEGAL_TRANSITION');
   });
 
-  test('is refused while it is reviewed', () => {
+  test('a task that is done by hand is refused while it is reviewed', () => {
     const reviewed = record('ready_for_review', { lease: lease() });
     expect(refusal(() => doneTask(reviewed, { note: null, nowMs: T0 }))).toBe('ILLEGAL_TRANSITION');
   });
 
-  test('stays as it is where it has shipped by its own work', () => {
+  test('a task that is done by hand stays as it is where it has shipped by its own work', () => {
     const shipped = record('shipped');
     expect(doneTask(shipped, { note: 'x', nowMs: T0 })).toMatchObject({ record: null, result: { state: 'shipped' } });
     expect(doneByHandOf(shipped)).toBeNull();

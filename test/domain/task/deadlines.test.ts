@@ -34,7 +34,7 @@ describe('msUntil', () => {
     expect(msUntil(at, clock, now)).toBe(left);
   });
 
-  test('is never more than the delay that the deadline was made from', () => {
+  test('msUntil is never more than the delay that the deadline was made from', () => {
     const times = fc.integer({ min: 0, max: 4_000_000_000_000 });
     const monotonic = fc.integer({ min: 1_000, max: 1_000_000_000 });
     fc.assert(
@@ -52,7 +52,7 @@ describe('msUntil', () => {
     );
   });
 
-  test('is what a person has made of the deadline', () => {
+  test('msUntil is what a person has made of the deadline', () => {
     const { clock } = deadlineIn(4_000, made);
     const at = new Date(made.nowMs + DAY_MS).toISOString();
     expect(msUntil(at, clock, made)).toBe(DAY_MS);

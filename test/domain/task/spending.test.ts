@@ -34,18 +34,18 @@ function counting(before: TaskRecord, attempt: ReturnType<typeof used>): TaskRec
 const failed = (): TaskRecord => record('failed');
 
 describe('what a task has used', () => {
-  test('is the sum of its attempts, each counted once', () => {
+  test('what a task has used is the sum of its attempts, each counted once', () => {
     const once = counting(counting(failed(), used('a', 0.5)), used('b', null, 500));
     expect(spendingOf(once)?.spent).toEqual({ attempts: 2, wall_clock_ms: 120_000, tokens: 1500, cost: 0.5 });
     expect(withSpent(once, used('b', 9))).toBeNull();
   });
 
-  test('is not changed by an attempt that is not the last one any more', () => {
+  test('what a task has used is not changed by an attempt that is not the last one any more', () => {
     const once = counting(failed(), used('b', 0.5));
     expect(withSpent(once, used('a', 9))).toBeNull();
   });
 
-  test("is counted from nothing after a person's retry, and in all as before", () => {
+  test("what a task has used is counted from nothing after a person's retry, and in all as before", () => {
     const retried = retryTask(counting(failed(), used('a', 0.5)), T0).record;
     if (retried === null) throw new Error('it was not retried');
     expect(spendingOf(retried)?.spent).toEqual({ attempts: 0, wall_clock_ms: 0, tokens: 0, cost: null });
@@ -54,7 +54,7 @@ describe('what a task has used', () => {
     expect(spentInAll(again)).toEqual({ attempts: 2, wall_clock_ms: 120_000, tokens: 2000, cost: 0.75 });
   });
 
-  test('has what reviews have used apart, in all, and once after a retry', () => {
+  test('what a task has used has what reviews have used apart, in all, and once after a retry', () => {
     const review = { ...newSession('r', 'codex'), input_tokens: 300 };
     const done = counting(failed(), used('a', 0.5));
     const reviewed = { ...done, memo: { ...done.memo, ...withReview(done, review) } };
@@ -65,7 +65,7 @@ describe('what a task has used', () => {
     expect(spentInAll({ memo: { ...failed().memo, ...withReview(failed(), review) } })).toMatchObject({ tokens: 300 });
   });
 
-  test('is nothing where a record says something else of it', () => {
+  test('what a task has used is nothing where a record says something else of it', () => {
     const odd = failed();
     odd.memo.spending = { spent: 'much' };
     expect(spendingOf(odd)).toBeNull();

@@ -35,7 +35,7 @@ describe('the manifest of an attempt', () => {
     expect(await tree.store.listAttempts('build')).toEqual([attemptManifest(11), attemptManifest(12)]);
   });
 
-  test('is shown again by the next process that changes the task, unless the attempt was removed as a whole', async () => {
+  test('the manifest of an attempt is shown again by the next process that changes the task, unless the attempt was removed as a whole', async () => {
     const change = async () => {
       const store = new FileStore(tree.folders);
       const { version, record } = await store.read('build');

@@ -305,7 +305,7 @@ describe('cached runs', () => {
     for (const run of [100, 101]) await tree.store.createRun(runManifest(id(run)), `op-${run}`);
   });
 
-  test('runs are listed again only when they have changed', async () => {
+  test('cached runs runs are listed again only when they have changed', async () => {
     await look();
     expect(await runsOf(open())).toBe(false);
     await look();
@@ -324,7 +324,7 @@ describe('cached runs', () => {
     expect(await runsOf(open())).toBe(true);
   });
 
-  test('runs are listed each time while one is unreadable or has just changed', async () => {
+  test('cached runs runs are listed each time while one is unreadable or has just changed', async () => {
     await look(before);
     expect(await runsOf(open())).toBe(true);
     tree.write(manifest(100), 'no manifest');
