@@ -15,9 +15,9 @@ import { systemContext } from './process/system-context.ts';
 
 export type { JoinedChild } from './domain/fan-out/join.ts';
 export { type PolicyDeclaration, type RetryDeclaration, RetryPolicy } from './domain/retry/retry.ts';
+export { Parked } from './domain/steps/parking.ts';
 export type { FanOutChild } from './engine/steps/joining.ts';
 export type { ChildEnd, MemoryOptions } from './engine/steps/memory-journal.ts';
-export { Parked } from './engine/steps/pass.ts';
 export {
   type RepeatOptions,
   type StepOptions,

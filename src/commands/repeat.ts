@@ -4,13 +4,12 @@ import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
 import { type RepeatWritten, readRepeat } from '../domain/steps/repeats.ts';
 import { stepPolicy } from '../domain/steps/tries.ts';
-import { runCommand } from '../engine/steps/step-command.ts';
 import { throughTicks } from '../engine/steps/through-ticks.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { plannedOrNull } from './shared/planned.ts';
-import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
+import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const repeat = workerCommand({
   changes: true,
@@ -53,9 +52,8 @@ export const repeat = workerCommand({
     const declared = await policyIn(options.retry);
     const written: RepeatWritten = { ...options, onError: options.on_error };
     const asked = readRepeat(written, '--');
-    const emit = emitterOf(context);
-    const { step, recorded } = await atStep(context, options, 'repeat', async ({ session, place, attempt }) => {
-      const { journal, lost } = place;
+    const { step, recorded } = await atStep(context, options, 'repeat', async ({ session, place, run }) => {
+      const { journal } = place;
       const policy = stepPolicy(declared, await plannedOrNull(session, options.task), session.settings);
       const limits = { timeoutMs: asked.timeoutMs, timeoutText: `--timeout ${options.timeout ?? '1h'}` };
       return throughTicks(place, {
@@ -64,21 +62,15 @@ export const repeat = workerCommand({
         tick: async ({ at, key, try: number }) => {
           const of = { FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) };
           const variables = { ...of, FORGE_TICK_AT: at.toISOString() };
-          const { failed } = await runCommand(session, { attempt, argv, variables, ...limits, emit }, lost);
+          const { failed } = await run({ argv, variables, ...limits });
           return failed ?? { done: true };
         },
         till:
           till === undefined
             ? null
             : async () => {
-                const request = {
-                  attempt,
-                  argv: ['/bin/sh', '-c', till],
-                  variables: { FORGE_STEP: name },
-                  ...limits,
-                  emit,
-                };
-                const { exit, failed } = await runCommand(session, request, lost);
+                const argv = ['/bin/sh', '-c', till];
+                const { exit, failed } = await run({ argv, variables: { FORGE_STEP: name }, ...limits });
                 if (failed !== null && exit.code !== 1) throw tillFailed(name, failed.told.message);
                 return failed === null;
               },

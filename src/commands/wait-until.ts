@@ -11,10 +11,9 @@ import {
   lookLimit,
   TIMEOUT_DEFAULT_MS,
 } from '../domain/steps/waits.ts';
-import { runCommand } from '../engine/steps/step-command.ts';
 import { throughLooks } from '../engine/steps/through.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
-import { atStep, emitterOf, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
+import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const waitUntil = workerCommand({
   changes: true,
@@ -48,8 +47,8 @@ export const waitUntil = workerCommand({
     const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, '--every');
     const timeoutMs = limitOf(options.timeout, '--timeout', TIMEOUT_DEFAULT_MS);
     const policy = waitPolicy(await policyIn(options.retry));
-    const { step, recorded } = await atStep(context, options, 'wait-until', ({ session, place, attempt }) => {
-      const { journal, lost } = place;
+    const { step, recorded } = await atStep(context, options, 'wait-until', ({ place, run }) => {
+      const { journal } = place;
       const condition = { everyMs, timeoutMs, policy, random: journal.random };
       const variables = { FORGE_STEP: name };
       return throughLooks(place, {
@@ -59,8 +58,7 @@ export const waitUntil = workerCommand({
         look: async (before) => {
           const began = journal.instant();
           const limit = lookLimit(before, condition, began);
-          const request = { attempt, argv, variables, timeoutMs: limit, timeoutText: null, emit: emitterOf(context) };
-          const { exit, timedOut, failed } = await runCommand(session, request, lost);
+          const { exit, timedOut, failed } = await run({ argv, variables, timeoutMs: limit, timeoutText: null });
           const found = failed !== null && !timedOut && exit.code !== 1 ? failed : { value: failed === null };
           return (now, looker) => afterLook(now, { ...looker, began }, condition, found);
         },

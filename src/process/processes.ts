@@ -20,6 +20,7 @@ export function nameOf(pid: number): string {
 /** One line of the process table. */
 export interface ProcessEntry {
   pid: number;
+  ppid: number;
   pgid: number;
   /** False for a zombie: it has ended, and its parent has not waited for it. */
   live: boolean;
@@ -99,6 +100,15 @@ export function groupMembers(pgid: number): ProcessEntry[] {
     if (members.length > 0) return members;
   }
   return [];
+}
+
+/** Whether the process group of `pid` has other members than that process and those that it descends from. False where that can't be read. */
+export function hasCompany(pid: number): boolean {
+  const own = lookUp(pid);
+  if (typeof own === 'string') return false;
+  const members = new Map(groupMembers(own.pgid).map((entry) => [entry.pid, entry]));
+  for (let at = members.get(pid); at !== undefined; at = members.get(at.ppid)) members.delete(at.pid);
+  return members.size > 0;
 }
 
 /** Variables by name. */
@@ -298,12 +308,13 @@ export function parseStat(text: string): ProcessEntry | null {
   if (!/^\d+$/.test(started)) return null;
   // The first thread of a program may end before the others; the program then looks like a zombie with several threads.
   const ended = /[ZXx]/.test(field(3)) && Number(field(20)) <= 1;
-  return { pid: Number.parseInt(text, 10), pgid: Number(field(5)), live: !ended, startedAt: `ticks:${started}` };
+  const [ppid, pgid] = [Number(field(4)), Number(field(5))];
+  return { pid: Number.parseInt(text, 10), ppid, pgid, live: !ended, startedAt: `ticks:${started}` };
 }
 
 function ps(selection: string[]): ProcessEntry[] | null {
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  const { stdout, error } = spawnSync('/bin/ps', [...selection, '-o', 'pid=,pgid=,stat=,lstart='], {
+  const { stdout, error } = spawnSync('/bin/ps', [...selection, '-o', 'pid=,ppid=,pgid=,stat=,lstart='], {
     encoding: 'latin1',
     // The start time is printed by locale and time zone; it must read the same from every shell.
     env: { LC_ALL: 'C', TZ: 'UTC' },
@@ -313,12 +324,13 @@ function ps(selection: string[]): ProcessEntry[] | null {
   return error === undefined && stdout !== null ? parsePs(stdout) : null;
 }
 
-/** Reads what `ps -o pid=,pgid=,stat=,lstart=` printed. */
+/** Reads what `ps -o pid=,ppid=,pgid=,stat=,lstart=` printed. */
 export function parsePs(text: string): ProcessEntry[] {
   return text.split('\n').flatMap((line) => {
-    const [, pid, pgid, state = '', started = ''] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line) ?? [];
+    const [, pid, ppid, pgid, state = '', started = ''] =
+      /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line) ?? [];
     if (pid === undefined) return [];
     const startedAt = `lstart:${started.replace(/\s+/g, ' ')}`;
-    return [{ pid: Number(pid), pgid: Number(pgid), live: !state.startsWith('Z'), startedAt }];
+    return [{ pid: Number(pid), ppid: Number(ppid), pgid: Number(pgid), live: !state.startsWith('Z'), startedAt }];
   });
 }

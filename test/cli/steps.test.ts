@@ -307,14 +307,27 @@ describe('two steps', () => {
     expect(lines(cwd)).toEqual(['inner']);
   });
 
-  it('two steps of one name side by side: the first that is done counts, and the other is refused', async () => {
+  it('of two steps of one name side by side the first is done, and the other is refused without its command', async () => {
+    const call = `(${F} step one -- sh -c 'echo began >> ledger; until test -e codes; do sleep 0.02; done' 2>> told; echo $? >> codes) &\n`;
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
-      'wait.sh': 'touch $1; until test -e $2; do sleep 0.02; done; echo $1\n',
-      'body.sh': `(${F} step one -- sh wait.sh x y; echo $? >> codes) &\n(${F} step one -- sh wait.sh y x; echo $? >> codes) &\nwait\n`,
+      'body.sh': `${call}${call}wait\n`,
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd, 'codes').sort()).toEqual(['0', '2']);
+    expect(lines(cwd, 'codes')).toEqual(['2', '0']);
+    expect(lines(cwd)).toEqual(['began']);
+    expect(lines(cwd, 'told').join(' ')).toContain('step one is at work in another call of this attempt');
     expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([{ name: 'one', status: 'completed', tries: 1 }]);
+  });
+
+  it('a step whose first call was killed without its command stops that command first', async () => {
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'first.sh': 'echo first >> ledger; touch began; until test -e never; do sleep 0.02; done\n',
+      'body.sh':
+        `${F} step one -- sh first.sh &\nuntil test -e began; do sleep 0.02; done\nkill -9 $!\nwait\n` +
+        `${F} step one -- sh -c 'ps -A -o args= | grep -c "^sh firs[t].sh" >> ledger; true'\n`,
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['first', '0']);
   });
 });
 

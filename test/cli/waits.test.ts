@@ -98,6 +98,51 @@ describe('a wait for a time', () => {
   });
 });
 
+describe('a wait beside other calls of its script', () => {
+  it('a wait parks once the step beside it is done', async () => {
+    const cwd = scripted(
+      `${F} step slow -- sh -c 'echo began >> ledger; until ${F} steps a --json | grep -q wait-for; do sleep 0.05; done; echo slow >> ledger' &\n` +
+        `${F} wait-for go --timeout 1h || code=$?\nwait\ntest -z "$code" || exit $code\necho behind >> ledger\n`,
+    );
+    const run = new LiveForge(cwd, ['run', '--wait']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    await orchestrate(['signal', 'a', 'go'], { cwd });
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['began', 'slow', 'behind']);
+  });
+
+  it('a wait within a step parks the task, which comes to both again', async () => {
+    const cwd = scripted(
+      `${F} step outer -- sh -ec 'echo outer >> ledger; ${F} wait soak --for 300ms'\necho behind >> ledger\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['outer', 'outer', 'behind']);
+  });
+
+  it('a task is parked for all waits of its script, and goes on with the first that is over', async () => {
+    const cwd = scripted(
+      `${F} wait long --until 2999-01-01T00:00:00Z 2>> told & one=$!\n${F} wait-for go 2>> told & two=$!\n` +
+        `wait $one || code=$?\nwait $two || code=$?\nexit $code\n`,
+    );
+    const run = new LiveForge(cwd, ['run', '--wait']);
+    const { waits } = (await run.event('parked', ({ type }) => type === 'task_parked')) as { waits?: string };
+    expect(waits).toContain('(long)');
+    expect(waits).toContain('it waits for signal go');
+    expect(readFileSync(join(cwd, 'told'), 'utf8').match(/PARKED/g)).toHaveLength(2);
+    await orchestrate(['signal', 'a', 'go'], { cwd });
+    await run.event('parked again', ({ type, waits }) => type === 'task_parked' && !`${waits}`.includes('signal'));
+    run.child.kill('SIGINT');
+    await run.ended;
+    const { steps } = await dataOf(cwd, 'steps', 'a');
+    expect(
+      Object.fromEntries(steps.map(({ name, status }: { name: string; status: string }) => [name, status])),
+    ).toEqual({
+      long: 'running',
+      go: 'completed',
+    });
+  });
+});
+
 describe('a wait for a condition', () => {
   it('looks at once, and again after each interval, in attempts of their own', async () => {
     const look = 'echo look >> ledger; test $(wc -l < ledger) -ge 3';

@@ -97,7 +97,7 @@ describe('processStart', () => {
     const name = join(folder, 'a) Z 1 (b');
     symlinkSync('/bin/sh', name);
     const pid = sleeper({ program: name, detached: true });
-    expect(lookUp(pid)).toEqual({ pid, pgid: pid, live: true, startedAt: processStart(pid) });
+    expect(lookUp(pid)).toEqual({ pid, ppid: process.pid, pgid: pid, live: true, startedAt: processStart(pid) });
   });
 });
 
@@ -207,17 +207,18 @@ describe('parseStat', () => {
     ['a torn text', '41 (sh) S 1 40', null],
     ['nothing', '', null],
   ])('parseStat reads %s', (_, text, live) => {
-    expect(parseStat(text)).toEqual(live === null ? null : { pid: 41, pgid: 40, live, startedAt: 'ticks:123456' });
+    const read = { pid: 41, ppid: 1, pgid: 40, live, startedAt: 'ticks:123456' };
+    expect(parseStat(text)).toEqual(live === null ? null : read);
   });
 });
 
 describe('parsePs', () => {
   test('parsePs reads the columns and normalizes the spaces of the date', () => {
     const text =
-      '    1     1 Ss   Mon Nov  3 09:34:10 2025    \n  812   811 Z    Fri Nov 21 10:00:48 2025    \n\nps: warning\n';
+      '    1     0     1 Ss   Mon Nov  3 09:34:10 2025    \n  812     7   811 Z    Fri Nov 21 10:00:48 2025    \n\nps: warning\n';
     expect(parsePs(text)).toEqual([
-      { pid: 1, pgid: 1, live: true, startedAt: 'lstart:Mon Nov 3 09:34:10 2025' },
-      { pid: 812, pgid: 811, live: false, startedAt: 'lstart:Fri Nov 21 10:00:48 2025' },
+      { pid: 1, ppid: 0, pgid: 1, live: true, startedAt: 'lstart:Mon Nov 3 09:34:10 2025' },
+      { pid: 812, ppid: 7, pgid: 811, live: false, startedAt: 'lstart:Fri Nov 21 10:00:48 2025' },
     ]);
   });
 });

@@ -6,15 +6,16 @@ import { retryProblems } from '../../domain/retry/schema.ts';
 import { requireKind, STEP_STATUSES, type Step, type StepKind } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
 import { LastErrorSchema } from '../../domain/task/records.ts';
+import { callsOf } from '../../engine/steps/calls.ts';
 import { isMistake, noteMistake } from '../../engine/steps/mistakes.ts';
-import { passesOf } from '../../engine/steps/passes.ts';
-import type { CommandOfStep } from '../../engine/steps/step-command.ts';
+import type { CommandOfStep, EndedCommand } from '../../engine/steps/step-command.ts';
 import { alone, type Place } from '../../engine/steps/through.ts';
 import { attemptJournal } from '../../engine/steps/worker-journal.ts';
 import { EXIT, orNull } from '../../lib/errors.ts';
 import { requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import { codeOf } from '../../process/exit-code.ts';
+import type { AttemptRef } from '../../store/port.ts';
 import { attemptField, type Command, command, invalidArgs, option } from './command.ts';
 import { countSchema, textOrNull } from './data.ts';
 import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
@@ -84,11 +85,12 @@ export function shownStep(task_id: string, step: Step, recorded: boolean) {
   };
 }
 
-/** Where the command of a step is run: see `runCommand`. */
 export interface AtStep {
   session: Session;
   place: Place;
-  attempt: CommandOfStep['attempt'];
+  attempt: AttemptRef;
+  /** Runs a command of the step to its end, and passes on what it writes. Throws why `lost` of `place` was aborted. */
+  run(request: Pick<CommandOfStep, 'argv' | 'variables' | 'timeoutMs' | 'timeoutText'>): Promise<EndedCommand>;
 }
 
 /**
@@ -107,17 +109,34 @@ export async function atStep(
   const session = await openSession(context);
   const attempt = { taskId: options.task, attemptId: requireUuid(options.attempt, '--attempt') };
   return interruptible(context, async (interrupts) => {
-    const journal = await attemptJournal(session, attempt, null, interrupts);
-    const passes = await passesOf(session, attempt, name);
+    const calls = callsOf(session, attempt);
+    const journal = await attemptJournal(session, attempt, null, { interrupts, calls });
     const before = (await journal.read()).steps.get(name);
+    if (before?.status === 'completed') {
+      await calls.refuseDone(name);
+      requireKind(before, kind);
+      await calls.end(name, true);
+      return { step: before, recorded: true };
+    }
     requireKind(before, kind);
-    const recorded = before?.status === 'completed';
-    const claimId = journal.record.lease?.claim_id ?? '';
-    const step = recorded
-      ? before
-      : await alone(journal, (place) => work({ session, place, attempt: { ...attempt, claimId } }));
-    if (step.status === 'completed') await passes.note();
-    return { step, recorded };
+    await calls.begin(name);
+    let step: Step | null = null;
+    try {
+      const claimId = journal.record.lease?.claim_id ?? '';
+      const emit = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void context.emit?.({ stream, bytes } as never);
+      step = await alone(journal, (place) => {
+        const run: AtStep['run'] = async (request) => {
+          // Most waits need none of it.
+          const { runCommand } = await import('../../engine/steps/step-command.ts');
+          const of = { attempt: { ...attempt, claimId }, emit, starts: calls.runs };
+          return runCommand(session, { ...request, ...of }, place.lost);
+        };
+        return work({ session, place, attempt, run });
+      });
+      return { step, recorded: false };
+    } finally {
+      await calls.end(name, step?.status === 'completed');
+    }
   });
 }
 
@@ -132,11 +151,6 @@ export async function policyIn(text: string | undefined): Promise<RetryDeclarati
   const [first] = problems;
   if (first === undefined && parsed.ok) return parsed.value as PolicyDeclaration;
   throw invalidArgs(`--retry: ${first?.message}`, "For example: --retry '{max_attempts: 4, base: 1s}'");
-}
-
-/** Passes on what a command writes. */
-export function emitterOf(context: CommandContext<never>): CommandOfStep['emit'] {
-  return (stream, bytes) => void context.emit?.({ stream, bytes } as never);
 }
 
 /** Throws INVALID_ARGS. */

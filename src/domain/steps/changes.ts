@@ -112,7 +112,7 @@ export function* addingEntries(
 }
 
 /**
- * Parks the task of an attempt as `parkFor` says of the journal as it stands; null: it does not. Whether it is parked. Throws STALE_ATTEMPT,
+ * Parks the task of an attempt as `parkFor` says of the journal as it stands; null: it does not. The result is that. Throws STALE_ATTEMPT,
  * LEASE_STOLEN, ILLEGAL_TRANSITION where the task is under review, SCHEMA_INVALID.
  */
 export function* parking(
@@ -120,11 +120,11 @@ export function* parking(
   attemptId: string,
   parkFor: (read: ReadJournal) => Park | null,
   writing: Writing,
-): Reading<Decision<boolean>> {
+): Reading<Decision<Park | null>> {
   const lease = workedBy(record, attemptId);
   const park = parkFor(yield* readingOrNew(record, writing));
-  if (park === null) return repeated(false);
-  return { ...parkTask(record, park, { lease, nowMs: writing.nowMs }), result: true };
+  if (park === null) return repeated(null);
+  return { ...parkTask(record, park, { lease, nowMs: writing.nowMs }), result: park };
 }
 
 /**

@@ -147,9 +147,9 @@ const JournalSchema = once(() =>
 export type Journal = z.infer<ReturnType<typeof JournalSchema>>;
 export type ChunkName = Pick<Journal['chunks'][number], 'chunk_id' | 'attempt_id'>;
 
-/** For a name that an attempt comes to again once its step was done. */
-export function stepRepeated(name: string): ForgeError {
-  return new ForgeError('STEP_REPEATED', `step ${name} comes a second time in this attempt`, { details: { name } });
+/** For a name that an attempt comes to again: once its step was done, or as `how` says. */
+export function stepRepeated(name: string, how = 'comes a second time in this attempt'): ForgeError {
+  return new ForgeError('STEP_REPEATED', `step ${name} ${how}`, { details: { name } });
 }
 
 /** Throws INVALID_ID where the name means something of another kind in this task. */

@@ -3,12 +3,15 @@
  * for is there. Pure.
  */
 
+import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
+import { namesOfJoin, waitsForJoin } from '../fan-out/join.ts';
 import { type Deadline, type Instant, msLeft } from '../task/deadlines.ts';
 import type { Lease, TaskRecord, TaskSummary, WaitsFor } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
 import { changed, type Decision, refusal, repeated, starting } from '../task/transition.ts';
-import type { JournalView } from './journal.ts';
+import type { JournalView, Step } from './journal.ts';
+import { pendingSignal } from './waits.ts';
 
 export interface Park {
   waitsFor: readonly WaitsFor[];
@@ -23,6 +26,45 @@ export interface Sleeper {
   wake: Deadline | null;
   /** Whether what it waits for is there, by the journal. */
   isThere(read: JournalView): boolean;
+}
+
+/**
+ * What ends an attempt whose task is parked: it holds nothing any more, and has nothing left to do. A program lets it pass; code that
+ * catches everything throws it on.
+ */
+export class Parked extends ForgeError {
+  /** When the task goes on, as ISO 8601; null: as soon as what it waits for is there. */
+  readonly wakeAt: string | null;
+
+  constructor({ waitsFor, wake }: Park) {
+    const about = { waits_for: [...waitsFor], wake_at: wake?.at ?? null };
+    super('PARKED', `the task is parked: ${parkedText(about)}`, { details: about });
+    this.wakeAt = about.wake_at;
+    // A program that ends by it says what it waits for, and not where.
+    this.stack = `${this.name}: ${this.message}`;
+  }
+}
+
+/**
+ * The other places at which calls of an attempt wait, by its journal: a wait of a shell script is a process of its own, and knows of no other.
+ * One that was killed is among them, which lets the task go on too early at the worst.
+ */
+export function alsoAsleep(
+  own: readonly Sleeper[],
+  read: JournalView,
+  { attemptId, instant }: { attemptId: string; instant: Instant },
+): Sleeper[] {
+  const known = new Set(own.map(({ waitsFor: { kind, name } }) => `${kind} ${name}`));
+  const isAsleep = ({ attempt_id, status, wake }: Step) =>
+    attempt_id === attemptId && (status === 'running' || (status === 'failed' && msLeft(wake, instant) > 0));
+  return [...read.steps.values()].filter(isAsleep).flatMap((step) => {
+    const { kind, name, wake = null } = step;
+    const waitsFor = kind === 'join' ? waitsForJoin(namesOfJoin(step)) : { kind, name };
+    if (known.has(`${waitsFor.kind} ${waitsFor.name}`)) return [];
+    return [
+      { waitsFor, wake, isThere: (now: JournalView) => kind === 'wait-for' && pendingSignal(now, name) !== null },
+    ];
+  });
 }
 
 /** What a task is parked for whose worker only waits; null where something that it waits for is there by now. */

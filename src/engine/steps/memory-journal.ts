@@ -3,7 +3,7 @@
 import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
 import { type Entry, type Journal, type Step, viewOf } from '../../domain/steps/journal.ts';
-import type { Park } from '../../domain/steps/parking.ts';
+import { type Park, parkFor } from '../../domain/steps/parking.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
@@ -93,10 +93,12 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
         throw new ForgeError('INVALID_ARGS', `the fan-out ${fanOut} has no child ${child}`);
       ends.set(`${fanOut}/${child}`, end);
     },
-    async park(parkFor) {
-      this.parked = parkFor(view());
-      return this.parked !== null;
+    async park(sleepers) {
+      this.parked = parkFor(sleepers, view(), this.instant());
+      return this.parked;
     },
+    isAlone: async () => true,
+    goOn: async () => {},
     add: (entriesFor) => void entries.push(...entriesFor(view())),
     tell: () => {},
     refused: async () => {},

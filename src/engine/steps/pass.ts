@@ -1,32 +1,14 @@
 /** One pass of a worker over its steps: what is at work in it, what sleeps, and when its task is parked. */
 
 import type { JournalView } from '../../domain/steps/journal.ts';
-import { type Park, parkedText, parkFor, type Sleeper } from '../../domain/steps/parking.ts';
+import { Parked, parkedText, type Sleeper } from '../../domain/steps/parking.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { WaitsFor } from '../../domain/task/records.ts';
-import { ForgeError } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** How often a wait in place looks whether what it waits for is there, milliseconds. */
 const LOOK_MS = 500;
-
-/**
- * What ends an attempt whose task is parked: it holds nothing any more, and has nothing left to do. A program lets it pass; code that
- * catches everything throws it on.
- */
-export class Parked extends ForgeError {
-  /** When the task goes on, as ISO 8601; null: as soon as what it waits for is there. */
-  readonly wakeAt: string | null;
-
-  constructor(waits_for: readonly WaitsFor[], wake_at: string | null) {
-    const text = parkedText({ waits_for: [...waits_for], wake_at });
-    super('PARKED', `the task is parked: ${text}`, { details: { waits_for, wake_at } });
-    this.wakeAt = wake_at;
-    // A program that ends by it says what it waits for, and not where.
-    this.stack = `${this.name}: ${this.message}`;
-  }
-}
 
 interface PassSleeper extends Sleeper {
   parked: Parked | null;
@@ -74,17 +56,18 @@ export class Pass {
     this.#busy--;
     try {
       while (!isShort()) {
-        if (this.#busy === 0) {
+        if (this.#busy === 0 && (await journal.isAlone())) {
           this.#parking ??= this.#park(journal).finally(() => {
             this.#parking = null;
           });
           await this.#parking;
         }
         const isOver = async () => isThere?.(await journal.readAgain()) === true || (await arrives?.()) === true;
-        if (sleeper.parked === null && (await isOver())) return;
+        if (sleeper.parked === null && (await isOver())) break;
         if (sleeper.parked === null) await pause(LOOK_MS, lost);
         if (sleeper.parked !== null) throw sleeper.parked;
       }
+      await journal.goOn();
     } catch (error) {
       // Another one may have parked the task meanwhile.
       await this.#parking?.catch(() => {});
@@ -97,14 +80,9 @@ export class Pass {
 
   async #park(journal: WorkerJournal): Promise<void> {
     const sleepers = [...this.#sleepers];
-    let park: Park | null = null;
-    const isParked = await journal.park((read) => {
-      park = parkFor(sleepers, read, journal.instant());
-      return park;
-    });
-    if (!isParked || park === null) return;
-    const { waitsFor, wake } = park as Park;
-    for (const sleeper of sleepers) sleeper.parked = new Parked(waitsFor, wake?.at ?? null);
+    const park = await journal.park(sleepers);
+    if (park === null) return;
+    for (const sleeper of sleepers) sleeper.parked = new Parked(park);
   }
 }
 

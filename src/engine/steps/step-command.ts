@@ -30,6 +30,8 @@ export interface CommandOfStep {
   timeoutMs: number | null;
   /** The limit, as the error names it; null where it is none of its own. */
   timeoutText: string | null;
+  /** Told of its processes before they begin. */
+  starts(command: WorkerIdentity): Promise<void>;
   /** Takes what the command writes, as it comes. */
   emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
 }
@@ -53,7 +55,7 @@ export interface EndedCommand {
 
 /** Runs a command to its end. Throws why `lost` was aborted; then the command is stopped. */
 export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSignal): Promise<EndedCommand> {
-  const { attempt, argv, variables, timeoutMs, timeoutText, emit } = request;
+  const { attempt, argv, variables, timeoutMs, timeoutText, starts, emit } = request;
   const retryAfter: RetryAfterDraft = `retry-after-${newId(env.ctx)}`;
   const worker = spawnGated({
     argv,
@@ -71,6 +73,7 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
     stdio: { stdin: 'inherit', stdout: 'pipe', stderr: 'pipe' },
   });
   const identity = identityOf(env, worker, attempt);
+  if (identity !== null) await starts(identity);
   const kept = { stdout: new Kept(RESULT_MAX_BYTES), stderr: new Kept(0) };
   for (const stream of ['stdout', 'stderr'] as const) {
     worker.output[stream]?.on('data', (bytes: Uint8Array) => {

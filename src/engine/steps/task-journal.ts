@@ -80,14 +80,14 @@ export function addToJournal(
 }
 
 /**
- * Parks the task of an attempt as `parkFor` says of the journal as it stands at the commit; null: it does not. Whether it is parked. Throws
- * STALE_ATTEMPT, LEASE_STOLEN, ILLEGAL_TRANSITION where the task is under review, SCHEMA_INVALID, IO_ERROR.
+ * Parks the task of an attempt as `parkFor` says of the journal as it stands at the commit; null: it does not. Returns that. Throws STALE_ATTEMPT,
+ * LEASE_STOLEN, ILLEGAL_TRANSITION where the task is under review, SCHEMA_INVALID, IO_ERROR.
  */
 export async function parkAttempt(
   env: Env,
   { taskId, attemptId }: AttemptRef,
   parkFor: (read: ReadJournal) => Park | null,
-): Promise<boolean> {
+): Promise<Park | null> {
   const { result } = await changeTask(env, taskId, (record) =>
     answered(env, record, parking(record, attemptId, parkFor, writing(env))),
   );

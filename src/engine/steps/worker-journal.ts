@@ -5,15 +5,17 @@ import type { JoinedChild, JoinResult, SeenChild } from '../../domain/fan-out/jo
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Entry, JournalView, Step } from '../../domain/steps/journal.ts';
-import type { Park } from '../../domain/steps/parking.ts';
+import { alsoAsleep, type Park, Parked, parkFor, type Sleeper } from '../../domain/steps/parking.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
+import { holdingOf } from '../../domain/task/lease-loss.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { workedBy } from '../../domain/task/transition.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
+import { type Calls, callsOf } from './calls.ts';
 import { joinedChildren, seenChildren } from './children.ts';
 import { sealFanOut } from './fan-out.ts';
 import { noteMistake } from './mistakes.ts';
@@ -40,8 +42,11 @@ export interface WorkerJournal {
   seenChildren(names: readonly string[]): Promise<readonly SeenChild[] | null>;
   /** What a join that is done gives of them. */
   joinedChildren(names: readonly string[], result: JoinResult): Promise<JoinedChild[]>;
-  /** Gives the task back until what it waits for is there; null: not now. Whether it did. */
-  park(parkFor: (read: ReadJournal) => Park | null): Promise<boolean>;
+  /** Says that all of this process waits, until `goOn`. Whether the attempt has nothing else at work. */
+  isAlone(): Promise<boolean>;
+  goOn(): Promise<void>;
+  /** Gives the task back until what these wait for is there. Returns what for; null: it is there, so it does not. */
+  park(sleepers: readonly Sleeper[]): Promise<Park | null>;
   /** Says what the worker does now, for people; '' for nothing. */
   tell(text: string): void;
   /** Notes a mistake of the worker: an attempt that fails over it is not followed by another. */
@@ -51,21 +56,32 @@ export interface WorkerJournal {
 }
 
 /**
- * The journal of an attempt, which has to be at work. `interrupts`: what ends its waits besides. Throws STALE_ATTEMPT, LEASE_STOLEN,
+ * The journal of an attempt, which has to be at work. `interrupts`: what ends its waits besides. `calls`: of the process. Throws STALE_ATTEMPT, LEASE_STOLEN,
  * SCHEMA_INVALID, IO_ERROR.
  */
 export async function attemptJournal(
   env: Env,
   attempt: AttemptRef,
   task: PlanTask | null,
-  interrupts?: Interrupts,
+  { interrupts, calls = callsOf(env, attempt) }: { interrupts?: Interrupts; calls?: Calls } = {},
 ): Promise<WorkerJournal & { record: TaskRecord }> {
   const { taskId, attemptId } = attempt;
   const { read: first, record } = await openJournal(env, attempt);
   let read = first;
+  const claimId = record.lease?.claim_id;
   /** The task as it was read last, unless it was written since. */
   let seen: TaskRead | undefined;
   const lost = new AbortController();
+  /** Another call may have parked the task. */
+  const whyOver = (now: TaskRecord | null, otherwise?: unknown) => {
+    const isParked = now?.state.state === 'waiting' && holdingOf(now, { attemptId, claimId }).kind === 'parked';
+    const { waits_for = [], wake_at = null } = now?.state ?? {};
+    if (isParked)
+      return new Parked({ waitsFor: waits_for, wake: wake_at === null ? null : { at: wake_at, clock: null } });
+    if (otherwise !== undefined) return otherwise;
+    const details = { task_id: taskId, attempt_id: attemptId };
+    return new ForgeError('LEASE_STOLEN', `attempt ${attemptId} does not hold task ${taskId} any more`, { details });
+  };
   return {
     record,
     attemptId,
@@ -78,7 +94,11 @@ export async function attemptJournal(
       seen = await env.store.read(taskId);
       const { record } = seen;
       if (record === null) return read;
-      workedBy(record, attemptId);
+      try {
+        workedBy(record, attemptId);
+      } catch (error) {
+        throw whyOver(record, error);
+      }
       read = (await readJournal(env, record)) ?? read;
       return read;
     },
@@ -94,19 +114,26 @@ export async function attemptJournal(
     },
     seenChildren: (names) => seenChildren(env.store, taskId, names),
     joinedChildren: (names, result) => joinedChildren(env.store, taskId, names, result),
-    park: (parkFor) => parkAttempt(env, attempt, parkFor),
+    isAlone: calls.isAlone,
+    goOn: calls.goOn,
+    async park(own) {
+      const instant = instantOf(env);
+      const all = (now: ReadJournal) => [...own, ...alsoAsleep(own, now, { attemptId, instant })];
+      try {
+        return await parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant));
+      } catch (error) {
+        throw whyOver((await env.store.read(taskId)).record, error);
+      }
+    },
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
     async holding(work) {
       lost.signal.throwIfAborted();
       const renewed = record.lease?.owner ? null : record.lease;
-      const keeper = new LeaseKeeper(env, { ...attempt, claimId: undefined }, renewed, () =>
-        lost.abort(
-          new ForgeError('LEASE_STOLEN', `attempt ${attemptId} does not hold task ${taskId} any more`, {
-            details: { task_id: taskId, attempt_id: attemptId },
-          }),
-        ),
-      );
+      const keeper = new LeaseKeeper(env, { ...attempt, claimId: undefined }, renewed, async () => {
+        const now = await orNull(() => env.store.read(taskId));
+        lost.abort(whyOver(now?.record ?? null));
+      });
       const deaf = interrupts?.listen(() => lost.abort(new ForgeError('INTERRUPTED', 'the step was interrupted')));
       try {
         return await work(lost.signal);
