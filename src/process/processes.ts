@@ -175,7 +175,7 @@ export function allStartedWith(
     }
     const entry = readEntry(pid);
     // Threads of the kernel have no environment and no group; newer kernels say of their environment what they say of a process that is gone.
-    if (entry?.pgid === 0) {
+    if (entry?.pgid === 0 || hasNoEnvironment(pid)) {
       known.add(pid);
     } else if (entry === null || entry.live) unsure = true;
   }
@@ -228,6 +228,17 @@ function environmentOf(pid: number): Buffer | 'gone' | 'hidden' {
     return code === 'ENOENT' || code === 'ESRCH' ? 'gone' : 'hidden';
   } finally {
     if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Whether a process was started without any variable; one in the middle of exec has no place for them yet. Source: proc_pid_stat(5). */
+function hasNoEnvironment(pid: number): boolean {
+  try {
+    const field = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    const [start, end] = [field(50), field(51)];
+    return start === end && Number(start) > 0;
+  } catch {
+    return false;
   }
 }
 

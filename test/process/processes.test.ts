@@ -234,6 +234,15 @@ test.runIf(process.platform === 'linux')(
 );
 
 test.runIf(process.platform === 'linux')(
+  'a look for processes by their environment is sure of one that has none',
+  async () => {
+    const pid = sleeper({ env: {} });
+    const known = new Set<number>();
+    await until('it is known', () => allStartedWith({ FORGE_CLAIM_ID: 'none' }, { known }) && known.has(pid));
+  },
+);
+
+test.runIf(process.platform === 'linux')(
   'a look for processes by their environment passes over those that were started before it asks, at every look',
   async () => {
     const variables = { FORGE_CLAIM_ID: `of ${process.pid}` };
