@@ -211,6 +211,8 @@ function checkDependencies(
     task.dependsOn.flatMap((id, i): Finding[] => {
       if (id === null) return [];
       const path = taskPath(task, 'depends_on', i);
+      // Of all that a matrix makes it is said once.
+      const name = show(task.group ?? task.id);
       if (isNamed(id, task))
         return [{ path, message: `task "${show(id)}" depends on itself (cycle: ${cycleText([id])})` }];
       const first = task.mapped.size === 0 ? i : task.dependsOn.indexOf(id);
@@ -218,13 +220,13 @@ function checkDependencies(
         return [
           {
             path,
-            message: `task "${show(task.id)}" depends on "${show(id)}" twice`,
+            message: `task "${name}" depends on "${show(id)}" twice`,
             first: taskPath(task, 'depends_on', first),
             suggestion: 'Remove one of them.',
           },
         ];
       if (known.has(id) || task.optional.has(i)) return [];
-      const message = `task "${show(task.id)}": unknown dependency "${show(id)}"`;
+      const message = `task "${name}": unknown dependency "${show(id)}"`;
       if (!phases.has(id)) return [{ path, message, ...suggest(id) }];
       return [
         {

@@ -151,12 +151,18 @@ function withLabel(label: string, message: string): string {
   return label === '' ? message : `${label}: ${message}`;
 }
 
+/** Most keys that are listed where none is like an unknown one. */
+const LISTED_KEYS = 12;
+
 function unknownKeys(keys: readonly string[], { schema, path, label }: Site): Finding[] {
   const known = schemasAt(schema, path).flatMap((part) => Object.keys(shapeOf(part)));
+  const all = keysAt(schema, path);
+  const list = all.length === 0 || all.length > LISTED_KEYS ? {} : { suggestion: `It has the keys ${all.join(', ')}.` };
   return keys.map((key) => ({
     path: [...path, key],
     at: 'key',
     message: withLabel(label(path), `unknown key ${JSON.stringify(oneLine(key, 60))}`),
+    ...list,
     ...didYouMean(key, known),
   }));
 }

@@ -27,6 +27,13 @@ interface Reading {
   findings: { part: PlanPart; finding: Finding }[];
 }
 
+/** What to write for a file that is not there: the way to it where it was named from the project. */
+function wayTo(named: string, file: string, read: ReadPlan): string {
+  const place = path.normalize(named);
+  if (place.startsWith('../') || read(place) === null) return 'A path is relative to the file that includes it.';
+  return `Write ${path.relative(path.dirname(file), place)}: a path is relative to the file that includes it.`;
+}
+
 /** Reads a plan and what it includes, in the order of the phases: first those of a file, then those of the files that it includes. */
 export function readParts(
   first: PlanText,
@@ -62,7 +69,7 @@ export function readParts(
         wrong(`the files include each other in a circle: ${way.slice(way.indexOf(place)).join(' -> ')}`);
       } else if (!reading.parts.some((other) => other.file === place)) {
         const included = read(place);
-        if (included === null) wrong(`there is no file ${place}`, 'A path is relative to the file that includes it.');
+        if (included === null) wrong(`there is no file ${place}`, wayTo(named, file, read));
         else add({ file: place, text: included }, [part, ...above]);
       }
     }

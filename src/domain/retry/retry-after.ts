@@ -14,18 +14,34 @@ const HTTP_DATES = [
   /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/,
 ];
 
-export const RETRY_AFTER_FORMS = 'seconds (120), a duration (90s, 1h30m), an ISO 8601 time or a date of HTTP';
+/** As services word it: `20 seconds`, `1 hour and 5 minutes`, `1m26.4s`. */
+const WORDED =
+  /(\d{1,15}(?:\.\d{1,9})?)\s*(ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|milliseconds?)(?![a-z])[\s,]*(?:and\s+)?/giy;
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+export const RETRY_AFTER_FORMS =
+  'seconds (120), a duration (90s, 1h30m, 5 minutes), an ISO 8601 time or a date of HTTP';
 
 /** Milliseconds since the epoch of `RETRY_AFTER_FORMS`; null for any other text. Digits are seconds, as in HTTP. */
 export function parseRetryAfter(text: string, nowMs: number): number | null {
   const said = text.trim();
   if (SECONDS.test(said)) return nowMs + Math.round(Number(said) * 1000);
-  const delayMs = parseDuration(said);
+  const delayMs = parseDuration(said) ?? wordedMs(said);
   if (delayMs !== null) return nowMs + delayMs;
   const isHttp = HTTP_DATES.some((form) => form.test(said));
   if (!isHttp && !ISO_TIME.test(said)) return null;
   const atMs = fromIso(isHttp && !said.endsWith('GMT') ? `${said} GMT` : said);
   return Number.isNaN(atMs) ? null : atMs;
+}
+
+function wordedMs(said: string): number | null {
+  const parts = [...said.matchAll(WORDED)];
+  if (parts.length === 0 || parts.map(([all]) => all).join('') !== said) return null;
+  const each = parts.map(([, count, unit = '']) => {
+    const isMs = /^m(s$|illi)/i.test(unit);
+    return Number(count) * (isMs ? 1 : (UNIT_MS[unit.charAt(0).toLowerCase()] ?? Number.NaN));
+  });
+  return Math.round(each.reduce((sum, ms) => sum + ms, 0));
 }
 
 /** The same of what was thrown: its field `retryAfter` or `retry_after`, text, a Date or milliseconds from `nowMs` on. undefined: it has none of these. */

@@ -234,7 +234,7 @@ phases:
   });
 
   it.each([
-    ['run: x', `depends_on: ["nobody-\${{ matrix.node }}"]`, 'task "test.node-20": unknown dependency "nobody-20"'],
+    ['run: x', `depends_on: ["nobody-\${{ matrix.node }}"]`, 'task "test": unknown dependency "nobody-20"'],
     ['run: x', `env: {A: "\${{ matrix.nod }}"}`, 'env.A: the matrix has no axis "nod" | Did you mean "node"?'],
     ['run: x', `write_globs: ["\${{ matrix.node }}/../x"]`, 'write_globs[0]'],
   ])('what is wrong with its tasks is told where it is written: %s %s', (_, more, words) => {
@@ -245,6 +245,11 @@ phases:
     const lines = linesOf(text);
     expect(lines[0]).toContain(words);
     expect(lines.every((line) => line.startsWith(`plan.yaml:${more.startsWith('depends_on') ? 11 : 12}:`))).toBe(true);
+  });
+
+  it('what is wrong with all of its tasks is told once', () => {
+    const lines = linesOf(withMatrix('{node: [20, 22]}').replace('depends_on: [prepare]', 'depends_on: [nobody]'));
+    expect(lines).toEqual([expect.stringContaining('task "test": unknown dependency "nobody"')]);
   });
 
   it('its own id is that of no other task, and cycles through it are found', () => {
@@ -357,5 +362,13 @@ phases:
     };
     const [line] = linesOf(root.replace('[api/plan.yaml, web.yaml]', include), more);
     expect(line).toContain(words);
+  });
+
+  it('that is named from the project in place of its file is refused with the way to it', () => {
+    const text = 'project: p\ninclude: [api/plan.yaml]\nphases: [{id: a, name: A, tasks: []}]\n';
+    const result = parsePlan(text, 'plans/phases.yaml', (file) => (file === 'api/plan.yaml' ? 'phases: []\n' : null));
+    expect(result).toMatchObject({
+      problems: [{ suggestion: 'Write ../api/plan.yaml: a path is relative to the file that includes it.' }],
+    });
   });
 });

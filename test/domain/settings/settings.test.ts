@@ -368,6 +368,11 @@ describe('invalid settings', () => {
       ],
     ],
     [
+      'a key that is like none of a few',
+      'errors: [{class: a, exit: [1], zzz: x}]',
+      ['1:32 errors[0]: unknown key "zzz" | It has the keys class, exit, signal, output.'],
+    ],
+    [
       'a pattern with look-around',
       "errors:\n  - class: a\n    output: 'x(?!y)'",
       [
