@@ -51,10 +51,15 @@ export async function folderSynced(dir: string): Promise<void> {
   await synced(fd).finally(() => fs.closeSync(fd));
 }
 
-/** The entries of `dir`; none when it does not exist. A symlink in its place is refused. Throws IO_ERROR. */
-export function entriesIn(dir: string): fs.Dirent[] {
-  // Most of these folders do not exist, and an exception costs more than the check.
-  const read = () => (isRealEntry(dir) ? fs.readdirSync(dir, { withFileTypes: true }) : []);
+/** The entries of `dir`; none when it does not exist. A symlink in its place is refused. `seen`: told of what is there, before it is read. Throws IO_ERROR. */
+export function entriesIn(dir: string, seen?: (stat: fs.Stats) => void): fs.Dirent[] {
+  const read = () => {
+    // Most of these folders do not exist, and an exception costs more than the check.
+    const stat = realEntry(dir);
+    if (stat === undefined) return [];
+    seen?.(stat);
+    return fs.readdirSync(dir, { withFileTypes: true });
+  };
   return ifThere(`reading ${dir}`, read, NO_PATH) ?? [];
 }
 
@@ -114,7 +119,11 @@ export function refuseSymlink(place: string): void {
 
 /** Whether something exists at `place`; a symlink is refused. Throws IO_ERROR. */
 export function isRealEntry(place: string): boolean {
+  return realEntry(place) !== undefined;
+}
+
+function realEntry(place: string): fs.Stats | undefined {
   const stat = fs.lstatSync(place, { throwIfNoEntry: false });
-  if (stat?.isSymbolicLink() !== true) return stat !== undefined;
+  if (stat?.isSymbolicLink() !== true) return stat;
   throw asIoError(Object.assign(new Error(`ELOOP: ${place} is a symlink`), { code: 'ELOOP' }), `opening ${place}`);
 }

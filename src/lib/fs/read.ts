@@ -28,10 +28,19 @@ export function readBytes(path: string, max: number, { follow = false, accepts }
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
     if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
     if (accepts?.(stat) === false) throw refused('EPERM', `${path} belongs to another user, or others may write it`);
-    return readFileSync(fd);
+    // Files of the kernel say that they are empty.
+    return stat.size === 0 ? readFileSync(fd) : readUpTo(fd, stat.size);
   } finally {
     closeSync(fd);
   }
+}
+
+/** `readFileSync` of so many bytes, without asking the file for its size again. */
+function readUpTo(fd: number, size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let length = 0;
+  for (let got = -1; got !== 0 && length < size; length += got) got = readSync(fd, bytes, length, size - length, null);
+  return bytes.subarray(0, length);
 }
 
 /** Most of a file that `readFrom` returns at once, bytes. */

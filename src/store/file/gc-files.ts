@@ -10,7 +10,7 @@ import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
-import { entriesIn, isRealEntry, makeFolder, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
+import { entriesIn, makeFolder, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { isLeft } from '../../lib/fs/litter.ts';
 import { takingTurns } from '../../lib/fs/locks.ts';
@@ -33,67 +33,81 @@ const isTemporary = (name: string) => name.startsWith(TMP_PREFIX);
 /** Longest name of a file, characters. Source: NAME_MAX of Linux and macOS. */
 const NAME_MAX_CHARS = 255;
 
+/** A path below some folder with its inode and ctime, whole milliseconds. */
+export type Stamp = [path: string, inode: number, changedMs: number];
+
+export const stampOf = (path: string, { ino, ctimeMs }: fs.Stats): Stamp => [path, ino, Math.trunc(ctimeMs)];
+
 /**
- * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
- * as paths below the task's folder. Throws IO_ERROR.
+ * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in, as they were before
+ * they were read; their paths are below the task's folder. Throws IO_ERROR.
  */
 export function artifactsOf(
   layout: Layout,
   { task_id, names, record }: FolderRead,
-): { artifacts: GcArtifacts; places: string[] } {
-  const places: string[] = [];
+): { artifacts: GcArtifacts; stamps: Stamp[] } {
+  const stamps: Stamp[] = [];
   const litter = names.filter(isTemporary);
-  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, { places, litter }) : [];
+  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, { stamps, litter }) : [];
   const attempts = all.filter(
     ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
   );
-  return { artifacts: { lease_files: leaseFilesOf(layout, task_id, names), attempts, litter }, places };
+  return { artifacts: { lease_files: leaseFilesOf(layout, task_id, names), attempts, litter }, stamps };
 }
 
 /**
  * The attempts of a task with what they asked and handed in. The verdict of the record's current attempt matters, no other.
- * What they were found in goes to `places`, temporary files among it to `litter`; both as paths below the task's folder.
+ * What they were found in goes to `stamps`, temporary files among it to `litter`; both as paths below the task's folder.
  */
 export function attemptsOf(
   layout: Layout,
   taskId: string,
   record: Parameters<typeof isAttemptOf>[0],
-  found: Found = { places: [], litter: [] },
+  found: Found = { stamps: [], litter: [] },
 ): GcAttempt[] {
-  const { places, litter } = found;
+  const { litter } = found;
   const task = layout.task(taskId);
   const current = record?.state.current_attempt_id ?? null;
   const isAttempt = isAttemptOf(record);
-  places.push('/attempts');
-  const folders = entriesIn(`${task}/attempts`).filter((entry) => entry.isDirectory());
+  const folders = entriesSeen(task, '/attempts', found).filter((entry) => entry.isDirectory());
   return folders.map(({ name: attempt_id }) => {
     if (!isAttempt(attempt_id)) {
       const verdict_path = `attempts/${attempt_id}`;
       return { attempt_id, verdict: 'stray', verdict_path, verified: false, questions: [], answers: [] };
     }
     const attempt = `/attempts/${attempt_id}`;
-    places.push(attempt);
-    const names = new Set(entriesIn(task + attempt).map(({ name }) => name));
-    litter.push(...[...names].filter(isTemporary).map((name) => `${attempt.slice(1)}/${name}`));
-    const handedIn = attempt_id === current && names.has('verdict.json');
-    const verified = handedIn && names.has('verdict.verified.json');
+    const names = entriesSeen(task, attempt, found).map(({ name }) => name);
+    for (const name of names) if (isTemporary(name)) litter.push(`${attempt.slice(1)}/${name}`);
+    const handedIn = attempt_id === current && names.includes('verdict.json');
+    const verified = handedIn && names.includes('verdict.verified.json');
     const isOpen = handedIn && !verified;
-    if (isOpen) places.push(`${attempt}/verdict.json`);
+    if (isOpen) fileSeen(task, `${attempt}/verdict.json`, found);
     return {
       attempt_id,
       verdict: isOpen ? verdictIn(`${task}${attempt}/verdict.json`) : null,
       verdict_path: `attempts/${attempt_id}/verdict.json`,
       verified,
-      questions: names.has('questions') ? filesIn(task, `${attempt}/questions`, found).map(asQuestion) : [],
-      answers: names.has('answers') ? filesIn(task, `${attempt}/answers`, found).map(asAnswer) : [],
+      questions: names.includes('questions') ? filesIn(task, `${attempt}/questions`, found).map(asQuestion) : [],
+      answers: names.includes('answers') ? filesIn(task, `${attempt}/answers`, found).map(asAnswer) : [],
     };
   });
 }
 
 /** What a look at a task came by, as paths below its folder. */
 interface Found {
-  places: string[];
+  stamps: Stamp[];
   litter: string[];
+}
+
+/** The entries of a folder below that of a task. One that is missing needs no stamp: creating it changes that of the folder above. */
+function entriesSeen(task: string, path: string, { stamps }: Found): fs.Dirent[] {
+  return entriesIn(task + path, (stat) => void stamps.push(stampOf(path, stat)));
+}
+
+/** A file that is about to be read. */
+function fileSeen(task: string, path: string, { stamps }: Found): void {
+  const stat = fs.lstatSync(task + path, NO_EXCEPTION);
+  if (stat !== undefined) stamps.push(stampOf(path, stat));
 }
 
 interface FoundFile {
@@ -103,17 +117,15 @@ interface FoundFile {
   text: string | null;
 }
 
-/** A missing folder needs no stamp: creating it changes that of its attempt. */
-function filesIn(task: string, folder: string, { places, litter }: Found): FoundFile[] {
-  if (!isRealEntry(task + folder)) return [];
-  places.push(folder);
-  return entriesIn(task + folder).flatMap(({ name }) => {
+function filesIn(task: string, folder: string, found: Found): FoundFile[] {
+  return entriesSeen(task, folder, found).flatMap(({ name }) => {
     const id = name.replace(/\.json$/, '');
     const path = `${folder}/${name}`;
-    if (isTemporary(name)) litter.push(path.slice(1));
-    const text = isUuid(id) && id !== name ? textOf(task + path) : undefined;
+    if (isTemporary(name)) found.litter.push(path.slice(1));
+    if (!isUuid(id) || id === name) return [];
+    fileSeen(task, path, found);
+    const text = textOf(task + path);
     if (text === undefined) return [];
-    places.push(path);
     return [{ id, path: path.slice(1), text }];
   });
 }

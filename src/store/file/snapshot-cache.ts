@@ -12,7 +12,7 @@ import fs from 'node:fs';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
-import { artifactsOf, LEASE_FILE } from './gc-files.ts';
+import { artifactsOf, LEASE_FILE, type Stamp, stampOf } from './gc-files.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
 import type { Layout } from './tree.ts';
 
@@ -25,15 +25,12 @@ const WORTH_KEEPING = 256;
 /** They are also at least this part of the tree. */
 const PART = 1 / 16;
 
-/** A path below some folder with its inode and ctime, whole milliseconds. */
-type Stamp = [path: string, inode: number, changedMs: number];
-
 /** Null where there is no such file. */
-function stampOf(folder: string, path: string): Stamp | null {
+function stampAt(folder: string, path: string): Stamp | null {
   try {
     // A missing file is common, and an exception is slow.
     const stat = fs.lstatSync(folder + path, { throwIfNoEntry: false });
-    return stat === undefined ? null : [path, stat.ino, Math.trunc(stat.ctimeMs)];
+    return stat === undefined ? null : stampOf(path, stat);
   } catch {
     return null;
   }
@@ -107,7 +104,7 @@ export class SnapshotCache {
   }
 
   #isAsItWas(folder: string, [path, inode, changedMs]: Stamp): boolean {
-    const now = stampOf(folder, path);
+    const now = stampAt(folder, path);
     return now?.[1] === inode && now[2] === changedMs;
   }
 
@@ -151,7 +148,7 @@ export class SnapshotCache {
     }
     if (this.#anew.size - others.length < enough) return;
     const ids = [...lines.keys()].sort();
-    const stamp = stampOf(this.#layout.tasks, '');
+    const stamp = stampAt(this.#layout.tasks, '');
     const head: Head = {
       tasks: stamp !== null && this.#isSettled(stamp) ? stamp : null,
       others,
@@ -165,7 +162,7 @@ export class SnapshotCache {
   #runsToKeep(manifests: RunManifest[]): Head['runs'] {
     const stamps: Stamp[] = [];
     for (const path of ['', ...manifests.map(({ run_id }) => `/${run_id}/manifest.json`)]) {
-      const stamp = stampOf(this.#layout.runs, path);
+      const stamp = stampAt(this.#layout.runs, path);
       if (stamp === null || !this.#isSettled(stamp)) return null;
       stamps.push(stamp);
     }
@@ -178,12 +175,14 @@ export class SnapshotCache {
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
     const dir = this.#layout.task(task_id);
     const stamps: Stamp[] = [];
-    for (const path of placesOf(read, looked)) {
-      const stamp = stampOf(dir, path);
-      if (stamp === null || !this.#isSettled(stamp)) return null;
+    for (const path of placesOf(read)) {
+      const stamp = stampAt(dir, path);
+      if (stamp === null) return null;
       stamps.push(stamp);
     }
     const { artifacts } = looked;
+    stamps.push(...looked.stamps);
+    if (!stamps.every((stamp) => this.#isSettled(stamp))) return null;
     const line: Line = [task_id, stamps, version, origin, summaryOf(record)];
     if (artifacts.lease_files.length + artifacts.attempts.length + artifacts.litter.length > 0) line[5] = artifacts;
     return line;
@@ -212,11 +211,11 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** The paths that the summary of a task was read from: its folder, and paths below it. */
-function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof artifactsOf>): string[] {
+/** The paths that the record of a task was read from: its folder, and paths below it. */
+function placesOf({ origin, names }: FolderRead): string[] {
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
-  return ['', ...names.filter(edited).map((name) => `/${name}`), ...places];
+  return ['', ...names.filter(edited).map((name) => `/${name}`)];
 }
 
 export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
