@@ -6,7 +6,8 @@
  * array, and ends.
  */
 
-import { openSession, readAll } from '../../src/commands/shared/session.ts';
+import { readAll } from '../../src/commands/shared/reads.ts';
+import { openSession } from '../../src/commands/shared/session.ts';
 import { newId } from '../../src/domain/context.ts';
 import { coercePolicy } from '../../src/domain/retry/retry.ts';
 import { TASK_RETRY_DEFAULT } from '../../src/domain/retry/schema.ts';
