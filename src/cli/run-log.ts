@@ -1,5 +1,6 @@
 /** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
 
+import { answerCommand } from '../domain/question/questions.ts';
 import { classCovers, errorText, shortErrorText } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import type { OutputMode } from '../domain/run/output.ts';
@@ -151,7 +152,7 @@ export class RunLog {
       this.#state(state, task_id, `${what} after ${formatDuration(duration_ms)}${why}`);
     },
 
-    question_opened: ({ task_id, question_id, decision_key, expires_at, question }) => {
+    question_opened: ({ task_id, decision_key, expires_at, question }) => {
       const { palette, width } = this.#options.context;
       this.#task('?', 'yellow', task_id, `asks: ${question?.question ?? decision_key}`);
       const options = question?.options ?? [];
@@ -159,8 +160,7 @@ export class RunLog {
         this.#print(
           `    ${cut(`${i + 1}. ${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`,
         );
-      const ids = options.map(({ id }) => id).join('|') || 'ID';
-      this.#print(`    forge orchestrate answer ${question_id} --option ${ids}`);
+      this.#print(`    ${answerCommand(task_id)}`);
       const otherwise = question?.default_option_id || 'it is tried again without';
       this.#print(palette.dim(`    open until ${expires_at}, then ${otherwise}`));
     },

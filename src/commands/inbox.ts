@@ -49,9 +49,7 @@ export const inbox = command({
     const rows = items.map((item) => {
       const question = item.kind === 'question' ? questions.find(({ task_id }) => task_id === item.task_id) : undefined;
       if (question === undefined) return { ...item, question: null };
-      const ids = question.options.map(({ id }) => id).join('|');
-      const commands = [`forge orchestrate answer ${question.question_id} --option ${ids}`];
-      return { ...item, message: question.question, commands, question };
+      return { ...item, message: question.question, question };
     });
     return { items: rows, warnings: [] };
   },

@@ -95,7 +95,7 @@ describe('the live view', () => {
         '· docs, pack wait for a',
         '· site waits for docs, pack',
         '? api asks: Keep the old format?',
-        `    forge orchestrate answer ${QUESTION_ID} --option keep|drop`,
+        '    forge orchestrate answer api OPTION  (keep, drop)',
         '3/14 shipped, 1 failed, 1 asked, 2 running, 1 ready, 4 waiting, 1 for a person, 1 cancelled',
         'critical path left: 3 tasks (build › docs › site)',
       ],
@@ -147,7 +147,7 @@ describe('the live view', () => {
       [
         RULE,
         '? a asks: format',
-        `    forge orchestrate answer ${QUESTION_ID} --option ID`,
+        '    forge orchestrate answer a OPTION',
         '  +2 more: forge orchestrate questions --open',
         '0/0 shipped',
       ],
@@ -155,8 +155,8 @@ describe('the live view', () => {
     [
       'does not cut a command off',
       { asked: [asked('a', { question: QUESTION })] },
-      { columns: 60 },
-      ['─'.repeat(59), '? a asks: Keep the old format?', '    forge orchestrate questions --open', '0/0 shipped'],
+      { columns: 45 },
+      ['─'.repeat(44), '? a asks: Keep the old format?', '    forge orchestrate questions --open', '0/0 shipped'],
     ],
     [
       'has a note on its first line',

@@ -377,9 +377,8 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
     await seen.sees(/0\/1 shipped/);
     const other = startCli(['orchestrate', 'run'], { cwd, env: { NODE: process.execPath, FORGE } });
     onTestFinished(() => void other.process.kill('SIGKILL'));
-    await seen.sees(/^\? a asks: Keep the old one\?\n {4}forge orchestrate answer \S+ --option keep\|drop$/m);
-    const command = /forge (orchestrate answer \S+ --option )keep/.exec(seen.text)?.[1] ?? '';
-    expect((await orchestrate(`${command}drop`.split(' ').slice(1), { cwd })).code).toBe(0);
+    await seen.sees(/^\? a asks: Keep the old one\?\n {4}forge orchestrate answer a OPTION {2}\(keep, drop\)$/m);
+    expect((await orchestrate(['answer', 'a', '2'], { cwd })).code).toBe(0);
     await until('the question is gone', () => !seen.text.includes('?'));
   });
 

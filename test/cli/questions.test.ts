@@ -96,7 +96,7 @@ describe('run', () => {
     const { code, stdout } = await orchestrate(['run', '--wait'], { cwd });
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^\? a +asks: Keep it\?\n {4}1\. keep — Keep it\n {4}2\. drop — Drop it \(default\)\n {4}forge orchestrate answer [0-9a-f-]{36} --option keep\|drop\n/m,
+      /^\? a +asks: Keep it\?\n {4}1\. keep — Keep it\n {4}2\. drop — Drop it \(default\)\n {4}forge orchestrate answer a OPTION\n/m,
     );
     expect(stdout).toMatch(/^\? a +k: drop \(default\)$/m);
   });

@@ -1,5 +1,6 @@
 /** The live view: a few lines that say what runs, what waits and for what, what was asked, and how much is left. */
 
+import { answerCommand } from '../../domain/question/questions.ts';
 import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
 import { firstOf, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
@@ -134,8 +135,8 @@ function questionLines(asked: readonly LiveQuestion[], lines: number, frame: Fra
   if (first === undefined || lines === 0) return [];
   const { yellow } = frame.palette;
   const text = `${first.task_id} asks: ${first.question?.question ?? first.decision_key}`;
-  const options = first.question?.options.map(({ id }) => id).join('|') ?? 'ID';
-  const command = `forge orchestrate answer ${first.question_id} --option ${options}`;
+  const options = first.question?.options.map(({ id }) => id).join(', ') ?? '';
+  const command = `${answerCommand(first.task_id)}${options === '' ? '' : `  (${options})`}`;
   const fits = widthOf(command) <= frame.columns - 5;
   const more = asked.length - 1;
   return [

@@ -1,7 +1,7 @@
 /** Questions as a person sees them. Their text comes from workers, so it is shown as plain text. */
 
 import type { VerbData } from '../../commands/registry.ts';
-import type { Question } from '../../domain/question/questions.ts';
+import { answerCommand, type Question } from '../../domain/question/questions.ts';
 import { plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { cut, hang, paragraphs, plural } from '../layout.ts';
@@ -12,7 +12,7 @@ import { nextCommands, timeLeft } from './parts.ts';
 type QuestionRow = VerbData<'questions'>['questions'][number];
 
 export const QUESTIONS = {
-  question({ status, question_id, option_id, task_id, expires_at, note }, context) {
+  question({ status, option_id, task_id, expires_at, note }, context) {
     const { palette, width } = context;
     if (status === 'answered') {
       const first = `This was decided before: ${palette.bold(option_id ?? '')}.`;
@@ -22,7 +22,7 @@ export const QUESTIONS = {
     return [
       `${palette.bold(task_id)} waits for an answer, for ${left} at most. End the worker now; nothing is charged.`,
       '',
-      ...nextCommands([`forge orchestrate answer ${question_id} --option ID`], context, 'To answer'),
+      ...nextCommands([answerCommand(task_id)], context, 'To answer'),
     ].join('\n');
   },
 
@@ -60,7 +60,7 @@ export function questionLines(question: QuestionRow, context: RenderContext): st
   lines.push(`  ${palette.dim(until)}`);
   if (question.what_happens_if_unanswered !== null)
     lines.push(...textLines(question.what_happens_if_unanswered, width));
-  lines.push(`  ${palette.cyan(`forge orchestrate answer ${question.question_id} --option ID`)}`);
+  lines.push(`  ${palette.cyan(answerCommand(question.task_id))}`);
   return lines;
 }
 

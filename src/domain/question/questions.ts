@@ -335,3 +335,8 @@ export function requireOption(options: readonly QuestionOption[], id: string, wh
     hint: `The options are ${options.map((option) => option.id).join(', ')}.`,
   });
 }
+
+/** What a person types to answer the question that a task asks; OPTION: the id of one of its options, or its number in the list. */
+export function answerCommand(taskId: string): string {
+  return `forge orchestrate answer ${taskId} OPTION`;
+}

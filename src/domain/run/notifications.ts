@@ -2,6 +2,7 @@
 
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
+import { answerCommand } from '../question/questions.ts';
 import { classCovers, errorText } from '../retry/classify.ts';
 import type { NotifyEvent } from '../settings/settings.ts';
 import type { RunEvent } from './events.ts';
@@ -87,9 +88,8 @@ export function notificationOf(
       const { task_id, question_id, question, decision_key } = event;
       if (question !== null && question.run_id !== run_id) return null;
       const options = (question?.options ?? []).map(({ id }) => id);
-      const command = `forge orchestrate answer ${question_id} --option ${options.join('|') || 'ID'}`;
       const text = `${task_id} asks: ${oneLine(question?.question ?? decision_key, 500)}`;
-      return { ...of(task_id), text, question: { question_id, options, command } };
+      return { ...of(task_id), text, question: { question_id, options, command: answerCommand(task_id) } };
     }
     case 'run_finished': {
       const { counts, exit_code } = event;

@@ -95,7 +95,7 @@ describe('a notification', () => {
         task_id: 'build',
         title: 'Build it',
         text: 'build asks: Keep it?',
-        question: { options: ['keep', 'drop'], command: `forge orchestrate answer ${id(3)} --option keep|drop` },
+        question: { options: ['keep', 'drop'], command: 'forge orchestrate answer build OPTION' },
       },
     ],
     [
