@@ -11,8 +11,8 @@ import { type Flag, flagsOf, wordsOf } from './program.ts';
 
 type Candidate = readonly [word: string, about: string];
 
-/** Fields that take the id of a task. */
-const TASK_FIELDS = ['task', 'blocked_by'];
+/** Fields that take the id of a task or of a phase, and no other id. */
+const PLAN_FIELDS = ['depends_on', 'discovered_from', 'blocked_by', 'phase'];
 
 /** A candidate a line, with a tab before what it is; nothing when anything fails. */
 export async function candidateLines(words: readonly string[]): Promise<string> {
@@ -35,9 +35,12 @@ async function candidates(before: readonly string[], dashed: boolean): Promise<C
     const left = flags.filter((flag) => flag.many || !args.includes(nameOf(flag)));
     return left.map((flag) => [nameOf(flag), flag.description]);
   }
-  if (operands.length > 0) return [];
-  const operand = fields.find(({ form }) => form === 'operand');
-  return [...verbsBehind(before, verb, args), ...(operand === undefined ? [] : await valuesOf(operand, before))];
+  const places = fields.filter(({ form }) => form === 'operand');
+  const last = places.at(-1);
+  const operand = places[operands.length] ?? (last?.many === true ? last : undefined);
+  const values = operand === undefined ? [] : await valuesOf(operand, before);
+  const verbs = operands.length > 0 ? [] : verbsBehind(before, verb, args);
+  return [...verbs, ...values.filter(([word]) => !operands.includes(word))];
 }
 
 function verbsBehind(before: readonly string[], verb: VerbName | null, args: readonly string[]): Candidate[] {
@@ -50,9 +53,15 @@ function verbsBehind(before: readonly string[], verb: VerbName | null, args: rea
   return namesBelow(above).map((name) => [name, COMMANDS[`${above}${name}` as VerbName].about]);
 }
 
-async function valuesOf({ key, choices = [] }: Flag, before: readonly string[]): Promise<Candidate[]> {
-  if (!TASK_FIELDS.includes(key ?? '')) return choices.map((choice) => [choice, '']);
+async function valuesOf({ key = '', id, choices = [] }: Flag, before: readonly string[]): Promise<Candidate[]> {
+  const isOfPlan = id === 'task' || id === 'question' || PLAN_FIELDS.includes(key);
+  if (!isOfPlan || choices.length > 0) return choices.map((choice) => [choice, '']);
   const dir = before.includes('--dir') ? before[before.indexOf('--dir') + 1] : process.env['FORGE_DIR'];
   const session = await openSession({ ctx: systemContext(), dir: dir || undefined, warn: () => {} });
-  return ((await loadPlan(session))?.plan.tasks ?? []).map(({ id, title }) => [id, title]);
+  const { phases = [], tasks = [] } = (await loadPlan(session))?.plan ?? {};
+  if (key === 'phase') return phases.map(({ id, name }) => [id, name]);
+  // A question is named by the task that asks it.
+  const asks = async (task: string) => (await session.store.read(task)).record?.state.state === 'blocked_on_question';
+  const shown = id === 'question' ? await Promise.all(tasks.map((task) => asks(task.id))) : tasks.map(() => true);
+  return tasks.filter((_, i) => shown[i]).map(({ id, title }) => [id, title]);
 }
