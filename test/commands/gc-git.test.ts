@@ -7,6 +7,7 @@ import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { orchestrate } from '../support/cli.ts';
 import { handLease, handState } from '../support/commands/divergences.ts';
 import { code, planOf, refused, World } from '../support/commands/world.ts';
+import { gitCall } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** What the clock of the tests shows, as a rescue ref has it. */
@@ -23,7 +24,7 @@ beforeEach(async () => {
   world.write('.git/info/exclude', '/.forge\n/plans\n/*.json\n');
   repo.commit({ 'code.txt': 'one\n' });
   (await world.session()).store.ensureTree();
-  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
+  call = gitCall(world);
 });
 
 const run = (options: GcInput = {}) => gc.run(call, options);

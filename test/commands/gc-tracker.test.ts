@@ -16,6 +16,7 @@ import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';
 import { orchestrate } from '../support/cli.ts';
 import { dirOf, edit, freshId, handAnswer, handLease, handState, writeJson } from '../support/commands/divergences.ts';
 import { code, GRACE_MS, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+import { gitCall } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 const FILE = 'plans/tracker.yaml';
@@ -30,7 +31,7 @@ let call: CommandContext;
 
 function project(settings = TRACKED): void {
   world = new World(planOf('build', 'other'), settings);
-  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
+  call = gitCall(world);
   setIssues({});
 }
 

@@ -10,7 +10,8 @@ import { release } from '../../src/commands/release.ts';
 import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { code, keysOf, planOf, refused, World } from '../support/commands/world.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
+import type { Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
@@ -18,10 +19,8 @@ let call: CommandContext;
 
 function project(settings: string): void {
   world = new World(planOf('build', 'test, depends_on: [build]'), settings);
-  repo = new Repository(world.project);
-  world.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n' });
-  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
+  repo = repositoryOf(world);
+  call = gitCall(world);
 }
 
 beforeEach(() => project('workspace: worktree\n'));

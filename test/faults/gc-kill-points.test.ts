@@ -9,8 +9,9 @@ import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { bundle } from '../support/bundle.ts';
 import { planOf, World } from '../support/commands/world.ts';
 import { sized } from '../support/faults/knobs.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
 import { startHelper } from '../support/processes.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { GIT_ENV, type Repository } from '../support/repository.ts';
 
 /** Of the points that are reached, every so manieth is tried. */
 const STEP = sized(8, 4, 1);
@@ -20,12 +21,10 @@ let repo: Repository;
 
 beforeEach(() => {
   world = new World(planOf('build'), 'version: 1\n');
-  repo = new Repository(world.project);
-  repo.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n' });
+  repo = repositoryOf(world);
 });
 
-const session = (): Promise<Session> => openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+const session = (): Promise<Session> => openSession(gitCall(world));
 const trees = () => repo.path('.forge/worktrees');
 const lines = (...args: string[]) =>
   repo

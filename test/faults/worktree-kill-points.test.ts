@@ -8,7 +8,8 @@ import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
 import { sized } from '../support/faults/knobs.ts';
 import { noStrace } from '../support/faults/strace.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
+import { GIT_ENV, type Repository } from '../support/repository.ts';
 
 /** Calls that change something, or that come right before one that does. */
 const CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
@@ -19,10 +20,8 @@ test.skipIf(noStrace() !== null)(
   'a worktree is made without a person, whatever system call git is killed at',
   async () => {
     const world = new World(planOf('build'), 'version: 1\n');
-    const repo = new Repository(world.project);
-    repo.write('.forge/.gitignore', '*\n');
-    repo.commit({ 'a.txt': 'a', 'b.txt': 'b' });
-    const env = await openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+    const repo = repositoryOf(world, { 'a.txt': 'a', 'b.txt': 'b' });
+    const env = await openSession(gitCall(world));
     const place = repo.path('.forge/worktrees/build');
     fs.mkdirSync(repo.path('.forge/worktrees'));
     let killed = 0;

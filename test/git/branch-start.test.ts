@@ -10,17 +10,16 @@ import { baseChanges } from '../../src/git/base-changes.ts';
 import { lookAtGit } from '../../src/git/gc-look.ts';
 import { workspaceForNext } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
+import type { Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
-const call = () => ({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+const call = () => gitCall(world);
 
 beforeEach(() => {
   world = new World(planOf('lib', 'build'), 'workspace: worktree\n');
-  repo = new Repository(world.project);
-  repo.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n' });
+  repo = repositoryOf(world);
 });
 
 /** The worktree as the next attempt at `build` gets it. */

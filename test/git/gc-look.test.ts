@@ -7,20 +7,19 @@ import { type GitLook, lookAtGit, mayHaveTasks, tasksInGit } from '../../src/git
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
+import { Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
 
 function project(settings = 'version: 1\n'): void {
   world = new World(planOf('build'), settings);
-  repo = new Repository(world.project);
-  repo.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n' });
+  repo = repositoryOf(world);
 }
 
 function session(env: Record<string, string> = {}): Promise<Session> {
-  return openSession({ ...world.context, ctx: { ...world.context.ctx, env: { ...GIT_ENV, ...env } } });
+  return openSession(gitCall(world, { env }));
 }
 
 const look = async (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(await session(env), repo.root);

@@ -8,6 +8,7 @@ import { inspectWorkspace } from '../../src/git/inspect-worktree.ts';
 import { headOf } from '../../src/git/repository.ts';
 import { ensureWorkspace, type Workspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
+import { gitCall } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
@@ -24,8 +25,7 @@ function project(settings = 'version: 1\n', prefix = ''): void {
 }
 
 function session(env: Record<string, string> = {}, dir = ''): Promise<Session> {
-  const ctx = { ...world.context.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
-  return openSession({ ...world.context, ctx });
+  return openSession(gitCall(world, { env, cwd: repo.path(dir) }));
 }
 
 async function ensure(depends_on: string[] = [], dir = ''): Promise<Workspace> {

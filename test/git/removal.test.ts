@@ -7,6 +7,7 @@ import { pruneBranch, type Removal, removeWorktree } from '../../src/git/gc-look
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
@@ -14,13 +15,11 @@ let repo: Repository;
 
 function project(settings = 'version: 1\n'): void {
   world = new World(planOf('build'), settings);
-  repo = new Repository(world.project);
-  repo.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n', 'gone.txt': 'g\n', 'kept.txt': 'k\n' });
+  repo = repositoryOf(world, { 'code.txt': 'one\n', 'gone.txt': 'g\n', 'kept.txt': 'k\n' });
 }
 
 function session(env: Record<string, string> = {}, cwd = repo.root): Promise<Session> {
-  return openSession({ ...world.context, ctx: { ...world.context.ctx, cwd, env: { ...GIT_ENV, ...env } } });
+  return openSession(gitCall(world, { env, cwd }));
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);

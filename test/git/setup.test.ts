@@ -6,6 +6,7 @@ import { openSession, type Session } from '../../src/commands/shared/session.ts'
 import { gitSetup, setupChange } from '../../src/git/setup.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { World } from '../support/commands/world.ts';
+import { repositoryOf } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
@@ -14,9 +15,7 @@ let home: string;
 
 beforeEach(() => {
   world = new World(null, null);
-  repo = new Repository(world.project);
-  repo.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n' });
+  repo = repositoryOf(world);
   home = repo.path('.forge/home');
   fs.mkdirSync(`${home}/.config/git`, { recursive: true });
   fs.writeFileSync(`${home}/.gitconfig`, '[alias]\n\tst = status\n');

@@ -12,7 +12,8 @@ import { release } from '../../src/commands/release.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { planOf, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
+import { GIT_ENV, type Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
@@ -22,10 +23,8 @@ let lock: string;
 
 beforeEach(() => {
   world = new World(planOf('build'), 'workspace: worktree\n');
-  repo = new Repository(world.project);
-  world.write('.forge/.gitignore', '*\n');
-  repo.commit({ 'code.txt': 'one\n' });
-  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
+  repo = repositoryOf(world);
+  call = gitCall(world);
   tree = world.path('.forge/worktrees/build');
   lock = world.path('.git/worktrees/build/index.lock');
 });

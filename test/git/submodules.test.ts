@@ -8,7 +8,8 @@ import { changesIn } from '../../src/git/changes.ts';
 import { removeWorktree } from '../../src/git/gc-look.ts';
 import { workspaceForNext } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall } from '../support/git/world.ts';
+import { Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
@@ -39,7 +40,7 @@ beforeEach(() => {
   repo.git('commit', '--quiet', '--message', 'lib');
 });
 
-const opened = () => openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+const opened = () => openSession(gitCall(world));
 
 async function next() {
   const session = await opened();

@@ -5,16 +5,15 @@ import { beforeEach, expect, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
-import { GIT_ENV, Repository } from '../support/repository.ts';
+import { gitCall, repositoryOf } from '../support/git/world.ts';
+import type { Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
 
 beforeEach(() => {
   world = new World(planOf('build'), 'agents: {worktree_copy: ["deps", "deps/**"]}\n');
-  repo = new Repository(world.project);
-  repo.write('.forge/.gitignore', '*\n');
-  repo.commit({ '.gitignore': 'deps\n' });
+  repo = repositoryOf(world, { '.gitignore': 'deps\n' });
   repo.write('deps/lint/cli.sh', 'echo linted\n');
 });
 
@@ -24,8 +23,7 @@ function link(name: string, leadsTo: string): void {
 }
 
 async function made(): Promise<(name: string) => string | null> {
-  const ctx = { ...world.context.ctx, env: GIT_ENV };
-  const { path: at } = await ensureWorkspace(await openSession({ ...world.context, ctx }), {
+  const { path: at } = await ensureWorkspace(await openSession(gitCall(world)), {
     id: 'build',
     depends_on: [],
   });

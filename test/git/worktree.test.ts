@@ -8,6 +8,7 @@ import { openSession } from '../../src/commands/shared/session.ts';
 import { ensureWorkspace, type Workspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
+import { gitCall } from '../support/git/world.ts';
 import { until } from '../support/processes.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -28,8 +29,7 @@ function project(settings = 'version: 1\n', prefix = ''): void {
 }
 
 async function ensure(id = 'build', depends_on: string[] = [], { env = {}, dir = '' } = {}): Promise<Workspace> {
-  const ctx = { ...world.context.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
-  return ensureWorkspace(await openSession({ ...world.context, ctx }), { id, depends_on });
+  return ensureWorkspace(await openSession(gitCall(world, { env, cwd: repo.path(dir) })), { id, depends_on });
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
