@@ -121,7 +121,12 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<numbe
   const isGone = leader === 'missing' && members.length === 0;
   if (hasGroup(worker) && !isGone && !proven(worker, leader, members, witnesses)) return 'unverified';
   const mark = commandMark(worker.claim_id, worker.pid);
-  const { found, marked, unsure } = allStartedWith(carriedBy(worker), { known, since: worker.started_at, mark });
+  const { found, marked, unsure } = allStartedWith(carriedBy(worker), {
+    known,
+    since: worker.started_at,
+    after: worker.pid,
+    mark,
+  });
   const all = [...members, ...found.filter(({ pid }) => !members.some((member) => member.pid === pid))];
   // A worker that takes its own task over must not stop itself half way through.
   if (all.some(({ pid }) => pid === process.pid)) return 'unverified';

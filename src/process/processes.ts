@@ -5,6 +5,7 @@ import { type Liveness, type OwnerIdentity, rebootedSince, sameMachine } from '.
 import { ForgeError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
+import { startedAfter } from './later-pids.ts';
 import { thisMachine } from './machine.ts';
 
 /** What a process is called, for people; '' when that cannot be read. */
@@ -54,7 +55,8 @@ export function tableFault(): ForgeError | null {
 /** Looks one process up. An invalid pid is `missing`. */
 export function lookUp(pid: number): ProcessLook {
   if (!Number.isSafeInteger(pid) || pid < 1) return 'missing';
-  if (tableIsForeign().yes) return exists(pid) ? 'hidden' : 'missing';
+  if (!exists(pid)) return 'missing';
+  if (tableIsForeign().yes) return 'hidden';
   return readEntry(pid) ?? (exists(pid) ? (readEntry(pid) ?? 'hidden') : 'missing');
 }
 
@@ -136,25 +138,41 @@ export interface Carriers {
   unsure: boolean;
 }
 
-/**
- * The live processes for which `startedWith` holds. `known`: those that were seen not to be, just now; the look adds to it. `since`: only those
- * that were started no earlier (a `started_at`), default: all. `mark`: default none. Throws IO_ERROR when the process table cannot be read.
- */
-export function allStartedWith(
+/** Which processes `allStartedWith` asks, and after what. */
+interface CarrierLook {
+  /** Those that were seen not to be carriers, just now; the look adds to it. Default: none. */
+  known?: Set<number>;
+  /** Only those that were started no earlier (a `started_at`). Default: all. */
+  since?: string;
+  /** Only those that were started later than this process, which `since` is of. Default: all. */
+  after?: number | null;
+  /** Default: none. */
+  mark?: string | null;
+}
+
+/** The live processes for which `startedWith` holds. Throws IO_ERROR when the process table cannot be read. */
+export function allStartedWith(variables: Variables, look: CarrierLook = {}): Carriers {
+  const nothing: Carriers = { found: [], marked: [], unsure: false };
+  if (process.platform === 'darwin') return nothing;
+  const fault = tableFault();
+  if (fault !== null) throw fault;
+  const { after = null, since = 'ticks:0' } = look;
+  const later = after === null ? null : startedAfter(after, since);
+  // Threads have numbers too, so who is found there is looked for among processes alone.
+  const few = later && carriersAmong(later, variables, { ...look, since: 'ticks:0' });
+  const isNone = few?.unsure === false && few.found.length + few.marked.length === 0;
+  return isNone ? few : carriersAmong(numbersInProc(), variables, look);
+}
+
+function carriersAmong(
+  pids: readonly number[],
   variables: Variables,
-  {
-    known = new Set(),
-    since = 'ticks:0',
-    mark = null,
-  }: { known?: Set<number>; since?: string; mark?: string | null } = {},
+  { known = new Set(), since = 'ticks:0', mark = null }: CarrierLook,
 ): Carriers {
   const found: ProcessEntry[] = [];
   const marked: ProcessEntry[] = [];
   let unsure = false;
-  if (process.platform === 'darwin') return { found, marked, unsure };
-  const fault = tableFault();
-  if (fault !== null) throw fault;
-  for (const pid of numbersInProc()) {
+  for (const pid of pids) {
     if (known.has(pid)) continue;
     if (isOlder(pid, since)) {
       known.add(pid);

@@ -257,3 +257,17 @@ test.runIf(process.platform === 'linux')(
     }
   },
 );
+
+test.runIf(process.platform === 'linux')(
+  'a look for processes that were started after another finds those of them that carry the variables',
+  async () => {
+    const variables = { FORGE_CLAIM_ID: `after ${process.pid}` };
+    const first = sleeper();
+    const since = processStart(first) ?? '';
+    const found = () => allStartedWith(variables, { since, after: first }).found.map((entry) => entry.pid);
+    expect(found()).toEqual([]);
+    const pid = sleeper({ env: variables });
+    await until('the process shows its environment', () => found().includes(pid));
+    expect(found()).toEqual([pid]);
+  },
+);
