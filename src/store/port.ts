@@ -303,6 +303,13 @@ export interface HealthCheck {
 /** A point in time, as the store that gave it remembers it. It means nothing to another process. */
 export type ChangeCursor = object & { readonly changeCursor?: never };
 
+export interface ReadOptions {
+  /** For deciding a change; without it edits may be noticed a moment later. Default: false. */
+  thorough?: boolean;
+  /** What is read counts as seen: it is not among the changes since. Default: none. */
+  cursor?: ChangeCursor | null;
+}
+
 export interface Changes {
   cursor: ChangeCursor;
   changed: string[];
@@ -319,8 +326,8 @@ export interface TaskStore {
   ensureTree(): void;
   /** Ids of the tasks that have a record or a folder, in code point order. */
   list(): Promise<string[]>;
-  /** A task as it stands. `thorough` is for deciding a change; without it edits may be noticed a moment later. */
-  read(taskId: string, options?: { thorough?: boolean }): Promise<TaskRead>;
+  /** A task as it stands. */
+  read(taskId: string, options?: ReadOptions): Promise<TaskRead>;
   /**
    * Ids of the tasks that may have changed since `cursor` was given, those that are gone included, and a cursor for the next
    * call; cheaper than reading. `cursor` null: all tasks. `taskIds`: only these, at every call with the cursor. Throws IO_ERROR.

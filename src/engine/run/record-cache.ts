@@ -36,7 +36,7 @@ export class RecordCache {
   async refresh(tasks: readonly { id: string }[]): Promise<readonly string[]> {
     const ids = tasks.map(({ id }) => id);
     const { cursor, changed } = await this.#store.changesSince(this.#cursor, ids);
-    for (const taskId of changed) await this.read(taskId);
+    for (const taskId of changed) await this.#read(taskId, null);
     this.#cursor = cursor;
     return changed;
   }
@@ -61,9 +61,13 @@ export class RecordCache {
   }
 
   /** Reads one task again. Throws IO_ERROR, and what `gone` gives. */
-  async read(taskId: string): Promise<void> {
+  read(taskId: string): Promise<void> {
+    return this.#read(taskId, this.#cursor);
+  }
+
+  async #read(taskId: string, cursor: ChangeCursor | null): Promise<void> {
     const before = this.reads.get(taskId);
-    const read = await this.#store.read(taskId);
+    const read = await this.#store.read(taskId, { cursor });
     // Versions only grow. A record that is gone is not one that never was: taken for new, the task would start over and over.
     if (this.#gone !== null && before !== undefined && read.version < before.version) throw this.#gone(taskId);
     this.reads.set(taskId, read);

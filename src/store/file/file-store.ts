@@ -30,6 +30,7 @@ import type {
   EndedRun,
   NewDocument,
   QuestionPlace,
+  ReadOptions,
   Snapshot,
   StandingDocument,
   TaskCommit,
@@ -116,9 +117,11 @@ export class FileStore implements TaskStore {
       .sort();
   }
 
-  async read(taskId: string, { thorough = false } = {}): Promise<FolderRead> {
+  async read(taskId: string, { thorough = false, cursor = null }: ReadOptions = {}): Promise<FolderRead> {
     const dir = this.#tree.taskFolder(taskId);
+    const isRead = cursor && this.#times.reading(cursor, taskId);
     const read = readNow(dir, taskId, thorough, this.#known.get(taskId));
+    isRead?.(read.version);
     this.#know(taskId, dir, read.whole);
     return read;
   }
@@ -140,6 +143,7 @@ export class FileStore implements TaskStore {
     const manifest = documents.find(({ kind }) => kind === 'manifest');
     // What the attempt will write there would be refused.
     if (manifest) this.#tree.attemptFolder(taskId, manifest.attemptId);
+    else this.#tree.taskFolder(taskId);
     const others = documents.filter((document) => document !== manifest);
     const before = manifest && manifestIn(request.record);
     // The record forgets it with this commit, and its file may not be durable, or not be there.
@@ -150,8 +154,9 @@ export class FileStore implements TaskStore {
     if (result.kind !== 'committed') return result;
     const { record: committed, warnings } = result;
     this.#know(taskId, this.layout.task(taskId), { n: result.version, op, record: committed });
-    if (manifest || this.#shown.get(taskId)?.attempt !== committed.state.attempt_count)
-      this.#showManifest(taskId, committed, manifest !== undefined);
+    if (manifest) this.#showManifest(taskId, manifest.value as AttemptManifest, true);
+    else if (this.#shown.get(taskId)?.attempt !== committed.state.attempt_count)
+      this.#showManifest(taskId, manifestIn(committed), false);
     const { state_version: views, attempt_count: attempt } = committed.state;
     if (warnings.length === 0) this.#shown.set(taskId, { views, attempt });
     for (const { kind, attemptId: attempt_id, value } of documents) {
@@ -165,8 +170,7 @@ export class FileStore implements TaskStore {
    * Writes the manifest that the record holds for people, unless it is there. `isNew`: it came with this commit; else a process that was killed
    * may have left it out, or gc may have removed the attempt as a whole.
    */
-  #showManifest(taskId: string, record: TaskRecord, isNew: boolean): void {
-    const manifest = manifestIn(record);
+  #showManifest(taskId: string, manifest: AttemptManifest | null, isNew: boolean): void {
     if (manifest === null) return;
     const { attempt_id } = manifest;
     try {
@@ -224,7 +228,7 @@ export class FileStore implements TaskStore {
       };
       return { ...file, replace };
     });
-    const dir = this.#tree.taskFolder(taskId);
+    const dir = this.layout.task(taskId);
     const shown = this.#shown.get(taskId)?.views;
     const commit = request && { dir, request, step: commitTask(dir, { ...request, shown }) };
     const result = await this.#run(`changing task ${taskId}`, createdFor(files, op, commit));

@@ -59,6 +59,13 @@ export class FolderTimes {
     return { cursor: { stamps, look } as Cursor, changed: [...changed, ...this.#gone(stamps, taskIds, look, since)] };
   }
 
+  /** To be called before a task is read. What it returns is to be called with the newest version: the read is then no change since `cursor`. */
+  reading(cursor: ChangeCursor, taskId: string): (newest: number) => void {
+    const { stamps, look } = cursor as Cursor;
+    const { inode, mtimeMs, isSettled } = timeOf(this.#layout.task(taskId));
+    return (newest) => void stamps.tasks.set(taskId, { inode, mtimeMs, more: isSettled ? null : newest, look });
+  }
+
   /** Tasks that are not asked about any more. */
   #gone({ tasks }: Stamps, taskIds: readonly string[], look: number, since: number): string[] {
     if (tasks.size === taskIds.length) return [];
@@ -78,11 +85,17 @@ export class FolderTimes {
 
   /** `before` where it is the same. Two changes within the same tick would have the same time. So where it is of just now, what `more` says counts too. */
   #stampOf(folder: string, before: Stamp | null, look: number, more: () => number): Stamp {
-    const { ino: inode, mtimeMs } = fs.lstatSync(folder, { throwIfNoEntry: false }) ?? NO_FOLDER;
-    const now: Stamp = { inode, mtimeMs, more: Date.now() - mtimeMs > TICK_MS ? null : more(), look };
+    const { inode, mtimeMs, isSettled } = timeOf(folder);
+    const now: Stamp = { inode, mtimeMs, more: isSettled ? null : more(), look };
     const isSame = before?.inode === inode && before.mtimeMs === mtimeMs && before.more === now.more;
     return isSame ? before : now;
   }
+}
+
+/** `isSettled`: a change that comes now has another time. */
+function timeOf(folder: string): { inode: number; mtimeMs: number; isSettled: boolean } {
+  const { ino: inode, mtimeMs } = fs.lstatSync(folder, { throwIfNoEntry: false }) ?? NO_FOLDER;
+  return { inode, mtimeMs, isSettled: Date.now() - mtimeMs > TICK_MS };
 }
 
 const GONE = -1;

@@ -331,6 +331,25 @@ describe('changes since', () => {
     expect(await changedSince(cursor)).toEqual(['build']);
   });
 
+  test('a task that was read with a cursor is not among the changes since, and what is committed afterwards is', async () => {
+    await tree.commit('build', record('build'));
+    const { cursor } = await tree.store.changesSince(null);
+    await tree.change('build');
+    await tree.store.read('build', { cursor });
+    expect(await changedSince(cursor)).toEqual([]);
+    await tree.change('build', (before) => before);
+    expect(await changedSince(cursor)).toEqual(['build']);
+  });
+
+  test('a task that is no longer asked for is among the changes, once', async () => {
+    await tree.commit('build', record('build'));
+    await tree.commit('test', record('test'));
+    const { cursor } = await tree.store.changesSince(null, ['build', 'test']);
+    const later = await tree.store.changesSince(cursor, ['build']);
+    expect(later.changed).toEqual(['test']);
+    expect((await tree.store.changesSince(later.cursor, ['build'])).changed).toEqual([]);
+  });
+
   test("a task is among the changes once more when the file system's clock tells each from the last one", async () => {
     await tree.commit('build', record('build'));
     const { cursor } = await tree.store.changesSince(null);
