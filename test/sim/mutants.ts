@@ -257,8 +257,8 @@ const PUBLISHING: Mutant[] = [
   mutant(
     'views that a process has shown are left alone by all that it commits',
     FILES,
-    'shown === record.state.state_version ? []',
-    'shown !== undefined ? []',
+    'shown === record.state.state_version ? null',
+    'shown !== undefined ? null',
   ),
   mutant(
     'no second look after publishing',

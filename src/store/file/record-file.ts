@@ -81,7 +81,9 @@ export function isSealedView(text: string): boolean {
 }
 
 /** What the two views of a record should say; null where there should be no file. */
-export function viewsOf(record: TaskRecord): Record<ViewName, string | null> {
+export type Views = Record<ViewName, string | null>;
+
+export function viewsOf(record: TaskRecord): Views {
   const stamped = <T extends object>(part: T) => {
     const { checksum: _old, ...rest } = part as T & { checksum?: unknown };
     return encodeView({ ...rest, state_version: record.state.state_version });

@@ -54,6 +54,7 @@ export function* readTask(
   const base = { task_id: taskId, version: head.n, names, whole, warnings: [] as string[], problem: null };
   if (head.unknown !== null)
     return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
+  if (head.names === null) return { ...base, origin: 'none', record: null };
   if (head.n === 0) return yield* readFiles(dir, taskId, base, thorough);
   if (head.version === null) {
     return { ...base, origin: 'record', record: null, problem: `none of ${head.voided.join(', ')} is whole` };
@@ -138,7 +139,8 @@ export function* commitTask(
 ): Step<RecordCommit> {
   const record = stamped(decided, expected + 1);
   const text = encodeVersion({ n: expected + 1, op, record });
-  refuseOversized(record, text);
+  const views = shown === record.state.state_version ? null : viewsOf(record);
+  refuseOversized(record, [text, ...Object.values(views ?? {})]);
   if (expected === 0) yield* ensureFolder(dir);
   const result = yield* commit(dir, { expected, op, record }, text);
   if (result.kind === 'conflict') return result;
@@ -151,7 +153,7 @@ export function* commitTask(
   const own = { n: result.n, op, record };
   const head: Head = { n: result.n, version: own, voided: [], unknown: null, names: null };
   try {
-    const asides = shown === record.state.state_version ? [] : yield* publish(dir, op, head);
+    const asides = views === null ? [] : yield* publish(dir, op, head, views);
     for (const aside of asides)
       warnings.push(`a hand-edited file did not match the newest version and was moved to ${dir}/${aside}`);
     if (result.versions >= retention.compactAt) yield* compact(dir, result.n, retention);
@@ -162,9 +164,8 @@ export function* commitTask(
 }
 
 /** What could not be read again is not written. Throws SCHEMA_INVALID. */
-function refuseOversized(record: TaskRecord, text: string): void {
-  const views = READ_FROM.has(record.state) ? [] : Object.values(viewsOf(record));
-  const bytes = Math.max(...[text, ...views].map((file) => Buffer.byteLength(file ?? '')));
+function refuseOversized(record: TaskRecord, files: readonly (string | null)[]): void {
+  const bytes = Math.max(...files.map((file) => Buffer.byteLength(file ?? '')));
   if (bytes <= RECORD_MAX_BYTES) return;
   const { task_id } = record.state;
   throw new ForgeError('SCHEMA_INVALID', `the record of task ${task_id} would have ${bytes} bytes`, {

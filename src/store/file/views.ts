@@ -12,7 +12,7 @@ import { quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
 import { fromIso } from '../../lib/time.ts';
 import { type Head, newestOf, readHead, readText, removed } from './protocol.ts';
-import { isSealedView, TMP_PREFIX, VIEW_NAMES, type ViewName, viewsOf } from './record-file.ts';
+import { isSealedView, TMP_PREFIX, VIEW_NAMES, type ViewName, type Views, viewsOf } from './record-file.ts';
 
 export interface ViewEdits {
   /** The record with the edits in it; null when there are none. */
@@ -127,14 +127,14 @@ const PUBLISH_ROUNDS = 100;
  * Brings both views up to the newest version. Returns the names that edits were moved aside to.
  *
  * Reads the head again after writing: a writer that was paused before its rename may have put an old view over a newer one,
- * and a task that has ended is not changed again.
+ * and a task that has ended is not changed again. `from`, `views`: the head as it is known, and its views. Default: they are read and made.
  */
-export function* publish(dir: string, op: string, from?: Head): Step<string[]> {
+export function* publish(dir: string, op: string, from?: Head, views?: Views): Step<string[]> {
   const asides: string[] = [];
   let head = from ?? (yield* readHead(dir));
   for (let round = 0; round < PUBLISH_ROUNDS; round++) {
     if (head.version === null) return asides;
-    const wanted = viewsOf(head.version.record);
+    const wanted = (round === 0 ? views : undefined) ?? viewsOf(head.version.record);
     for (const name of VIEW_NAMES) {
       const aside = yield* publishView(dir, name, wanted[name], head.version.record, `${op}-${round}`);
       if (aside !== null) asides.push(aside);
