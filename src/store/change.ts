@@ -55,8 +55,8 @@ interface ChangeOptions {
   /** The error for a task that nothing has happened to. Default: it is changed too. */
   unknown?: () => Promise<ForgeError>;
   /**
-   * What is decided on first, as it was read before; a commit on it conflicts if the record has changed since. For changes that leave state and
-   * lease as they are: an edit of their views that was made meanwhile waits for the next change. Default: it is read.
+   * What is decided on first, as it was read before; a commit on it conflicts if the record has changed since. An edit of its views that was
+   * made meanwhile is not decided on: a change that leaves state and lease as they are leaves it for the next one, and any other moves it aside. Default: it is read.
    */
   seen?: TaskRead | undefined;
 }

@@ -35,7 +35,7 @@ import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, type Spawn, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { workdirOf } from '../../project/workdir.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
-import type { AttemptRef } from '../../store/port.ts';
+import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
@@ -89,7 +89,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   const isReused = request.output === 'logs' && isReusable(task, env.settings);
   if (!former && !looksAtGit(env) && !hasRivals(env, request) && !isReused) {
     const place = { ...workspaceOf(env), work: NO_WORKTREE, fault: null, trusted: false };
-    return launch(env, request, draftOf({ claimId, attemptId }, seen.memo.generation + 1, place, seen));
+    return launch(env, request, draftOf({ claimId, attemptId }, seen.memo.generation + 1, place, seen), { read });
   }
   const taken = await changeTask(env, task.id, (record) => {
     request.refuse(record);
@@ -121,7 +121,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     if (!isReused) return await launch(env, request, draft);
     const reuse = await beforeWork(env, task, draft, seen);
     if (reuse.unchanged) return await openWithout(env, request, draft, { reuse, setupMs });
-    return await launch(env, request, draft, reuse);
+    return await launch(env, request, draft, { reuse });
   } catch (error) {
     env.artifacts.discard({ taskId: task.id, attemptId });
     await giveBack(env, task.id, claimId);
@@ -210,14 +210,20 @@ function claimFor(env: Env, request: TaskRequest & Partial<AttemptRequest>, clai
   });
 }
 
-async function launch(env: Env, request: AttemptRequest, draft: Draft, reuse?: Reuse): Promise<RunningAttempt> {
+/** `read`: what the draft is made on, just now. Default: the task is read again. */
+async function launch(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  { reuse, read }: { reuse?: Reuse; read?: TaskRead } = {},
+): Promise<RunningAttempt> {
   let worker: GatedWorker | null = null;
   try {
     refuseWithoutFolder(request.task, draft);
     await checkoutWatch(env)?.begin(request.task.id);
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
-    const record = await open(env, request, draft, identity);
+    const record = await open(env, request, draft, identity, read);
     worker.open();
     const alone = request.output === 'logs';
     return new RunningAttempt(env, request, {
@@ -266,6 +272,7 @@ async function open(
   request: AttemptRequest,
   draft: Draft,
   worker: WorkerIdentity | null,
+  read?: TaskRead,
 ): Promise<TaskRecord> {
   const { workspace, seen, attemptId } = draft;
   const { work } = workspace;
@@ -286,11 +293,12 @@ async function open(
     env.ctx.machine(),
     env.now(),
   );
-  const { record } = await changeTask(env, request.task.id, (current) => {
+  const decide = (current: TaskRecord) => {
     refuseIfMoved(current, seen);
     const documents = [{ kind: 'manifest' as const, attemptId, value: manifest }];
     return { ...startWork(env, request, draft, { worker, work }, current), documents };
-  });
+  };
+  const { record } = await changeTask(env, request.task.id, decide, { seen: read });
   return record;
 }
 
