@@ -8,12 +8,21 @@ import { readCapped } from './read.ts';
 /** A driver runs a step to its end. */
 export type Driver = <T>(step: Step<T>) => Promise<T>;
 
+/** Most of what is read is not there, or of what is made: an error of Node's own takes longer than the call. */
+const MISSING = Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
+const THERE = Object.assign(new Error('EEXIST: file already exists'), { code: 'EEXIST' });
+
+function present(path: string): string {
+  if (fs.lstatSync(path, { throwIfNoEntry: false }) === undefined) throw MISSING;
+  return path;
+}
+
 export function performSync(call: FsCall): unknown {
   switch (call.call) {
     case 'list':
       return fs.readdirSync(call.path);
     case 'read':
-      return readCapped(call.path, call.max);
+      return readCapped(present(call.path), call.max);
     case 'create':
       return fs.openSync(call.path, 'wx', 0o600);
     case 'write':
@@ -27,6 +36,7 @@ export function performSync(call: FsCall): unknown {
     case 'syncDir':
       return syncDir(call.path);
     case 'mkdir':
+      if (fs.existsSync(call.path)) throw THERE;
       return fs.mkdirSync(call.path, { mode: 0o700 });
     case 'link':
       return fs.linkSync(call.from, call.to);

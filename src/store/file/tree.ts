@@ -36,6 +36,8 @@ export function layoutOf(project: string) {
 
 export class StateTree {
   readonly layout: Layout;
+  /** Where the project's folder really is; null before the first look. */
+  #project: string | null = null;
 
   constructor(layout: Layout) {
     this.layout = layout;
@@ -62,8 +64,22 @@ export class StateTree {
   /** No component from `.forge` on may be a symlink: what planted one would choose where forge writes. Whether the last one is there. */
   guard(components: readonly string[]): boolean {
     const { forge, orchestrator } = this.layout;
+    const place = components.at(-1) ?? orchestrator;
+    // What is missing would cost an exception.
+    if (fs.existsSync(place) && this.#isReal(place)) return true;
     const look = () => [forge, orchestrator, ...components].map(isRealEntry).at(-1) === true;
-    return whileDoing(`opening ${components.at(-1)}`, look);
+    return whileDoing(`opening ${place}`, look);
+  }
+
+  /** By one call in place of one for each component. False also where that says nothing: it is not there, or leads elsewhere. */
+  #isReal(place: string): boolean {
+    const project = path.dirname(this.layout.forge);
+    try {
+      this.#project ??= fs.realpathSync.native(project);
+      return fs.realpathSync.native(place) === this.#project + place.slice(project.length);
+    } catch {
+      return false;
+    }
   }
 
   /** Guards the folder of an attempt. Whether it is there. */
@@ -108,7 +124,7 @@ export class StateTree {
     const dir = this.layout.attempt(taskId, attemptId);
     if (this.#look(dir)) return dir;
     this.ensure();
-    const task = this.taskFolder(taskId);
+    const task = this.layout.task(taskId);
     for (const folder of [task, `${task}/attempts`, dir]) makeFolder(folder);
     return dir;
   }
