@@ -126,6 +126,7 @@ export class LogKeeper {
       this.#logs.set(log, await artifacts.cutLog(this.#attempt, log, cut));
       if (isLong) follower.skip();
     }
+    if (this.#timer === null) return;
     const written = [...this.#logs.keys()].map((log) => artifacts.writtenAt(this.#attempt, log)).join();
     this.#pauseMs = written === this.#written ? Math.min(2 * this.#pauseMs, LOOK_MS.quiet) : LOOK_MS.busy;
     this.#written = written;

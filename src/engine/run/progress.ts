@@ -133,11 +133,12 @@ export class Progress {
     const now = this.#env.ctx.monotonicMs();
     if (now - this.#lastSaid < stillRunningMs(this.#output, this.#times)) return;
     const attempts = [...active].flatMap(([task_id, attempt]) =>
-      attempt ? { task_id, duration_ms: attempt.ageMs, line: this.#lineOf(attempt) } : [],
+      attempt ? { task_id, duration_ms: attempt.ageMs, attempt } : [],
     );
     const setups = [...this.#setups].map(([task_id, { sinceMs }]) => ({ task_id, duration_ms: now - sinceMs }));
-    const tasks = [...setups.map(withoutLine), ...attempts, ...integrations.map(withoutLine)];
-    if (!tasks.some(({ duration_ms }) => duration_ms >= WORTH_SAYING_MS)) return;
+    if (![...setups, ...attempts, ...integrations].some(({ duration_ms }) => duration_ms >= WORTH_SAYING_MS)) return;
+    const lines = attempts.map(({ attempt, ...task }) => ({ ...task, line: this.#lineOf(attempt) }));
+    const tasks = [...setups.map(withoutLine), ...lines, ...integrations.map(withoutLine)];
     this.#lastSaid = now;
     this.#times += 1;
     const busy = new Set(tasks.map(({ task_id }) => task_id));

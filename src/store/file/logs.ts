@@ -141,7 +141,11 @@ export class FileArtifacts implements AttemptArtifacts {
 
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number } {
     const file = this.logPath(attempt, log);
-    return hasRealFolder(file) ? readFrom(file, offset) : { text: '', next: Math.max(0, offset) };
+    if (!hasRealFolder(file)) return { text: '', next: Math.max(0, offset) };
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    // Most logs are.
+    const isEmpty = stat?.isFile() === true && stat.size === 0;
+    return isEmpty ? { text: '', next: 0 } : readFrom(file, offset);
   }
 
   writtenAt(attempt: AttemptRef, log: LogName): number | null {
@@ -172,7 +176,8 @@ export class FileArtifacts implements AttemptArtifacts {
   async maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void> {
     const file = this.logPath(attempt, log);
     // Most logs are empty.
-    if (!hasRealFolder(file) || fs.lstatSync(file, { throwIfNoEntry: false })?.size === 0) return;
+    if (secrets.length === 0 || !hasRealFolder(file) || fs.lstatSync(file, { throwIfNoEntry: false })?.size === 0)
+      return;
     try {
       await replaceInPlace(file, masksOf(secrets));
     } catch (error) {
@@ -253,11 +258,11 @@ export class FileArtifacts implements AttemptArtifacts {
       const logs = names.includes('logs') ? entriesIn(inFolder('logs')) : [];
       const silent = logs.filter(({ name }) => fs.lstatSync(inFolder(`logs/${name}`)).size === 0);
       for (const { name } of silent) removeLeft(inFolder(`logs/${name}`));
-      const empty = names.filter((name) =>
-        name === 'logs' ? silent.length === logs.length : name === 'drafts' && entriesIn(inFolder(name)).length === 0,
+      const mayBeEmpty = names.filter(
+        (name) => name === 'drafts' || (name === 'logs' && silent.length === logs.length),
       );
       // Some file systems take longer for that than for all the rest, and others may go on meanwhile.
-      await Promise.all(empty.map((name) => fs.promises.rmdir(inFolder(name))));
+      await Promise.all(mayBeEmpty.map((name) => removeEmpty(inFolder(name))));
     } catch {
       // What stays does no harm.
     }
@@ -270,6 +275,11 @@ export class FileArtifacts implements AttemptArtifacts {
       // An attempt that nothing refers to did not happen, also where its files stay.
     }
   }
+}
+
+/** What is in it, or in its place, stays. */
+function removeEmpty(folder: string): Promise<void> {
+  return new Promise((resolve) => fs.rmdir(folder, () => resolve()));
 }
 
 /** A worker may have put a symlink in the place of the folder of its logs. */
