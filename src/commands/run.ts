@@ -195,7 +195,9 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
       if (removed !== null) emit({ type: 'pruned', ...removed });
     }
     await trackerSettled();
-    const finished = { ...ended, results: await resultsOf(session, source.current.plan, manifest.run_id) };
+    const standing = loop.standing();
+    const results = standing === null ? [] : resultsOf(session, standing.scheduling, manifest.run_id);
+    const finished = { ...ended, results };
     reports?.add(finished);
     await writeReports();
     if (context.annotate !== undefined && finished.failed.length > 0)

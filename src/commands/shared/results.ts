@@ -1,17 +1,15 @@
 /** Where the results of tasks are, and what their workers say of them. */
 
 import type * as z from 'zod/mini';
-import type { Plan } from '../../domain/plan/plan.ts';
 import type { RunFinished } from '../../domain/run/events.ts';
+import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
 import type { TaskSummary } from '../../domain/task/records.ts';
 import { phaseDue } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
 import { worktreesThere } from '../../git/worktree-files.ts';
-import { orNull } from '../../lib/errors.ts';
 import { fileNameOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { textOrNull } from './data.ts';
-import { readAll } from './reads.ts';
 import type { Session } from './session.ts';
 
 export const resultFields = () => ({
@@ -39,12 +37,15 @@ export function resultReader(session: Session): (taskId: string, record: TaskSum
 }
 
 /** Of the tasks that a run has changed last, those that have come to something. Never throws: they are for people. */
-export async function resultsOf(session: Session, plan: Plan, runId: string): Promise<RunFinished['results']> {
-  const reads = (await orNull(() => readAll(session)))?.reads;
+export function resultsOf(
+  session: Session,
+  { plan, recordOf }: SchedulingContext,
+  runId: string,
+): RunFinished['results'] {
   const resultOf = resultReader(session);
   return plan.tasks.flatMap(({ id }) => {
-    const record = reads?.get(id)?.record ?? null;
-    if (record === null || record.state.updated_by.run_id !== runId) return [];
+    const record = recordOf(id);
+    if (record === null || record === 'unreadable' || record.state.updated_by.run_id !== runId) return [];
     const { state } = record.state;
     if (state !== 'shipped' && phaseDue(state) === null) return [];
     const result = resultOf(id, record);
