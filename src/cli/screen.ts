@@ -26,6 +26,8 @@ export class Screen {
   readonly #env: Env;
   readonly #palettes: Record<StreamName, Palette>;
   readonly #said = new Set<Warning>();
+  /** Of the streams that were printed to. */
+  readonly #isTerminal: Partial<Record<StreamName, boolean>> = {};
 
   private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Env) {
     this.json = json;
@@ -80,7 +82,8 @@ export class Screen {
   /** Prints text for a person; on a terminal no word of it is broken by its end. */
   print(name: StreamName, text: string): void {
     const shown = withLocalTimes(text, Date.now());
-    this.output.line(name, isTerminal(name) ? fold(shown, columns()) : shown);
+    this.#isTerminal[name] ??= isTerminal(name);
+    this.output.line(name, this.#isTerminal[name] ? fold(shown, columns()) : shown);
   }
 
   /** Prints what gc would apply, also with --json. */

@@ -105,7 +105,8 @@ export function uuidv7(nowMs: number, random: Uint8Array): string {
   const bytes = random.slice(0, 10);
   bytes[0] = 0x70 | ((bytes[0] ?? 0) & 0x0f);
   bytes[2] = 0x80 | ((bytes[2] ?? 0) & 0x3f);
-  const tail = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  const hex = Math.floor(nowMs).toString(16).padStart(12, '0') + tail;
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const time = Math.floor(nowMs).toString(16).padStart(12, '0');
+  let tail = '';
+  for (const byte of bytes) tail += (byte < 16 ? '0' : '') + byte.toString(16);
+  return `${time.slice(0, 8)}-${time.slice(8)}-${tail.slice(0, 4)}-${tail.slice(4, 8)}-${tail.slice(8)}`;
 }

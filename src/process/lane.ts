@@ -65,6 +65,8 @@ export class Lane {
   readonly #process: ChildProcess;
   readonly #socket: Duplex | null;
   readonly #env: WorkerOptions['env'];
+  /** The length of that. */
+  readonly #bytes: number;
   #isGone = false;
   #rest = '';
   /** Told each line, and null when the lane has ended. */
@@ -74,6 +76,7 @@ export class Lane {
   constructor(env: WorkerOptions['env']) {
     const kept = Object.entries(env).filter(([name]) => NAME.test(name) && !OF_BASH.test(name));
     this.#env = Object.fromEntries(kept);
+    this.#bytes = Buffer.byteLength(kept.flat().join(' '));
     const child = spawn('/bin/bash', ['--norc', '--noprofile', '-c', LOOP], {
       cwd: '/',
       env: this.#env,
@@ -107,7 +110,7 @@ export class Lane {
    * nothing will.
    */
   start(job: LaneJob): Promise<GatedWorker | null> {
-    const text = textOf(job, this.#env);
+    const text = textOf(job, this.#env, this.#bytes);
     if (this.#isGone || text === null) return Promise.resolve(null);
     this.#socket?.write(`job${text.length}\n${text}`);
     return new Promise((resolve) => {
@@ -165,13 +168,15 @@ export class Lane {
 }
 
 /**
- * What the fork does, as one command of bash; null where bash would do something else. `own`: the environment of the lane. Nothing
+ * What the fork does, as one command of bash; null where bash would do something else. `own`: the environment of the lane, with its length. Nothing
  * has to be undone: the fork becomes the command, or exits.
  */
-function textOf(job: LaneJob, own: WorkerOptions['env']): string | null {
+function textOf(job: LaneJob, own: WorkerOptions['env'], ownBytes: number): string | null {
   const { cwd, env, stdio } = job;
-  const given = Object.entries(env).filter(([name, value]) => value !== undefined && NAME.test(name));
-  const changed = given.filter(([name, value]) => name !== 'PWD' && (CHANGED.includes(name) || value !== own[name]));
+  const isChanged = (name: string) => (env[name] !== own[name] || CHANGED.includes(name)) && name !== 'PWD';
+  const changed = Object.entries(env).filter(
+    ([name, value]) => value !== undefined && isChanged(name) && NAME.test(name),
+  );
   const missing = [...CHANGED, ...Object.keys(own)].filter((name) => name !== 'PWD' && env[name] === undefined);
   const pwd = env['PWD'] ?? '';
   const file = (fd: number) => `/proc/${process.pid}/fd/${fd}`;
@@ -187,8 +192,8 @@ function textOf(job: LaneJob, own: WorkerOptions['env']): string | null {
     'unset _forge_gate',
     `exec ${argvOf(job).map(quoted).join(' ')} 4<&- 5>&-; }`,
   ].join('; ');
-  const all = [cwd, ...argvOf(job), ...given.flat()].join(' ');
-  const isLong = Buffer.byteLength(all) > MAX_BYTES;
+  const all = [cwd, ...argvOf(job), ...changed.flat()].join(' ');
+  const isLong = ownBytes + Buffer.byteLength(all) > MAX_BYTES;
   const isOdd = isLong || all.includes('\0') || changed.some(([name]) => OF_BASH.test(name));
   return isOdd ? null : text;
 }

@@ -42,10 +42,11 @@ export class Journal {
     if (lines.length === 0) return;
     try {
       const dir = path.dirname(this.#file);
+      const there = fs.lstatSync(dir, { throwIfNoEntry: false });
+      if (there?.isSymbolicLink() === true) return;
       // Before the first change of a project there is no `.forge`, and a refused command must not create one.
-      if (!fs.existsSync(path.dirname(dir))) return;
-      makePath(dir);
-      if (fs.lstatSync(dir).isSymbolicLink()) return;
+      if (there === undefined && !fs.existsSync(path.dirname(dir))) return;
+      if (there === undefined) makePath(dir);
       // Another may rotate at the same moment; what goes wrong then must not cost a line.
       await this.#rotateIfFull().catch(() => {});
       appendLines(
