@@ -3,7 +3,6 @@
  * and FORGE_ATTEMPT_ID; without them everything is kept in memory, for a program's own tests. spec/STEPS.md has the rules.
  */
 
-import { plannedOrNull } from './commands/shared/planned.ts';
 import { openSession } from './commands/shared/session.ts';
 import { signalEntries } from './domain/steps/waits.ts';
 import { type ChildEnd, type MemoryJournal, type MemoryOptions, memoryJournal } from './engine/steps/memory-journal.ts';
@@ -73,5 +72,8 @@ async function taskJournal(): Promise<WorkerJournal> {
   const session = await openSession({ ctx, dir: ctx.env['FORGE_DIR'], warn });
   const taskId = ctx.env['FORGE_TASK_ID'] ?? '';
   const attempt = { taskId, attemptId: requireUuid(ctx.env['FORGE_ATTEMPT_ID'] ?? '', 'FORGE_ATTEMPT_ID') };
-  return attemptJournal(session, attempt, await plannedOrNull(session, taskId));
+  return attemptJournal(session, attempt, async () => {
+    const { plannedOrNull } = await import('./commands/shared/planned.ts');
+    return plannedOrNull(session, taskId);
+  });
 }

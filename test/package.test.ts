@@ -59,6 +59,11 @@ describe('the package', () => {
     expect(statSync(tarball).size).toBeLessThanOrEqual(1_000_000);
   });
 
+  test('the library of workers needs no other package before a step is tried again or repeated', () => {
+    const program = `const { memoryWorker } = await import('./dist/lib/worker.js'); console.log(await memoryWorker().step('one', () => 'done'));`;
+    expect(run(process.execPath, ['--input-type=module', '-e', program], unpacked).trim()).toBe('done');
+  });
+
   test('the package is built before it is packed', () => {
     expect(manifest.scripts.prepack).toBe('npm run build');
   });

@@ -3,12 +3,10 @@
 import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
 import { type RepeatWritten, readRepeat } from '../domain/steps/repeats.ts';
-import { stepPolicy } from '../domain/steps/tries.ts';
 import { throughTicks } from '../engine/steps/through-ticks.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
-import { plannedOrNull } from './shared/planned.ts';
 import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const repeat = workerCommand({
@@ -52,9 +50,9 @@ export const repeat = workerCommand({
     const declared = await policyIn(options.retry);
     const written: RepeatWritten = { ...options, onError: options.on_error };
     const asked = readRepeat(written, '--');
-    const { step, recorded } = await atStep(context, options, 'repeat', async ({ session, place, run }) => {
+    const { step, recorded } = await atStep(context, options, 'repeat', async ({ place, run }) => {
       const { journal } = place;
-      const policy = stepPolicy(declared, await plannedOrNull(session, options.task), session.settings);
+      const policy = await journal.policyOf(declared);
       const limits = { timeoutMs: asked.timeoutMs, timeoutText: `--timeout ${options.timeout ?? '1h'}` };
       return throughTicks(place, {
         name,

@@ -2,12 +2,11 @@
 
 import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
-import { stepPolicy, stepTimeout } from '../domain/steps/tries.ts';
+import { stepTimeout } from '../domain/steps/tries.ts';
 import type { StepOutput } from '../engine/steps/step-command.ts';
 import { throughTries } from '../engine/steps/through.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
-import { plannedOrNull } from './shared/planned.ts';
 import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const step = workerCommand({
@@ -44,9 +43,8 @@ export const step = workerCommand({
     if (argv.length === 0) throw invalidArgs('say which command the step is', `forge orchestrate step ${name} -- make`);
     const declared = await policyIn(options.retry);
     const timeoutMs = stepTimeout(options.timeout, '--timeout');
-    const { step, recorded } = await atStep(context, options, 'step', async ({ session, place, run }) => {
-      const task = await plannedOrNull(session, options.task);
-      const policy = stepPolicy(declared, task, session.settings);
+    const { step, recorded } = await atStep(context, options, 'step', async ({ place, run }) => {
+      const policy = await place.journal.policyOf(declared);
       const { step } = await throughTries(place, { name, policy }, async ({ key, try: number }) => {
         const variables = { FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) };
         const { failed, output } = await run({ argv, variables, timeoutMs, timeoutText: options.timeout ?? null });

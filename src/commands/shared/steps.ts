@@ -18,6 +18,7 @@ import { codeOf } from '../../process/exit-code.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { attemptField, type Command, command, invalidArgs, option } from './command.ts';
 import { countSchema, textOrNull } from './data.ts';
+import { plannedOrNull } from './planned.ts';
 import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
 
 /** What a command of a step writes while it runs. */
@@ -110,7 +111,10 @@ export async function atStep(
   const attempt = { taskId: options.task, attemptId: requireUuid(options.attempt, '--attempt') };
   return interruptible(context, async (interrupts) => {
     const calls = callsOf(session, attempt);
-    const journal = await attemptJournal(session, attempt, null, { interrupts, calls });
+    const journal = await attemptJournal(session, attempt, () => plannedOrNull(session, attempt.taskId), {
+      interrupts,
+      calls,
+    });
     const before = (await journal.read()).steps.get(name);
     if (before?.status === 'completed') {
       await calls.refuseDone(name);

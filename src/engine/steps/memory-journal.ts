@@ -4,6 +4,7 @@ import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-o
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
 import { type Entry, type Journal, type Step, viewOf } from '../../domain/steps/journal.ts';
 import { type Park, parkFor } from '../../domain/steps/parking.ts';
+import { stepPolicy } from '../../domain/steps/tries.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
@@ -54,8 +55,8 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
   return {
     parked: null,
     attemptId: TASK,
-    task: null,
-    settings: { retry: null, steps: { park_after_ms: parkAfterMs } },
+    settings: { steps: { park_after_ms: parkAfterMs } },
+    policyOf: async (own) => stepPolicy(own, null, { retry: null }),
     instant: () => ({ nowMs: now(), monoMs: now(), bootId: 'memory' }),
     random,
     read: async () => view(),

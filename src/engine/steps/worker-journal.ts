@@ -3,9 +3,11 @@
 import type { Child } from '../../domain/fan-out/fan-outs.ts';
 import type { JoinedChild, JoinResult, SeenChild } from '../../domain/fan-out/join.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Entry, JournalView, Step } from '../../domain/steps/journal.ts';
 import { alsoAsleep, type Park, Parked, parkFor, type Sleeper } from '../../domain/steps/parking.ts';
+import { type StepPolicy, stepPolicy } from '../../domain/steps/tries.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
 import { holdingOf } from '../../domain/task/lease-loss.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -27,8 +29,9 @@ const UNCAUGHT_EXIT = 1;
 /** Where a worker's journal is kept. */
 export interface WorkerJournal {
   attemptId: string;
-  task: Pick<PlanTask, 'retry'> | null;
-  settings: Pick<Settings, 'retry' | 'steps'>;
+  settings: Pick<Settings, 'steps'>;
+  /** By which a step is tried again: `own`, else the task's, else that of the settings, else that of steps. */
+  policyOf(own: RetryDeclaration | undefined): Promise<StepPolicy>;
   instant(): Instant;
   random(): number;
   /** As this process knows it. */
@@ -56,13 +59,14 @@ export interface WorkerJournal {
 }
 
 /**
- * The journal of an attempt, which has to be at work. `interrupts`: what ends its waits besides. `calls`: of the process. Throws STALE_ATTEMPT, LEASE_STOLEN,
+ * The journal of an attempt, which has to be at work. `planned`: the task as it is planned, asked when that matters; null: it is not. `interrupts`: what ends its waits
+ * besides. `calls`: of the process. Throws STALE_ATTEMPT, LEASE_STOLEN,
  * SCHEMA_INVALID, IO_ERROR.
  */
 export async function attemptJournal(
   env: Env,
   attempt: AttemptRef,
-  task: PlanTask | null,
+  planned: () => Promise<PlanTask | null>,
   { interrupts, calls = callsOf(env, attempt) }: { interrupts?: Interrupts; calls?: Calls } = {},
 ): Promise<WorkerJournal & { record: TaskRecord }> {
   const { taskId, attemptId } = attempt;
@@ -85,8 +89,8 @@ export async function attemptJournal(
   return {
     record,
     attemptId,
-    task,
     settings: env.settings,
+    policyOf: async (own) => stepPolicy(own, own === undefined ? await planned() : null, env.settings),
     instant: () => instantOf(env),
     random: () => env.ctx.random(),
     read: async () => read,

@@ -8,7 +8,7 @@ import { requireContext } from '../../domain/steps/context.ts';
 import { requireKind, type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
 import type { RepeatWritten } from '../../domain/steps/repeats.ts';
-import { stepPolicy, stepTimeout, waitPolicy } from '../../domain/steps/tries.ts';
+import { stepTimeout, waitPolicy } from '../../domain/steps/tries.ts';
 import {
   afterLook,
   afterSignalLook,
@@ -115,7 +115,7 @@ export class StepWorker {
     return this.#once<T>(name, 'step', async (place) => {
       const timeoutMs = stepTimeout(options.timeout, 'timeout');
       const { journal, lost } = place;
-      const policy = stepPolicy(options.retry, journal.task, journal.settings);
+      const policy = await journal.policyOf(options.retry);
       const passed = this.#passed.size;
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
         // A further try comes to the steps within it again.
@@ -220,7 +220,7 @@ export class StepWorker {
       let thrown: { error: unknown } | undefined;
       const step = await throughTicks(place, {
         name,
-        repeat: { ...asked, policy: stepPolicy(retry, journal.task, journal.settings), random: journal.random },
+        repeat: { ...asked, policy: await journal.policyOf(retry), random: journal.random },
         tick: async (scope) => {
           const limits = { lost, timeoutMs: asked.timeoutMs, name };
           const made = await tryOnce((signal) => fn({ ...scope, signal }), limits);
