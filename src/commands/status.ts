@@ -8,7 +8,7 @@ import { reuseOf } from '../domain/reuse/reuse.ts';
 import { agentHolds } from '../domain/schedule/agent-holds.ts';
 import type { Fates } from '../domain/schedule/fates.ts';
 import { surveyOf } from '../domain/schedule/readiness.ts';
-import { dueAt } from '../domain/task/deadlines.ts';
+import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES, type TaskSummary } from '../domain/task/records.ts';
 import { SpentSchema, spendingOf, spentInAll, sumOf } from '../domain/task/spending.ts';
@@ -116,7 +116,8 @@ export const status = command({
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
     const fates = loaded && surveyOf(schedulingContextOf(session, loaded.plan, reads)).fates();
     const resultOf = resultReader(session);
-    const tasks = shown.map(({ task, read }) => row(task, read, fates, session, resultOf));
+    const now = instantOf(session);
+    const tasks = shown.map(({ task, read }) => row(task, read, { fates, session, now, resultOf }));
     return {
       project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
       counts: data.countBy(tasks.map(({ state, skipped }) => (skipped === null ? state : 'skipped'))),
@@ -132,15 +133,19 @@ export const status = command({
   },
 });
 
+interface Seen {
+  fates: Fates | null;
+  session: Session;
+  now: Instant;
+  resultOf: ReturnType<typeof resultReader>;
+}
+
 function row(
   task: PlanTask | null,
   read: TaskSummaryRead | undefined,
-  fates: Fates | null,
-  session: Session,
-  resultOf: ReturnType<typeof resultReader>,
+  { fates, session, now, resultOf }: Seen,
 ): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
-  const now = instantOf(session);
   const atWork = record && attemptAtWork(record);
   const task_id = task?.id ?? read?.task_id ?? '';
   const { state, lease, memo } = record ?? {};

@@ -8,9 +8,11 @@ for (let power = 128, entry = 1; power > 0; power >>= 1) {
   for (let byte = power; byte < 256; byte += 2 * power) TABLE[byte] = entry ^ (TABLE[byte - power] as number);
 }
 
+const ENCODER = new TextEncoder();
+
 /** CRC-32 (IEEE 802.3) of the UTF-8 form of `text`, as eight hex digits. */
 export function crc32(text: string): string {
-  const bytes = new TextEncoder().encode(text);
+  const bytes = ENCODER.encode(text);
   let crc = -1;
   for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[at] as number)) & 0xff] as number);
   return (~crc >>> 0).toString(16).padStart(8, '0');

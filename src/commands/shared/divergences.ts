@@ -1,6 +1,6 @@
 /** The cheap rows of gc that read verbs look for by themselves. They report them and change nothing. */
 
-import { detectCheapDivergences } from '../../domain/gc/plan-gc.ts';
+import { detectCheapDivergences, isAtRest } from '../../domain/gc/plan-gc.ts';
 import type { Plan } from '../../domain/plan/plan.ts';
 import { type Warning, warningOf } from '../../domain/warnings.ts';
 import { buildSnapshot } from '../../engine/gc/snapshot.ts';
@@ -16,7 +16,12 @@ import type { Session } from './session.ts';
 export async function divergences(session: Session, plan: Plan | null, all: AllRead): Promise<Warning[]> {
   const { reads, runs, seen } = all;
   try {
-    const snapshot = await buildSnapshot(session, { plan: plan?.tasks ?? null, tasks: reads.values(), runs, seen });
+    const tasks = [...reads.values()].filter(({ task_id, record, problem }) => {
+      const { lease_files, attempts } = seen.artifacts(task_id);
+      const { state, lease } = record ?? { state: null, lease: null };
+      return !isAtRest({ problem, state: state?.state ?? null, lease, lease_files, attempts });
+    });
+    const snapshot = await buildSnapshot(session, { plan: plan?.tasks ?? null, tasks, runs, seen });
     seen.keep();
     return detectCheapDivergences(snapshot).flatMap(({ task_id, row, action, severity, reason }): Warning[] => {
       // Row 2 reports records, which have a warning of their own.

@@ -8,7 +8,8 @@
 
 import { ancestorsOf } from '../../lib/ids.ts';
 import { compareCodePoints } from '../../lib/text.ts';
-import type { GcAction, GcPlan, GcPlanRow, GcRowId, GcSnapshot } from './gc-plan.ts';
+import { isTerminal } from '../task/states.ts';
+import type { GcAction, GcPlan, GcPlanRow, GcRowId, GcSnapshot, GcTask } from './gc-plan.ts';
 import { type GcOptions, issuesOf, shortName, type TaskProjection, TreeProjection } from './projection.ts';
 import * as task from './task-rules.ts';
 import * as tree from './tree-rules.ts';
@@ -60,6 +61,14 @@ export function planGc(snapshot: GcSnapshot, options: GcOptions = {}): GcPlan {
 export function detectCheapDivergences(snapshot: GcSnapshot): GcPlanRow[] {
   return planGc(snapshot).rows.filter(({ row }) => CHEAP_ROW_IDS.includes(row));
 }
+
+/** Whether no cheap row finds anything at a task: of a project that goes on for long most are over, with nothing left beside their records. */
+export function isAtRest({ problem, state, lease, lease_files, attempts }: TaskAtRest): boolean {
+  const isAlone = problem === null && lease === null && lease_files.length === 0 && attempts.length === 0;
+  return isAlone && state !== null && isTerminal(state);
+}
+
+type TaskAtRest = Pick<GcTask, 'problem' | 'state' | 'lease_files' | 'attempts'> & { lease: object | null };
 
 function planTask(projection: TaskProjection): void {
   const { problem, task_id } = projection.task;

@@ -70,9 +70,10 @@ export class SnapshotCache {
   readonly #startedMs: number;
   readonly #worthKeeping: number;
   readonly #head: Head;
-  readonly #lines: ReadonlyMap<string, string>;
-  /** Lines of the unchanged tasks, and the artifacts of those that have any. */
-  readonly #asBefore = new Map<string, string>();
+  /** Those of `#head.ids`; a partly written file may lack some. */
+  readonly #lines: readonly string[];
+  /** Indexes of the unchanged tasks there, and the artifacts of those that have any. */
+  readonly #asBefore: number[] = [];
   readonly #artifacts = new Map<string, GcArtifacts>();
   readonly #anew = new Map<string, Anew>();
   #runs: RunManifest[] | null = null;
@@ -85,7 +86,7 @@ export class SnapshotCache {
     this.#worthKeeping = worthKeeping;
     const [head = '', ...lines] = cache.read('tree')?.split('\n') ?? [];
     this.#head = (jsonIn(head) as Head | null) ?? { tasks: null, others: [], ids: [], runs: null };
-    this.#lines = new Map(this.#head.ids.map((id, at) => [id, lines[at] ?? '']));
+    this.#lines = lines;
   }
 
   /** Ids of all tasks, in order; null when the folder has changed. */
@@ -108,16 +109,18 @@ export class SnapshotCache {
     return now?.[1] === inode && now[2] === changedMs;
   }
 
-  /** The cached tasks where they are unchanged, else those of `readAnew`. To be called once. */
+  /** The cached tasks where they are unchanged, else those of `readAnew`. `taskIds`: in order. To be called once. */
   read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskSummaryRead[] {
+    const { ids } = this.#head;
+    let at = 0;
     return taskIds.map((taskId) => {
-      const text = this.#lines.get(taskId) ?? '';
-      const line = jsonIn(text) as Line | null;
+      while (at < ids.length && (ids[at] as string) < taskId) at++;
+      const line = ids[at] === taskId ? (jsonIn(this.#lines[at] ?? '') as Line | null) : null;
       const folder = this.#layout.task(taskId);
       // A partly written file may lack a line break, which shifts its lines.
       if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(folder, stamp))) {
         const [, , version, origin, record, artifacts] = line;
-        this.#asBefore.set(taskId, text);
+        this.#asBefore.push(at);
         if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);
         return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
       }
@@ -137,9 +140,9 @@ export class SnapshotCache {
 
   /** Writes the cache with the tasks whose artifacts were read too, where that pays. Never throws. */
   keep(): void {
-    const enough = Math.max(this.#worthKeeping, (this.#asBefore.size + this.#anew.size) * PART);
+    const enough = Math.max(this.#worthKeeping, (this.#asBefore.length + this.#anew.size) * PART);
     if (this.#anew.size < enough) return;
-    const lines = new Map(this.#asBefore);
+    const lines = new Map(this.#asBefore.map((at) => [this.#head.ids[at] as string, this.#lines[at] as string]));
     const others: string[] = [];
     for (const [taskId, each] of this.#anew) {
       const line = this.#lineOf(each);

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { GcTask } from '../../../src/domain/gc/gc-plan.ts';
 import { GC_ROW_IDS, type GcPlanRow, type GcSnapshot, plannedRows } from '../../../src/domain/gc/gc-plan.ts';
-import { CHEAP_ROW_IDS, detectCheapDivergences, GC_RULES, planGc } from '../../../src/domain/gc/plan-gc.ts';
+import { CHEAP_ROW_IDS, detectCheapDivergences, GC_RULES, isAtRest, planGc } from '../../../src/domain/gc/plan-gc.ts';
 import type { GcOptions } from '../../../src/domain/gc/projection.ts';
 import { isTerminal } from '../../../src/domain/task/states.ts';
 import * as make from '../../support/domain/snapshots.ts';
@@ -60,6 +60,27 @@ describe('generated snapshots', () => {
       }),
       RUNS,
     );
+  });
+
+  test('the cheap rows find nothing at tasks that are at rest, and the same at all others without them', () => {
+    let resting = 0;
+    fc.assert(
+      fc.property(apart, fc.boolean(), fc.boolean(), (drawn, withLease, withAttempts) => {
+        const alone = (task: GcTask): GcTask => ({
+          ...task,
+          problem: null,
+          lease: withLease ? task.lease : null,
+          lease_files: [],
+          attempts: withAttempts ? task.attempts : [],
+        });
+        const snapshot = { ...drawn, tasks: drawn.tasks.map((task, i) => (i % 2 === 0 ? alone(task) : task)) };
+        const tasks = snapshot.tasks.filter((task) => !isAtRest(task));
+        resting += snapshot.tasks.length - tasks.length;
+        expect(detectCheapDivergences({ ...snapshot, tasks })).toEqual(detectCheapDivergences(snapshot));
+      }),
+      RUNS,
+    );
+    expect(resting).toBeGreaterThan(10);
   });
 
   test('the gc plan does not depend on the order of the snapshot', () => {
