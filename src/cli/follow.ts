@@ -141,7 +141,7 @@ export async function printLogs({ context, screen }: Cli, input: VerbInput<'logs
   try {
     ({ truncated } = await logs.run({ ...context, emit, signal }, { ...input, ...attempt, follow: false }));
   } catch (error) {
-    // The error has a line of its own, behind one that is no JSON.
+    // The error has a line of its own, behind one that is not JSON.
     if (field !== null) write('\n');
     throw error;
   }

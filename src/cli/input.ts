@@ -51,7 +51,7 @@ function writtenValue(field: FieldInfo, value: unknown): unknown {
   return value;
 }
 
-/** Text that is no whole number stays what it is, for the schema to refuse. */
+/** Text that is not a whole number stays what it is, for the schema to refuse. */
 function wholeNumber(text: unknown): unknown {
   return typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text;
 }

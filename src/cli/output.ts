@@ -100,7 +100,7 @@ export class Output {
     }
   }
 
-  /** A reader or a terminal that has gone, or a descriptor that was closed before we started, is no failure of the command. */
+  /** A reader or a terminal that has gone, or a descriptor that was closed before we started, is not a failure of the command. */
   #close(name: StreamName, error: unknown): void {
     if (this.#closed.has(name)) return;
     this.#closed.add(name);

@@ -69,7 +69,7 @@ export interface Words {
   /** By the names of the flags: the value, `true` for a flag that takes none, a list for one that takes several. */
   options: Readonly<Record<string, unknown>>;
   operands: readonly string[];
-  /** The first word that is no flag of this verb, and looks like one; null when there is none. */
+  /** The first word that is not a flag of this verb, and looks like one; null when there is none. */
   unknown: string | null;
   /** The flag at the end whose value is missing; null when there is none. */
   unfinished: string | null;

@@ -99,6 +99,6 @@ function valuesIn(action: (typeof ACTIONS)[number], key?: string, value?: string
 function jsonIn(what: string, text: string | undefined): unknown {
   const parsed = text === undefined ? undefined : parseJson(text);
   if (parsed !== undefined) return parsed;
-  const found = text === undefined ? 'there is none' : `${JSON.stringify(text.slice(0, 60))} is no JSON`;
+  const found = text === undefined ? 'there is none' : `${JSON.stringify(text.slice(0, 60))} is not JSON`;
   throw invalidArgs(`context ${what} takes a value as JSON, and ${found}`, `Text is written with quotes: '"eu"'.`);
 }

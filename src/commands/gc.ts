@@ -192,7 +192,7 @@ function removeAfterOf({ shipped, prune, older_than: text }: GcInput): number | 
 
 function durationOf(name: string, text: string): number {
   const ms = parseDuration(text);
-  if (ms === null) throw invalidArgs(`${name} ${text}: it is no duration`, 'Write one such as 12h or 3d.');
+  if (ms === null) throw invalidArgs(`${name} ${text}: it is not a duration`, 'Write one such as 12h or 3d.');
   return ms;
 }
 
@@ -328,7 +328,7 @@ async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcI
   const saved = parseSavedPlan(parseJson(readUserFile(file, '--plan', PLAN_MAX_BYTES)));
   if (saved === null) {
     throw invalidArgs(
-      `--plan ${file}: it is no plan that gc has written`,
+      `--plan ${file}: it is not a plan that gc has written`,
       'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
     );
   }

@@ -3,7 +3,7 @@
 /** Names that people and services give to secrets: GITHUB_TOKEN, AWS_SECRET_ACCESS_KEY, ANTHROPIC_API_KEY, DB_PASSWORD. */
 const LOOKS_SECRET = /SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING|ENCRYPTION)_?KEY/i;
 
-/** Shorter values, such as `true` or a number, would mask text that is no secret. Characters. */
+/** Shorter values, such as `true` or a number, would mask text that is not a secret. Characters. */
 const LEAST = { looksSecret: 8, listed: 4 };
 
 /** The values of variables whose name looks like a secret, or is one of `redact`; the longest first. */

@@ -25,7 +25,7 @@ interface Twin {
 type Worktree = Pick<WorktreeFiles, 'place' | 'files' | 'gitDir'>;
 
 /**
- * The submodules of a worktree, outer ones first; or why the repositories within it are in its way: one that is no submodule, one that
+ * The submodules of a worktree, outer ones first; or why the repositories within it are in its way: one that is not a submodule, one that
  * the main checkout does not have, one without files. Throws IO_ERROR.
  */
 export function submoduleTwins(repository: Repository, { place, files, gitDir }: Worktree): Twin[] | string {

@@ -127,7 +127,7 @@ async function standsAlready(
   if (await isWhole(env, repository, place)) return true;
   const entry = await listedAt(env, place);
   if (!isLeftover(repository, place, place, entry)) {
-    throw new ForgeError('IO_ERROR', `${place} is no worktree of this repository, so it was left alone`, {
+    throw new ForgeError('IO_ERROR', `${place} is not a worktree of this repository, so it was left alone`, {
       hint: `Move it away. If the project was moved, repair it with \`git worktree repair ${place}\` instead.`,
     });
   }
@@ -274,7 +274,7 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
     const name = place.slice(place.lastIndexOf('/') + 1);
-    throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
+    throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is not a folder, so no worker can run there`, {
       hint: `Put a folder at ${prefix} on branch ${branchFor(env.settings, taskOfFileName(name) ?? name)}.`,
     });
   }

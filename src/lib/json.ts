@@ -16,7 +16,7 @@ function hasManyBrackets(text: string): boolean {
 const OPEN_LIST = 0x5b;
 const OPEN_OBJECT = 0x7b;
 
-/** The value of `text`, or undefined when it is no JSON, or nested more than 100 deep. */
+/** The value of `text`, or undefined when it is not JSON, or nested more than 100 deep. */
 export function parseJson(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);

@@ -6,7 +6,7 @@ const WORDS = /^(?:true|false|null|yes|no|on|off|y|n|nan|inf)$/i;
 /** Begins with a letter, a path or a variable, and has only letters, digits, spaces and signs that mean nothing there. */
 const PLAIN = /^[\p{L}_./$][\p{L}\p{N} !-~]*$/u;
 
-/** A duration is no number to any reader. */
+/** A duration is not a number to any reader. */
 const DURATION = /^(?:\d+(?:ms|[smhd]))+$/;
 
 /** A text as a scalar: as it is where it is certainly read as that text, in double quotes otherwise. */

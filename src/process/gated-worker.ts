@@ -47,7 +47,7 @@ export interface WorkerProcess {
 
 /**
  * How a worker ended: with an exit code, by a signal (`SIGKILL`, `SIG40`), or without a start. A command that cannot be found or
- * executed ends as in any shell, with code 127 or 126. Neither code nor signal: the end is unknown, which is no success.
+ * executed ends as in any shell, with code 127 or 126. Neither code nor signal: the end is unknown, which is not a success.
  */
 export interface WorkerExit {
   code: number | null;

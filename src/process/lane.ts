@@ -204,7 +204,7 @@ function quoted(text = ''): string {
   return `$'${[...Buffer.from(text)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}'`;
 }
 
-/** Resolves when a worker has ended that is no child of this process. */
+/** Resolves when a worker has ended that is not a child of this process. */
 async function goneOf(worker: ProcessEntry | null): Promise<void> {
   while (worker !== null && processStart(worker.pid) === worker.startedAt)
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));

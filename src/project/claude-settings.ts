@@ -43,11 +43,11 @@ const ALL = Object.fromEntries(Object.entries(HOOKS).map(([event, own]) => [even
 export function whyNoHooks(text: string): string | null {
   const root = placesIn(text);
   if (root === null) return 'it is not JSON';
-  if (root.kind !== 'object') return 'it is no object';
+  if (root.kind !== 'object') return 'it is not an object';
   const hooks = memberOf(root, 'hooks');
-  if (hooks !== null && hooks.kind !== 'object') return '`hooks` is no object';
+  if (hooks !== null && hooks.kind !== 'object') return '`hooks` is not an object';
   const wrong = Object.keys(HOOKS).find((event) => ((hooks && memberOf(hooks, event)?.kind) ?? 'list') !== 'list');
-  return wrong === undefined ? null : `\`hooks.${wrong}\` is no list`;
+  return wrong === undefined ? null : `\`hooks.${wrong}\` is not a list`;
 }
 
 /** The text with the hooks, each once and as this version writes it; null when there is no file. */

@@ -26,7 +26,7 @@ function isPlanOfAbove(dir: string, place: string): boolean {
 /**
  * Finds the project: `dir` (from --dir or FORGE_DIR: a project folder or its `.forge`) if given, else the nearest folder from
  * `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the main checkout is searched. Null when there is none; `dir`
- * is used as it is. Throws INVALID_ARGS when `dir` is no folder.
+ * is used as it is. Throws INVALID_ARGS when `dir` is not a folder.
  */
 export function findProject(cwd: string, dir: string | undefined): ProjectPaths | null {
   if (dir !== undefined && dir !== '') {

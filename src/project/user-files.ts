@@ -74,7 +74,7 @@ export function realPlace(absolute: string, links = LINKS_MAX): string {
     try {
       if (links > 0) return realPlace(path.resolve(path.dirname(place), fs.readlinkSync(place)), links - 1);
     } catch {
-      // It is no symlink.
+      // It is not a symlink.
     }
     return place;
   }

@@ -13,7 +13,6 @@ import type { Instant } from '../domain/task/deadlines.ts';
 import { freshRecord, type TaskRecord, type TaskSummary } from '../domain/task/records.ts';
 import { andThen, type Decision, repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { fileNameOf } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
 import { eventsOf, type Subscriber } from './events.ts';
 import type { StandingDocument, TaskRead, TaskStore, TaskSummaryRead } from './port.ts';
@@ -108,7 +107,7 @@ export function refuseUnreadable(read: TaskRead): void {
   if (read.problem === null) return;
   throw new ForgeError('SCHEMA_INVALID', `task ${read.task_id}: ${read.problem}`, {
     details: { task_id: read.task_id },
-    hint: `Look at the files in .forge/orchestrator/tasks/${fileNameOf(read.task_id)}; spec/STATE.md says what they hold. Nothing was changed.`,
+    hint: 'Nothing was changed. Fix the file that is named, by spec/STATE.md; `forge orchestrate doctor` names all such files.',
   });
 }
 

@@ -77,7 +77,9 @@ describe('a review by an agent', () => {
     expect((await play.forge('run')).code).toBe(4);
     const { state, held } = await play.data('show', 'a');
     expect(state).toMatchObject({ state: 'ready_for_review', failure_count: 0 });
-    expect(held.message).toContain('review.invalid: the last message of the reviewer is no review: Looks good to me!');
+    expect(held.message).toContain(
+      'review.invalid: the last message of the reviewer is not a review: Looks good to me!',
+    );
   });
 
   test('a login that is over holds all reviews, charges none, and is mended by a review by hand', async () => {

@@ -129,8 +129,8 @@ describe('what a child leaves', () => {
   });
 
   it.each([
-    ['no JSON', 'echo nothing', 'it is no JSON'],
-    ['an empty file', 'true', 'it is no JSON'],
+    ['no JSON', 'echo nothing', 'it is not JSON'],
+    ['an empty file', 'true', 'it is not JSON'],
     ['more than 64 KiB', `printf '"%070000d"' 1`, /larger than|at most/],
   ])('there fails its attempt when it is %s', async (_what, command, why) => {
     const cwd = fanned([child('x', { run: `${command} > "$FORGE_RESULT_FILE"`, retry: { max_attempts: 1 } })]);

@@ -290,9 +290,9 @@ describe('guardrail-check', () => {
   test.each(
     varied(
       [
-        ['outside of the project', '../x', 'it is no file below the project'],
-        ['the project itself', '.', 'it is no file below the project'],
-        ['far away', '/etc/passwd', 'it is no file below the project'],
+        ['outside of the project', '../x', 'it is not a file below the project'],
+        ['the project itself', '.', 'it is not a file below the project'],
+        ['far away', '/etc/passwd', 'it is not a file below the project'],
         ['nothing', ' ', 'it is empty'],
         ['too long', 'a/'.repeat(600), 'it is too long'],
       ],

@@ -73,7 +73,7 @@ it('what fails is one warning, which names no path, and the run goes on', async 
   const { code, stderr } = await orchestrate(['run'], { cwd });
   expect(code).toBe(0);
   expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ failed: it answered with 500/);
-  expect(stderr).toContain('notify: a webhook failed: $NOWHERE is no address, or not set');
+  expect(stderr).toContain('notify: a webhook failed: $NOWHERE is not an address, or not set');
   expect(stderr).toMatch(/notify: the command "exit 7" failed: it\s+ended with 7/);
   expect(stderr).toContain('notify: 1 more notifications were not delivered');
   expect(stderr).not.toContain('s3cr3t-path');

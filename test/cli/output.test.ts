@@ -194,13 +194,13 @@ describe('pipes', () => {
     expect(JSON.parse(stdout).data.tasks).toHaveLength(3000);
   });
 
-  it('a pipe closed by its reader is no error', () => {
+  it('a pipe closed by its reader is not an error', () => {
     const { stdout, stderr } = shell('{ forge orchestrate status; echo "exit $?" >&2; } | head -1', { cwd: many() });
     expect(stdout).toMatch(/^test {2}3000 tasks/);
     expect(stderr).toBe('exit 0\n');
   });
 
-  it('a pipe closed from the start is no error', () => {
+  it('a pipe closed from the start is not an error', () => {
     const { stderr } = shell('forge orchestrate --help >&-; echo "exit $?" >&2', { cwd: folder() });
     expect(stderr).toBe('exit 0\n');
   });

@@ -88,7 +88,7 @@ describe('a repeat', () => {
   it.each([
     [[], /say when to repeat, by --every or by --cron/],
     [['--every', '36h', '--tz', 'UTC'], /--tz is for --cron and for days/],
-    [['--cron', 'daily'], /no cron expression/],
+    [['--cron', 'daily'], /not a cron expression/],
     [['--every', '1h', '--times', '0'], /--times/],
   ])('is refused with %j', async (args, message) => {
     const cwd = scripted(

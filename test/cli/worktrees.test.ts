@@ -249,7 +249,7 @@ test('why a run has given a task up is told by why, show, status and the bare co
   await orchestrate(['run', '--task', 'build'], { cwd: at, env });
   const said = async (...args: string[]) => (await orchestrate(args, { cwd: at, env })).stdout.replaceAll(/\s+/g, ' ');
   for (const verb of [['why', 'build'], ['show', 'build'], []])
-    expect(await said(...verb)).toContain(`there is no place to work on task build: ${place} is no worktree`);
+    expect(await said(...verb)).toContain(`there is no place to work on task build: ${place} is not a worktree`);
   expect(await said('why', 'build')).toContain('Move it away.');
   expect(await said('status')).toContain('given up');
   fs.rmSync(place, { recursive: true });

@@ -45,7 +45,7 @@ describe('complete', () => {
     },
   );
 
-  test('complete --retry-after is refused for what is no time, and for an attempt that has not failed', async () => {
+  test('complete --retry-after is refused for what is not a time, and for an attempt that has not failed', async () => {
     const { attempt } = await world.start('build');
     const failed = { task: 'build', attempt, failed: true, error_class: 'rate_limit', retry_after: 'soon' };
     const error = await refused(() => complete.run(world.context, failed));

@@ -312,7 +312,7 @@ describe('what gc --prune refuses', () => {
     ['--remove-orphan-worktrees', { prune: true, remove_orphan_worktrees: true }, /--remove-orphan-worktrees$/],
     ['--out', { prune: true, out: 'p.json' }, /--out$/],
     ['--plan', { prune: true, plan: 'p.json' }, /--plan$/],
-    ['an age that is none', { prune: true, older_than: 'soon' }, /^--older-than soon: it is no duration$/],
+    ['an age that is none', { prune: true, older_than: 'soon' }, /^--older-than soon: it is not a duration$/],
     ['an age of failed tasks that is none', { prune: true, failed_older_than: '-1d' }, /^--failed-older-than -1d: /],
     ['--failed-older-than without --prune', { failed_older_than: '1d' }, /^--failed-older-than is about/],
     ['--older-than alone', { older_than: '1d' }, /^--older-than is about what --shipped or --prune removes$/],

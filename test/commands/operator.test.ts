@@ -109,7 +109,7 @@ describe('event', () => {
   test.each<[what: string, options: object, expected: string]>([
     ['a type that is none', { type: '1 2' }, 'INVALID_ARGS'],
     ['a type without end', { type: 'x'.repeat(65) }, 'INVALID_ARGS'],
-    ['data that is no JSON', { data: '{' }, 'INVALID_ARGS'],
+    ['data that is not JSON', { data: '{' }, 'INVALID_ARGS'],
     ['data without end', { data: `"${'x'.repeat(16_384)}"` }, 'INVALID_ARGS'],
     ['an unknown attempt', { attempt: STRANGER }, 'STALE_ATTEMPT'],
   ])('event with %s is refused and leaves nothing', async (_what, options, expected) => {

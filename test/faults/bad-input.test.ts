@@ -94,7 +94,7 @@ const REFUSALS: Refusal[] = [
     hint: /UUID/,
   },
   {
-    name: 'a claim id that is no UUID',
+    name: 'a claim id that is not a UUID',
     args: ['claim', 'alpha', '--claim-id', 'me'],
     code: 'INVALID_ID',
     exit: 2,
@@ -276,7 +276,7 @@ test('problems of a plan are reported with file, line and column', async () => {
   ]);
 });
 
-test('a missing folder is no project', async () => {
+test('a missing folder is not a project', async () => {
   const { code, answer } = await ask('/nowhere/at/all', 'status');
   expect({ code, answer }).toMatchObject({ code: 2, answer: { ok: false, error: { code: 'INVALID_ARGS' } } });
   expect(fs.existsSync('/nowhere')).toBe(false);

@@ -106,13 +106,13 @@ describe('task branches seen by gc', () => {
     'forge/$(id)',
     'forge/--exec=id',
     'forge/\u00e9',
-  ])('a branch called %s is no task branch', async (name) => {
+  ])('a branch called %s is not a task branch', async (name) => {
     if (/ /.test(name)) return expect(() => repo.git('update-ref', `refs/heads/${name}`, 'main')).toThrow();
     repo.git('update-ref', `refs/heads/${name}`, 'main');
     expect((await look()).branches).toEqual([]);
   });
 
-  test('a symbolic ref is no task branch', async () => {
+  test('a symbolic ref is not a task branch', async () => {
     repo.git('symbolic-ref', 'refs/heads/forge/build', 'refs/heads/main');
     expect((await look()).branches).toEqual([]);
   });

@@ -176,7 +176,11 @@ describe('removal of a worktree with submodules', () => {
       () => repo.git('submodule', '--quiet', 'deinit', '--force', 'vendor/lib'),
       'the main checkout has no submodule vendor/lib',
     ],
-    ['a repository that is no submodule', (at) => void new Repository(`${at}/own`), 'own is a repository of its own'],
+    [
+      'a repository that is not a submodule',
+      (at) => void new Repository(`${at}/own`),
+      'own is a repository of its own',
+    ],
     [
       'a submodule whose files are gone',
       (at) => repo.in(at, 'submodule', '--quiet', 'deinit', '--force', 'vendor/lib'),

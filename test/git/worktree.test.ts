@@ -49,7 +49,7 @@ describe('new worktree', () => {
     expect(repo.git('status', '--porcelain')).toBe('?? plans/');
   });
 
-  test('a worktree is made for a task whose id is no branch name', async () => {
+  test('a worktree is made for a task whose id is not a branch name', async () => {
     const made = await ensure('a..b.lock');
     expect(made).toMatchObject({ path: tree('a..b.lock'), branch: 'forge/a%2E.b%2Elock' });
     expect(repo.in(made.path, 'symbolic-ref', 'HEAD')).toBe('refs/heads/forge/a%2E.b%2Elock');

@@ -329,7 +329,7 @@ describe("groups that are not provably the worker's", () => {
       'gone',
     ],
     ['when the group is 0', () => ({ pid: 0, pgid: 0, started_at: 'ticks:1' }), 'unverified'],
-    ['when the group is no number that a group can have', () => ({ pid: 1.5, pgid: 1.5 }), 'unverified'],
+    ['when the group is not a number that a group can have', () => ({ pid: 1.5, pgid: 1.5 }), 'unverified'],
   ])('stopWorker signals no process %s', async (_, change, result) => {
     const { worker } = await running(sleeping);
     const kill = vi.spyOn(process, 'kill');

@@ -89,7 +89,7 @@ describe('processStart', () => {
     expect(identifyOwner(pid)).toBe(null);
   });
 
-  test.each([0, -1, 1.5, Number.NaN, 2 ** 60])('processStart is null for %d, which is no valid pid', (pid) => {
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 60])('processStart is null for %d, which is not a valid pid', (pid) => {
     expect(processStart(pid)).toBe(null);
   });
 

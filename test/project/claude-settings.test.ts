@@ -77,11 +77,11 @@ describe('hooks in the settings of Claude Code', () => {
     ['', 'it is not JSON'],
     ['{"a": 1,}', 'it is not JSON'],
     ['// mine\n{}', 'it is not JSON'],
-    ['[]', 'it is no object'],
-    ['"{}"', 'it is no object'],
-    ['{"hooks": []}', '`hooks` is no object'],
-    ['{"hooks": {"Stop": "x"}}', '`hooks.Stop` is no list'],
-    ['{"hooks": {"Stop": {}}}', '`hooks.Stop` is no list'],
+    ['[]', 'it is not an object'],
+    ['"{}"', 'it is not an object'],
+    ['{"hooks": []}', '`hooks` is not an object'],
+    ['{"hooks": {"Stop": "x"}}', '`hooks.Stop` is not a list'],
+    ['{"hooks": {"Stop": {}}}', '`hooks.Stop` is not a list'],
   ])('are refused by %s: %s', (text, why) => {
     expect(whyNoHooks(text)).toBe(why);
     expect(take(text).text).toBe(text);

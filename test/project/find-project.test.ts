@@ -101,7 +101,7 @@ describe('project with --dir or FORGE_DIR', () => {
     expect(found('src', '')).toBe('');
   });
 
-  test.each(['gone', 'file'])('--dir is refused when it is no folder (%s)', async (name) => {
+  test.each(['gone', 'file'])('--dir is refused when it is not a folder (%s)', async (name) => {
     fs.writeFileSync(at('file'), '');
     expect(await refusal(() => findProject(root, name))).toBe('INVALID_ARGS');
   });

@@ -75,7 +75,7 @@ export interface Field {
   stdin?: true | 'content';
   /** What a value has to be, where the schema does not say it well: `a row of the table, 1 to 14`. */
   expected?: string;
-  /** Only a terminal has a use for it: it is no part of the JSON Schema. */
+  /** Only a terminal has a use for it: it is not part of the JSON Schema. */
   terminal?: true;
   /** It has what the file that another field names would hold, for callers without files: it is not on the command line. */
   contentOf?: Content;

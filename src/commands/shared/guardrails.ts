@@ -152,7 +152,7 @@ async function namedBy(session: Session, roots: readonly string[], given: string
   const place = realPlace(path.resolve(session.ctx.cwd, given));
   const all = [...roots, ...(await worktreeAround(session, place))];
   const root = all.filter((each) => place.startsWith(`${each}/`)).toSorted((a, b) => b.length - a.length)[0];
-  const why = given.trim() === '' ? 'it is empty' : root === undefined ? 'it is no file below the project' : null;
+  const why = given.trim() === '' ? 'it is empty' : root === undefined ? 'it is not a file below the project' : null;
   if (why !== null || root === undefined || given.length > PATH_MAX_CHARS) {
     throw invalidArgs(
       `--path ${JSON.stringify(oneLine(given, 200))}: ${why ?? 'it is too long'}`,

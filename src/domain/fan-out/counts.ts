@@ -39,7 +39,7 @@ export function childrenText({ all, done, ...others }: ChildrenSum): string {
   return `${done} of ${all} done${more.join('')}`;
 }
 
-/** The fan-out that a child is of, `<parent>/<fan-out>`; null for a task that is no child. */
+/** The fan-out that a child is of, `<parent>/<fan-out>`; null for a task that is not a child. */
 export function fanOutOf(taskId: string): string | null {
   return parentOf(taskId) === null ? null : taskId.slice(0, taskId.lastIndexOf('/'));
 }

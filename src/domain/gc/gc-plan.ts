@@ -109,7 +109,7 @@ export interface GcBranch {
 
 export interface GcWorktree {
   path: string;
-  /** The task that its folder is named after; its folder's name, where that is no task's. */
+  /** The task that its folder is named after; its folder's name, where that is not a task's. */
   name: string;
   /** Null: detached. */
   branch: string | null;

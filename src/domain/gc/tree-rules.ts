@@ -37,7 +37,7 @@ export const orphanWorktree: DetectInTree = (tree, row) => {
     if (branch !== null) (isRemoved ? freed : inUse).add(branch);
     if (!isOrphan && !isRemoved) continue;
     const whose = isDone ? 'the worktree of a shipped task' : 'the worktree of no task';
-    const reason = `${shortName(path)} is ${registered ? whose : 'no worktree that git knows'}`;
+    const reason = `${shortName(path)} is ${registered ? whose : 'not a worktree that git knows'}`;
     if (isRemoved) tree.add(row, name, 'remove_worktree', 'info', reason, { path, branch, head });
     else tree.add(row, name, 'report_orphan', 'info', reason, { kind: 'worktree', path });
   }

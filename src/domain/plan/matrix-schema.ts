@@ -39,7 +39,7 @@ function faultOf({ include, exclude, ...axes }: Matrix) {
     if (strange === undefined) continue;
     const near = closest(strange, names);
     const suggestion = near === null ? `The axes are ${names.join(', ')}.` : `Did you mean "${near}"?`;
-    return { message: `${JSON.stringify(strange)} is no axis`, path: ['exclude', i, strange], suggestion };
+    return { message: `${JSON.stringify(strange)} is not an axis`, path: ['exclude', i, strange], suggestion };
   }
   // What is said of an empty axis is said of it.
   if (Object.values(axes).some((values) => Array.isArray(values) && values.length === 0)) return null;

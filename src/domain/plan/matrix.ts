@@ -24,7 +24,7 @@ const REFERENCE = /\$\{\{\s*matrix\.([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}/g;
 
 interface Combination {
   values: Record<string, string>;
-  /** What its id is made of: what `include` adds to a combination is no part of that. */
+  /** What its id is made of: what `include` adds to a combination is not part of that. */
   named: [axis: string, value: string][];
 }
 
@@ -83,7 +83,7 @@ function combinationsOf(matrix: unknown): Combination[] | null {
   return [...own, ...more];
 }
 
-/** Null where an axis is no list of texts. */
+/** Null where an axis is not a list of texts. */
 function axesOf(matrix: unknown): [axis: string, values: string[]][] | null {
   if (typeof matrix !== 'object' || matrix === null || Array.isArray(matrix)) return null;
   const axes = Object.entries(matrix).filter(([key]) => !RULES.includes(key));
@@ -93,7 +93,7 @@ function axesOf(matrix: unknown): [axis: string, values: string[]][] | null {
   return isLegal ? (axes as [string, string[]][]) : null;
 }
 
-/** Null where it is no list of mappings to texts. */
+/** Null where it is not a list of mappings to texts. */
 function mappingsOf(list: unknown): Record<string, string>[] | null {
   const isLegal = (rule: unknown) =>
     typeof rule === 'object' && rule !== null && Object.values(rule).every((value) => typeof value === 'string');

@@ -100,7 +100,7 @@ export function itemsOf(text: string): string[] {
     .filter((item) => item !== '');
 }
 
-/** Edits of the list of what a task depends on: `+a` adds, `-a` takes away. What is so already is no edit. Throws INVALID_ARGS. */
+/** Edits of the list of what a task depends on: `+a` adds, `-a` takes away. What is so already is not an edit. Throws INVALID_ARGS. */
 export function dependencyEdits({ path, value, spell }: PlanPlace, written: string): YamlEdit[] {
   const at = [...path, 'depends_on'];
   const listed = valueAt(value, at);

@@ -31,7 +31,7 @@ const SAYS_NOTHING = once((): readonly RegExp[] => [
   /^(?:error Command failed with exit code|.?ELIFECYCLE)/,
   /^npm (?:error|ERR!)\s*(?:code|errno|path|syscall|command|signal|workspace|location|cwd|dest|file)\b/,
   /^npm (?:error|ERR!)\s*(?:$|Lifecycle script|Exit status|Failed at the|This is probably not|\S+@\S+ [\w:-]+: `)/,
-  // What was run, and what is no error.
+  // What was run, and what is not an error.
   /^> /,
   /^npm (?:warn|notice)\b/i,
   /^\(node:\d+\)|^\(Use `node /,

@@ -136,7 +136,7 @@ function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Recor
 }
 
 function countOf(counts: Readonly<Record<string, number>> | undefined, key: string): number {
-  // An inherited value, as of `constructor`, is no number, so it counts as 0.
+  // An inherited value, as of `constructor`, is not a number, so it counts as 0.
   const count = counts?.[key];
   return count !== undefined && Number.isSafeInteger(count) && count > 0 ? count : 0;
 }

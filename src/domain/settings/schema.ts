@@ -102,7 +102,7 @@ const branchPrefix = filledText.check(
   must((prefix: string) => {
     if (isBranchPrefix(prefix)) return null;
     return {
-      message: 'is no name that git allows for branches',
+      message: 'is not a name that git allows for branches',
       suggestion: 'Write a word, or several with a slash between them.',
     };
   }),

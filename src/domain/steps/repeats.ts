@@ -46,7 +46,7 @@ function scheduleOf({ every, cron, tz }: RepeatWritten, dashes: string): Schedul
   if (everyMs % DAY_MS === 0) return dailySchedule(everyMs / DAY_MS, tz);
   throw new ForgeError(
     'INVALID_ARGS',
-    `${dashes}tz is for ${dashes}cron and for days, and ${JSON.stringify(every)} is no number of days`,
+    `${dashes}tz is for ${dashes}cron and for days, and ${JSON.stringify(every)} is not a number of days`,
     {
       hint: `Leave ${dashes}tz out, or write days such as 1d or 7d.`,
     },

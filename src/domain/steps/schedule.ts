@@ -96,10 +96,14 @@ function parsed(expression: string, zone: string): Cron {
     return new Cron(expression, { timezone: zone, mode: '5-part', paused: true });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : '';
-    throw new ForgeError('INVALID_ARGS', `${JSON.stringify(expression)} is no cron expression of five fields: ${why}`, {
-      hint: 'Minute, hour, day of the month, month, day of the week: 0 9 * * 1-5.',
-      cause,
-    });
+    throw new ForgeError(
+      'INVALID_ARGS',
+      `${JSON.stringify(expression)} is not a cron expression of five fields: ${why}`,
+      {
+        hint: 'Minute, hour, day of the month, month, day of the week: 0 9 * * 1-5.',
+        cause,
+      },
+    );
   }
 }
 

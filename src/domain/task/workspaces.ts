@@ -48,7 +48,7 @@ export const NO_COMMIT_GRAPH = ['core.commitGraph', 'false'] as const;
 /** The variables by which git in `env` has one more setting. Source: git-config(1). */
 export function gitSetting(env: Environment, [key, value]: readonly [string, string]): Record<string, string> {
   const count = Number(env['GIT_CONFIG_COUNT'] ?? 0);
-  // Git refuses a count that is no number, and says so.
+  // Git refuses a count that is not a number, and says so.
   if (!Number.isSafeInteger(count)) return {};
   return { GIT_CONFIG_COUNT: `${count + 1}`, [`GIT_CONFIG_KEY_${count}`]: key, [`GIT_CONFIG_VALUE_${count}`]: value };
 }
@@ -91,7 +91,7 @@ export function branchFor({ agents }: BranchSettings, taskId: string): string {
   return `${agents.branch_prefix}/${refPart(taskId)}`;
 }
 
-/** The task of this branch; null when it is no task's. */
+/** The task of this branch; null when it is not a task's. */
 export function taskOfBranch({ agents }: BranchSettings, name: string): string | null {
   const folder = `${agents.branch_prefix}/`;
   return name.startsWith(folder) ? taskOfRefPart(name.slice(folder.length)) : null;

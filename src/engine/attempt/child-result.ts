@@ -11,7 +11,7 @@ import type { Env } from '../env.ts';
 /** Bytes. */
 export const RESULT_MAX_BYTES = 64 * 1024;
 
-/** Null for a task that is no child, and where nothing was left. `fault`: what is there is no result. */
+/** Null for a task that is not a child, and where nothing was left. `fault`: what is there is no result. */
 export function leftResult(
   { artifacts }: Pick<Env, 'artifacts'>,
   attempt: AttemptRef,
@@ -30,5 +30,5 @@ export function leftResult(
   }
   const value = parseJson(text);
   // It is kept one level deeper, and read again by the same limit.
-  return value === undefined || parseJson(`[${text}]`) === undefined ? fault('it is no JSON') : { value };
+  return value === undefined || parseJson(`[${text}]`) === undefined ? fault('it is not JSON') : { value };
 }

@@ -15,7 +15,7 @@ const FILE_MAX_BYTES = 1024;
 
 /**
  * When it is to be tried again, milliseconds since the epoch: by the file that it was given, else by the rule that has classified its end.
- * undefined: it does not say. A warning names what is no time.
+ * undefined: it does not say. A warning names what is not a time.
  */
 export function toldRetryAfter(
   env: Env,

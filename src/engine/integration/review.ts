@@ -215,7 +215,7 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef, said: (() 
   }
   const words = said();
   const review = reviewIn(words);
-  if (review === null) return invalid(`the last message of the reviewer is no review: ${oneLine(words, 200)}`);
+  if (review === null) return invalid(`the last message of the reviewer is not a review: ${oneLine(words, 200)}`);
   if (byteLength(review) > REVIEW_MAX_BYTES) return invalid(`the review is longer than ${REVIEW_MAX_BYTES} bytes`);
   try {
     return { review: parseReview(review, 'the last message of the reviewer') };

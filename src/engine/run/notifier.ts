@@ -93,7 +93,7 @@ export class Notifier {
 
   async #post(webhook: string, notification: Notification, signal: AbortSignal): Promise<string | null> {
     const url = this.#address(webhook);
-    if (url === null) return `${webhook} is no address, or not set`;
+    if (url === null) return `${webhook} is not an address, or not set`;
     try {
       const headers = { 'content-type': 'application/json', 'user-agent': 'forge-orchestrate' };
       const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(notification), signal });

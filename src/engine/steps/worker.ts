@@ -108,7 +108,7 @@ export class StepWorker {
 
   /**
    * What `fn` returned, as JSON: now, or when the step was first done. Steps may run side by side. Throws what `fn` threw last when the policy
-   * gives up; INVALID_ID, STEP_REPEATED, INVALID_ARGS for a result that is no JSON or too large; `Parked` where its next try is far off;
+   * gives up; INVALID_ID, STEP_REPEATED, INVALID_ARGS for a result that is not JSON or too large; `Parked` where its next try is far off;
    * LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
    */
   step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {

@@ -86,7 +86,7 @@ function forgetGone(above: string): void {
   }
 }
 
-/** Null when it is no cache file. */
+/** Null when it is not a cache file. */
 function projectOf(file: string): string | null {
   const named = parseJson(HEADER.exec(readFrom(file, 0).text)?.[1] ?? '');
   return typeof named === 'string' ? named : null;

@@ -55,7 +55,7 @@ export function whileDoing<T>(doing: string, work: () => T): T {
   }
 }
 
-/** Codes of a path that does not exist, or that leads through something that is no folder. */
+/** Codes of a path that does not exist, or that leads through something that is not a folder. */
 export const NO_PATH: readonly string[] = ['ENOENT', 'ENOTDIR'];
 
 /** `whileDoing`, but null where `work` fails with one of `codes`: by default where a file or folder does not exist. */

@@ -135,7 +135,7 @@ function parsed<T>(
   schema: Parameters<typeof parseRecord<T>>[0],
   text: string | null,
 ): ReturnType<typeof parseRecord<T>> {
-  if (text === null) return { ok: false, why: 'it is no regular file of at most 64 KiB' };
+  if (text === null) return { ok: false, why: 'it is not a regular file of at most 64 KiB' };
   return parseRecord(schema, parseJson(text) ?? null);
 }
 
@@ -212,7 +212,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
 
   #leasePath(taskId: string, name: string): string {
     if (LEASE_FILE.test(name) && name.length <= NAME_MAX_CHARS) return `${this.#layout.task(taskId)}/${name}`;
-    throw new ForgeError('INVALID_ARGS', `${name} is no name of a lease file`);
+    throw new ForgeError('INVALID_ARGS', `${name} is not a name of a lease file`);
   }
 
   /**

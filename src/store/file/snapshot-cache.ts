@@ -205,7 +205,7 @@ function countIn(folder: string): number {
   }
 }
 
-/** Null for text that is no JSON, as of a partly written file. */
+/** Null for text that is not JSON, as of a partly written file. */
 function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text);

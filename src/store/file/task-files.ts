@@ -97,7 +97,7 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
     // A file that an editor replaces while the folder is being listed may be missing from the list.
     const listed = thorough || base.names.includes(name);
     const { text, foreign } = listed ? yield* readText(`${dir}/${name}`) : { text: null, foreign: false };
-    if (foreign) return refuse(`${name} is no regular file of at most 64 KiB`);
+    if (foreign) return refuse(`${name} is not a regular file of at most 64 KiB`);
     if (text === null) {
       parts.push(undefined);
       continue;
@@ -109,7 +109,7 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
   }
   const [rawState, rawLease] = parts;
   const history = base.names.includes(HISTORY) ? yield* readText(`${dir}/${HISTORY}`, HISTORY_MAX_BYTES) : null;
-  if (history?.foreign) return refuse(`${HISTORY} is no regular file of at most 16 MiB`);
+  if (history?.foreign) return refuse(`${HISTORY} is not a regular file of at most 16 MiB`);
   const seen = largestGeneration(history?.text ?? '');
   if (rawState === undefined && rawLease === undefined && seen === 0) return { ...base, origin: 'none', record: null };
   const state = rawState === undefined ? null : parseRecord(TaskStateSchema, rawState);

@@ -50,7 +50,7 @@ export function* findEdits(dir: string, head: Head, thorough: boolean): Step<Vie
     const { text, foreign } = yield* readText(`${dir}/${name}`);
     if (foreign) {
       found.warnings.push(
-        `${name} is no regular file of at most 64 KiB; the next change moves it aside and writes it again`,
+        `${name} is not a regular file of at most 64 KiB; the next change moves it aside and writes it again`,
       );
       continue;
     }

@@ -91,7 +91,7 @@ describe('Claude Code', () => {
     ]);
   });
 
-  test('trouble that the agent has got over is no failure', () => {
+  test('trouble that the agent has got over is not a failure', () => {
     const [first = ''] = recording('claude-529.jsonl').split(/(?<=\n)(?=\{"type":"assistant")/);
     const rest = recording('claude-ok.jsonl');
     expect(failureIn(eventsIn(claude, first + rest))).toBeNull();

@@ -28,7 +28,7 @@ describe('Copilot CLI', () => {
     });
   });
 
-  test('what it tries again is no failure, and is told', () => {
+  test('what it tries again is not a failure, and is told', () => {
     const tries = eventsOf('copilot-429.jsonl').filter((event) => event.type === 'trouble' && !event.ended);
     expect(tries.length).toBeGreaterThan(1);
     expect(failureIn(tries)).toBeNull();

@@ -175,7 +175,7 @@ describe('row 10', () => {
   });
 
   test('row 10 only reports a folder that git does not know', () => {
-    const expected = [told('/trees/gone is no worktree that git knows')];
+    const expected = [told('/trees/gone is not a worktree that git knows')];
     expect(orphan({ registered: false })).toEqual(expected);
     expect(orphan({ registered: false }, {}, REMOVE)).toEqual(expected);
   });

@@ -219,7 +219,7 @@ phases:
     ['{"a b": [1]}', '"a b" names no axis: a letter, then letters, digits, "_" and "-"'],
     [
       '{node: [20], exclude: [{nod: 20}]}',
-      '11:46 | task "test": matrix.exclude[0].nod: "nod" is no axis | Did you mean "node"?',
+      '11:46 | task "test": matrix.exclude[0].nod: "nod" is not an axis | Did you mean "node"?',
     ],
     ['{node: [20], exclude: [{node: 20}]}', '11:39 | task "test": matrix.exclude: no combination is left'],
     [

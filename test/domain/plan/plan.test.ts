@@ -513,7 +513,7 @@ describe('invalid ids and references', () => {
       ],
     ],
     [
-      'a number as id that is no id as it is spelled',
+      'a number as id that is not an id as it is spelled',
       withTasks('id: -12\ntitle: A'),
       [
         '6:13 task "-12": id: an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit | Write 12.',

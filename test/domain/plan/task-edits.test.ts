@@ -96,7 +96,7 @@ describe('a key and its value', () => {
 });
 
 describe('dependencies', () => {
-  it('dependencies are added and taken away, and what is so already is no edit', () => {
+  it('dependencies are added and taken away, and what is so already is not an edit', () => {
     const at = ['phases', 0, 'tasks', 1, 'depends_on'];
     expect(dependencyEdits(place('b'), '+x, -1.10,-c')).toEqual([
       { path: at, append: 'x' },

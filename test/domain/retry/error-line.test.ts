@@ -73,7 +73,7 @@ Node.js v20.20.2
 `,
   ],
   [
-    'node: a value that is no error',
+    'node: a value that is not an error',
     '{ a: 1 }',
     `[eval]:1
 throw {a:1}

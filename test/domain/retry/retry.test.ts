@@ -25,7 +25,7 @@ describe('retry_on', () => {
     ['a parent matches its children', ['network'], 'network.timeout', true],
     ['a parent matches descendants at any depth', ['network'], 'network.timeout.read', true],
     ['a child does not match its parent', ['network.timeout'], 'network', false],
-    ['a shared prefix is no match', ['exit.1'], 'exit.10', false],
+    ['a shared prefix is not a match', ['exit.1'], 'exit.10', false],
     ['any of the listed classes matches', ['network', 'timeout'], 'timeout', true],
     ['none of the listed classes matches', ['network', 'timeout'], 'exit.1', false],
     ['an object that carries a class', ['network'], { class: 'network.dns' }, true],

@@ -136,7 +136,7 @@ describe('charge: false', () => {
     ['max_wait without charge: false', { max_wait: '2h' }, 'it needs charge: false'],
     ['max_wait with charge: true', { charge: true, max_wait: '2h' }, 'it needs charge: false'],
     ['attempts that are not counted', [{ charge: false, max_attempts: 3 }], 'say max_wait instead of max_attempts'],
-    ['max_wait that is no duration', { charge: false, max_wait: 'long' }, 'a duration is'],
+    ['max_wait that is not a duration', { charge: false, max_wait: 'long' }, 'a duration is'],
     ['nothing about unlimited attempts', [{ charge: false, max_attempts: 'unlimited', max_wait: '2h' }], null],
   ])('a policy is refused for %s', (_what, declaration, message) => {
     const problems = retryProblems(declaration).map((problem) => problem.message);

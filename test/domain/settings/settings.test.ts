@@ -280,7 +280,7 @@ describe('invalid settings', () => {
       'a prefix that git refuses',
       'agents: {branch_prefix: a..b}',
       [
-        '1:25 agents.branch_prefix: is no name that git allows for branches | Write a word, or several with a slash between them.',
+        '1:25 agents.branch_prefix: is not a name that git allows for branches | Write a word, or several with a slash between them.',
       ],
     ],
     ['a number as a command', 'agents: {setup: 3}', ['1:17 agents.setup: expected a command line, or a list of them']],

@@ -177,11 +177,11 @@ test.each([
   [{}, /say when to repeat/],
   [{ every: '1h', cron: '0 9 * * *' }, /say when to repeat/],
   [{ every: 'often' }, /every "often": expected a duration/],
-  [{ every: '36h', tz: 'UTC' }, /"36h" is no number of days/],
+  [{ every: '36h', tz: 'UTC' }, /"36h" is not a number of days/],
   [{ every: '1d', tz: 'Mars' }, /there is no time zone "Mars"/],
   [{ every: '1h', start: 'noon' }, /expected a time with its zone/],
   [{ every: '1h', times: 0 }, /times 0: expected a number from 1 on/],
-  [{ cron: 'daily' }, /no cron expression of five fields/],
+  [{ cron: 'daily' }, /not a cron expression of five fields/],
 ])('a repeat of %j is refused', (written, message) => {
   expect(() => readRepeat(written)).toThrow(message);
 });

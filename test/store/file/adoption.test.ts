@@ -133,8 +133,8 @@ describe('largest generation', () => {
 
 describe('invalid tree written by hand', () => {
   const cases: [what: string, state: unknown, lease: unknown, problem: RegExp][] = [
-    ['the state is no JSON', '{"version": 1, "task_i', undefined, /^state\.json is not JSON/],
-    ['the lease is no JSON', STATE, '', /^lease\.json is not JSON/],
+    ['the state is not JSON', '{"version": 1, "task_i', undefined, /^state\.json is not JSON/],
+    ['the lease is not JSON', STATE, '', /^lease\.json is not JSON/],
     ['the state is a list', [STATE], undefined, /^state\.json: expected an object, found a list/],
     ['the state is null', 'null', undefined, /^state\.json: expected an object, found null/],
     ['the state is none that we know', { ...STATE, state: 'sleeping' }, undefined, /^state\.json: state: /],
@@ -158,7 +158,7 @@ describe('invalid tree written by hand', () => {
       'the state is too large',
       { ...STATE, note: 'x'.repeat(70_000) },
       undefined,
-      /^state\.json is no regular file of at most 64 KiB/,
+      /^state\.json is not a regular file of at most 64 KiB/,
     ],
   ];
   test.each(cases)(

@@ -49,7 +49,7 @@ describe('edit of the newest version', () => {
   });
 
   test.each(['state.json', 'lease.json'] as const)(
-    'a %s without its last line end is no edit, and is written again',
+    'a %s without its last line end is not an edit, and is written again',
     async (name) => {
       const file = tree.at('build', name);
       fs.writeFileSync(file, tree.read(file).trimEnd());
@@ -199,7 +199,7 @@ describe('invalid edits', () => {
     ['empty', ''],
     ['no object', '[]'],
     ['without a state_version', '{"version":1,"task_id":"build","state":"failed"}'],
-    ['with a state_version that is no number', '{"version":1,"state_version":"2","state":"failed"}'],
+    ['with a state_version that is not a number', '{"version":1,"state_version":"2","state":"failed"}'],
   ])('a view that is %s is reported, ignored, and moved aside', async (_what, text) => {
     fs.writeFileSync(tree.at('build', 'state.json'), text);
     const seen = await read();
@@ -238,7 +238,7 @@ describe('invalid edits', () => {
 
   test('a view that is too large is reported and moved aside', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, note: 'x'.repeat(70_000) }));
-    expect((await read()).warnings[0]).toContain('no regular file of at most 64 KiB');
+    expect((await read()).warnings[0]).toContain('not a regular file of at most 64 KiB');
     await tree.change('build');
     expect(asides()).toHaveLength(1);
     expect((await read()).warnings).toEqual([]);
@@ -247,7 +247,7 @@ describe('invalid edits', () => {
   test('a folder in place of a view is reported and moved aside', async () => {
     fs.rmSync(tree.at('build', 'lease.json'));
     fs.mkdirSync(tree.at('build', 'lease.json', 'inner'), { recursive: true });
-    expect((await read()).warnings[0]).toMatch(/^lease\.json is no regular file/);
+    expect((await read()).warnings[0]).toMatch(/^lease\.json is not a regular file/);
     await tree.change('build');
     expect(tree.names(tree.at('build', asides()[0] ?? ''))).toEqual(['inner']);
     expect(tree.json(tree.at('build', 'lease.json'))['generation']).toBe(5);
@@ -295,7 +295,7 @@ describe('deleted view', () => {
 });
 
 describe('view of a paused writer', () => {
-  test('an old view by a paused writer is no edit and is overwritten', async () => {
+  test('an old view by a paused writer is not an edit and is overwritten', async () => {
     const old = tree.read(tree.at('build', 'state.json'));
     await tree.change('build', (before) => ({ ...before, state: { ...before.state, failure_count: 2 } }));
     fs.writeFileSync(tree.at('build', 'state.json'), old);

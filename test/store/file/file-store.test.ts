@@ -158,7 +158,7 @@ describe('damaged version', () => {
     ['is empty', () => ''],
     ['was edited', (text) => text.replace('cancelled', 'unclaimed')],
     ['has a flipped bit', (text) => text.replace('2030', '2031')],
-    ['is no JSON under a seal that holds', () => ',"sum":"00000000"}\n'],
+    ['is not JSON under a seal that holds', () => ',"sum":"00000000"}\n'],
   ];
   test.each(damage)(
     'a version that %s is void, the one before it counts, and a warning says so',

@@ -54,7 +54,7 @@ describe('log lines', () => {
     ['without a seal', '{"n":9}'],
     ['whose seal is of something else', '{"n":9,"sum":"00000000"}'],
     ['that was edited', `{"n":8${sealOf('{"n":9')}`],
-    ['that is no JSON under a seal that holds', `nonsense${sealOf('nonsense')}`],
+    ['that is not JSON under a seal that holds', `nonsense${sealOf('nonsense')}`],
     ['that is a list under a seal that holds', `[1${sealOf('[1')}`],
   ])('a log line %s is skipped', (_what, line) => {
     const log = file();
@@ -169,7 +169,7 @@ describe('journal', () => {
     expect(tree.read(path.join(logs, 'notes.txt'))).toBe('mine');
   });
 
-  test('a journal that cannot be written is no error', async () => {
+  test('a journal that cannot be written is not an error', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(log, { recursive: true });
     await journal.write([odd]);
