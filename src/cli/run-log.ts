@@ -257,7 +257,8 @@ export class RunLog {
     const most = this.#options.output === 'none' ? 0 : TAIL_LINES;
     const stderr = lastLines(tail.stderr, most);
     const stdout = lastLines(tail.stdout, most - stderr.length);
-    for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
+    const room = this.#options.whole ? WHOLE_MAX : width - 6;
+    for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, room)}`);
     const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
     const file = `log: ${this.#options.logOf(task_id, attempt_id, log)}`;
     // A path that the end of the line breaks can't be copied, and of a stream that was not written to there is no log.
@@ -285,8 +286,10 @@ export class RunLog {
   #next({ exit_code, interrupted, failed }: RunFinished): string[] {
     if (exit_code === 0) return [];
     if (interrupted) return ['forge orchestrate run'];
-    const failure = this.#failures[0] ?? failed[0];
-    const again = failed.length > 1 ? '--failed' : failure?.task_id;
+    // One with which others go on is nothing to mend first.
+    const ids = failed.flatMap(({ task_id, goes_on }) => (goes_on ? [] : task_id));
+    const own = this.#failures.find(({ task_id }) => ids.includes(task_id))?.task_id;
+    const again = ids.length > 1 ? '--failed' : (own ?? ids[0]);
     if (again !== undefined) return [`forge orchestrate retry ${again}`, 'forge orchestrate run'];
     if (exit_code === 1) return ['forge orchestrate status'];
     const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
@@ -311,7 +314,7 @@ export class RunLog {
   #line(sign: string, taskId: string, ...texts: [string, ...string[]]): void {
     const id = this.#padded(taskId);
     const room = Math.max(20, this.#options.context.width - this.#idColumn - 4);
-    const shown = this.#options.whole ? oneLine(texts[0], 1000) : fitting(texts, room);
+    const shown = this.#options.whole ? oneLine(texts[0], WHOLE_MAX) : fitting(texts, room);
     this.#print(`${sign} ${id}  ${shown}`);
   }
 
@@ -353,6 +356,9 @@ function lastLines(text: string, count: number): string[] {
   const lines = plainText(text).trimEnd().split('\n');
   return count <= 0 || text.trim() === '' ? [] : lines.slice(-count);
 }
+
+/** Where a line is not cut to the width of a terminal, characters. */
+const WHOLE_MAX = 1000;
 
 /** A line of output in at most `width` columns, its indentation kept. */
 function fitLine(line: string, width: number): string {

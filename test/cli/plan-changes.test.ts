@@ -197,7 +197,18 @@ describe('graph', () => {
     const lines = stdout.trimEnd().split('\n');
     expect(lines).toHaveLength(31);
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
-    expect(lines[1]).toBe('  · step-0-of-the-long-way            unclaimed  A title that says more than…');
+    expect(lines[1]).toBe('  · step-0-of-the-long-way               unclaimed  A title that says more than…');
+  });
+
+  it('graph has room for the id of a task at the end of a branch', async () => {
+    const chain = ['a', 'b', 'clean'].map((id, i, all) => ({
+      id,
+      title: 'T',
+      depends_on: all.slice(Math.max(0, i - 1), i),
+    }));
+    const cwd = project(JSON.stringify({ project: 'p', phases: [{ id: 'one', name: 'One', tasks: chain }] }));
+    const { stdout } = await orchestrate(['graph'], { cwd });
+    expect(stdout).toMatch(/ {4}└─ clean {2}unclaimed {2}C\n/);
   });
 
   it('graph of one phase names what is outside of it, and prints what Mermaid, Graphviz and programs read', async () => {

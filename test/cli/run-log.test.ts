@@ -37,11 +37,12 @@ function printed(
   width: number,
   events: readonly RunEvent[],
   output: OutputMode = 'failures',
+  whole = false,
 ): { lines: string[]; warnings: string[] } {
   const lines: string[] = [];
   const warnings: string[] = [];
   const log = new RunLog({
-    whole: false,
+    whole,
     output,
     line: (text) => void lines.push(text),
     asIs: (text) => void lines.push(text),
@@ -297,4 +298,32 @@ describe('the output of workers', () => {
     expect(lines.join('\n')).toMatch(/a {2}exit\.2: exited with code 2\n.*log: a\/x\/stderr\.log/);
     expect(lines.join('\n')).not.toMatch(/it says why|Do it|1 task, 4/);
   });
+});
+
+it('the next command is not about a failure with which others go on, and for a person it is what ends the wait', () => {
+  const events: RunEvent[] = [
+    failure('soft'),
+    {
+      type: 'task_blocked',
+      task_id: 'note',
+      title: '',
+      reasons: [{ code: 'TASK_HUMAN', message: 'a person does it', on: null }],
+    },
+    { ...FINISHED, exit_code: 4, failed: [{ task_id: 'soft', error: ERROR, goes_on: true }] },
+  ];
+  const { lines } = printed(80, events);
+  expect(lines.slice(lines.indexOf('Next') + 1)).toEqual([
+    '  forge orchestrate show note',
+    '  forge orchestrate done note',
+  ]);
+});
+
+it('where it is no terminal the output of a failure is not cut', () => {
+  const long = `see ${'x'.repeat(300)}`;
+  const events: RunEvent[] = [
+    failure('a', { tail: { stdout: '', stderr: `${long}\n` } }),
+    { ...FINISHED, exit_code: 1, failed: [{ task_id: 'a', error: ERROR, goes_on: false }] },
+  ];
+  expect(printed(80, events, 'failures', true).lines).toContain(`    │ ${long}`);
+  expect(printed(80, events).lines).not.toContain(`    │ ${long}`);
 });

@@ -50,7 +50,8 @@ function trees({ phases, tasks }: Omit<VerbData<'graph'>, 'drawing'>, context: R
       const rows = treeOf(tasks.filter((task) => task.phase_id === phase_id));
       const ids = widest(
         Math.min(IDS_MAX, width - states - 20),
-        rows.map(({ lead, task }) => lead + task.task_id),
+        // Spaces at its start would not be counted.
+        rows.map(({ lead, task }) => '-'.repeat(lead.length) + task.task_id),
       );
       const lines = rows.map((row) => {
         const { task, lead } = row;
