@@ -208,7 +208,7 @@ describe('graph', () => {
     }));
     const cwd = project(JSON.stringify({ project: 'p', phases: [{ id: 'one', name: 'One', tasks: chain }] }));
     const { stdout } = await orchestrate(['graph'], { cwd });
-    expect(stdout).toMatch(/ {4}└─ clean {2}unclaimed {2}C\n/);
+    expect(stdout).toMatch(/ {4}└─ clean {2}unclaimed {2}T\n/);
   });
 
   it('graph of one phase names what is outside of it, and prints what Mermaid, Graphviz and programs read', async () => {
