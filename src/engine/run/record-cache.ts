@@ -18,6 +18,8 @@ export class RecordCache {
   readonly #store: TaskStore;
   readonly #gone: ((taskId: string) => ForgeError) | null;
   #cursor: ChangeCursor | null = null;
+  /** The store asks less of the tasks that it was asked about before. */
+  #asked: { tasks: readonly { id: string }[]; ids: readonly string[] } = { tasks: [], ids: [] };
   /** When a backoff, a wait or a question of a task ends, ISO 8601. */
   readonly #ends = new Map<string, string>();
   /** Those that name children. */
@@ -34,8 +36,8 @@ export class RecordCache {
 
   /** Reads what has changed of `tasks` since the last call; returns the ids. Throws IO_ERROR; what was not read then is read by the next call. */
   async refresh(tasks: readonly { id: string }[]): Promise<readonly string[]> {
-    const ids = tasks.map(({ id }) => id);
-    const { cursor, changed } = await this.#store.changesSince(this.#cursor, ids);
+    if (this.#asked.tasks !== tasks) this.#asked = { tasks, ids: tasks.map(({ id }) => id) };
+    const { cursor, changed } = await this.#store.changesSince(this.#cursor, this.#asked.ids);
     for (const taskId of changed) await this.#read(taskId, null);
     this.#cursor = cursor;
     return changed;

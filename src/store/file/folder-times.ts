@@ -14,6 +14,9 @@ interface Stamps {
   /** Of the folder that holds those of tasks. */
   above: Stamp | null;
   tasks: Map<string, Stamp>;
+  /** The tasks that the last look was asked about, and those of them that have a folder. */
+  asked: readonly string[];
+  present: readonly string[];
 }
 
 /** `look`: the one that it was given for. */
@@ -39,23 +42,26 @@ export class FolderTimes {
 
   changesSince(cursor: ChangeCursor | null, taskIds: readonly string[]): Changes {
     const { stamps, look: since } = (cursor ?? {
-      stamps: { look: 0, above: null, tasks: new Map() },
+      stamps: { look: 0, above: null, tasks: new Map(), asked: [], present: [] },
       look: 0,
     }) as Cursor;
     const { tasks } = stamps;
+    const isNext = since === stamps.look;
     const look = ++stamps.look;
     const above = this.#stampOf(this.#layout.tasks, stamps.above, look, () => this.#unsettled++);
     const changed: string[] = [];
-    for (const id of taskIds) {
+    const present: string[] = [];
+    // Where no folder was made or removed, tasks without one have none now: of a large plan most, for long.
+    const isSame = above === stamps.above;
+    for (const id of isSame && isNext && taskIds === stamps.asked ? stamps.present : taskIds) {
       const before = tasks.get(id) ?? null;
-      // Where no folder was made or removed, tasks without one have none now: of a large plan most, for long.
-      const isSame = before?.inode === 0 && above === stamps.above;
-      const now = isSame ? before : this.#stampOfTask(id, before, look);
+      const now = isSame && before?.inode === 0 ? before : this.#stampOfTask(id, before, look);
       if (now !== before) tasks.set(id, now);
       if (now.look > since) changed.push(id);
+      if (now.inode !== 0) present.push(id);
     }
     // Not before all are looked at: a look that throws is made again.
-    stamps.above = above;
+    Object.assign(stamps, { above, asked: taskIds, present });
     return { cursor: { stamps, look } as Cursor, changed: [...changed, ...this.#gone(stamps, taskIds, look, since)] };
   }
 
