@@ -66,6 +66,8 @@ export function outlineOf(value: unknown): Outline {
   return outline;
 }
 
+const NONE: ReadonlySet<number> = new Set();
+
 function taskOutline(
   id: string,
   raw: unknown,
@@ -75,8 +77,9 @@ function taskOutline(
 ): TaskOutline {
   const issue = valueAt(raw, ['tracker_issue_id']);
   const entries = listIn(raw, 'depends_on');
-  const indexesOf = (holds: (entry: unknown) => boolean) =>
-    new Set(entries.flatMap((entry, i) => (holds(entry) ? [i] : [])));
+  // Most entries are text: no set is made for them.
+  const indexesOf = (holds: (entry: unknown) => boolean): ReadonlySet<number> =>
+    entries.some(holds) ? new Set(entries.flatMap((entry, i) => (holds(entry) ? [i] : []))) : NONE;
   return {
     id,
     group,
@@ -132,12 +135,14 @@ function checkTaskIds(tasks: readonly TaskOutline[]): Finding[] {
     const { group, id } = task;
     const isNext = written?.phase !== task.phase || written.index !== task.index;
     if (isNext) written = task;
-    if (isNext && group !== null) ids.push({ ...task, id: group });
+    if (group === null) {
+      ids.push(task);
+      continue;
+    }
+    if (isNext) ids.push({ ...task, id: group });
     const path = taskPath(task, 'matrix');
-    const twice =
-      group !== null &&
-      ids.some((other) => other.id === id && other.index === task.index && other.phase === task.phase);
-    const made = `task "${show(group ?? '')}": its matrix makes the id "${show(id)}"`;
+    const twice = ids.some((other) => other.id === id && other.index === task.index && other.phase === task.phase);
+    const made = `task "${show(group)}": its matrix makes the id "${show(id)}"`;
     if (twice)
       own.push({
         path,
@@ -145,7 +150,7 @@ function checkTaskIds(tasks: readonly TaskOutline[]): Finding[] {
         suggestion: 'Of a value only letters, digits, ".", "_" and "-" go into an id.',
       });
     else ids.push(task);
-    if (group === null || id.length <= ID_MAX_CHARS) continue;
+    if (id.length <= ID_MAX_CHARS) continue;
     const message = `${made}, which has ${id.length} characters; at most ${ID_MAX_CHARS} are taken`;
     own.push({ path, message, suggestion: 'Shorten the id, or the values.' });
   }

@@ -5,7 +5,14 @@ import path from 'node:path';
 import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion, TreeIdentity } from '../../domain/gc/gc-plan.ts';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/questions.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
-import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
+import {
+  type Lease,
+  LeaseSchema,
+  parseRecord,
+  RECORD_MAX_BYTES,
+  type TaskSummary,
+  VerdictSchema,
+} from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -44,7 +51,7 @@ export const stampOf = (path: string, { ino, ctimeMs }: fs.Stats): Stamp => [pat
  */
 export function artifactsOf(
   layout: Layout,
-  { task_id, names, record }: FolderRead,
+  { task_id, names, record }: Pick<FolderRead, 'task_id' | 'names'> & { record: TaskSummary | null },
 ): { artifacts: GcArtifacts; stamps: Stamp[] } {
   const stamps: Stamp[] = [];
   const litter = names.filter(isTemporary);

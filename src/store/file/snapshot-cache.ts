@@ -58,9 +58,11 @@ type Line = [
 
 const NOTHING: GcArtifacts = { lease_files: [], attempts: [], litter: [] };
 
-/** A task that was read for this snapshot; `artifacts` once they were asked for. */
+/** A task that was read for this snapshot: of its record only the summary, or a large tree would be held whole. */
 interface Anew {
-  read: FolderRead;
+  read: TaskSummaryRead;
+  names: readonly string[];
+  /** Once they were asked for. */
   artifacts?: ReturnType<typeof artifactsOf>;
 }
 
@@ -124,8 +126,9 @@ export class SnapshotCache {
         if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);
         return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
       }
-      const read = readAnew(taskId);
-      this.#anew.set(taskId, { read });
+      const { version, origin, record, problem, warnings, names } = readAnew(taskId);
+      const read = { task_id: taskId, version, origin, record: record && summaryOf(record), problem, warnings };
+      this.#anew.set(taskId, { read, names });
       return read;
     });
   }
@@ -134,7 +137,7 @@ export class SnapshotCache {
   artifacts(taskId: string): GcArtifacts {
     const anew = this.#anew.get(taskId);
     if (anew === undefined) return this.#artifacts.get(taskId) ?? NOTHING;
-    anew.artifacts ??= artifactsOf(this.#layout, anew.read);
+    anew.artifacts ??= artifactsOf(this.#layout, { task_id: taskId, record: anew.read.record, names: anew.names });
     return anew.artifacts.artifacts;
   }
 
@@ -173,12 +176,12 @@ export class SnapshotCache {
   }
 
   /** Null where its artifacts were not read, or it may have changed since. */
-  #lineOf({ read, artifacts: looked }: Anew): Line | null {
+  #lineOf({ read, names, artifacts: looked }: Anew): Line | null {
     const { task_id, version, origin, record, problem, warnings } = read;
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
     const dir = this.#layout.task(task_id);
     const stamps: Stamp[] = [];
-    for (const path of placesOf(read)) {
+    for (const path of placesOf(origin, names)) {
       const stamp = stampAt(dir, path);
       if (stamp === null) return null;
       stamps.push(stamp);
@@ -186,7 +189,7 @@ export class SnapshotCache {
     const { artifacts } = looked;
     stamps.push(...looked.stamps);
     if (!stamps.every((stamp) => this.#isSettled(stamp))) return null;
-    const line: Line = [task_id, stamps, version, origin, summaryOf(record)];
+    const line: Line = [task_id, stamps, version, origin, record];
     if (artifacts.lease_files.length + artifacts.attempts.length + artifacts.litter.length > 0) line[5] = artifacts;
     return line;
   }
@@ -215,7 +218,7 @@ function jsonIn(text: string): unknown {
 }
 
 /** The paths that the record of a task was read from: its folder, and paths below it. */
-function placesOf({ origin, names }: FolderRead): string[] {
+function placesOf(origin: TaskSummaryRead['origin'], names: readonly string[]): string[] {
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
   return ['', ...names.filter(edited).map((name) => `/${name}`)];
