@@ -34,7 +34,7 @@ export interface PainterOptions {
 
 /** The least time between two paintings, milliseconds. */
 const GAP_MS = 100;
-/** And the least in times of what the last one took: a plan of many thousand tasks is not to be slowed down by its window. */
+/** And the least in times of what the last one took: a window must not slow down a plan of many thousand tasks. */
 const GAP_TIMES = 20;
 
 // Source: xterm's control sequences; those that a terminal does not know it passes over.

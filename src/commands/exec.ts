@@ -96,7 +96,7 @@ export const exec = command({
   },
 });
 
-/** Tells those whom `notify` of the settings names what has become of the attempt. */
+/** Notifies those that `notify` of the settings names of the end of the attempt. */
 async function tell(session: Session, task: PlanTask, runId: string, attempt_id: string, finished: FinishedAttempt) {
   const { Notifier } = await import('../engine/run/notifier.ts');
   const { attemptEvent } = await import('../engine/run/event-mapping.ts');

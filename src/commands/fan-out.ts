@@ -16,7 +16,7 @@ export const fanOut = workerCommand({
   changes: true,
   notes:
     'A line a child, as JSON: {"name": "a", "run": "./one.sh a"}, and title, env, retry, timeout and input where they are wanted. Each is a\n' +
-    'task <task>/<fan-out>/<name> from now on. The set is made once: an attempt that comes to it again gets the one that is there.',
+    'task <task>/<fan-out>/<name> from now on. The set is made once: an attempt that reaches it again gets the one that is there.',
   examples: [
     ['fan-out files --from children.jsonl', 'the children of a file'],
     ['fan-out files --from -', 'from stdin'],

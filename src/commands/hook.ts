@@ -68,7 +68,7 @@ export const hook = command({
   },
 });
 
-/** Null for an agent that was started for no task, and for a reviewer, which has no say in the attempt. */
+/** Null for an agent that was started for no task, and for a reviewer, which does not decide about the attempt. */
 function ownTask(
   task: string | undefined,
   attempt: string | undefined,

@@ -17,7 +17,7 @@ export const join = workerCommand({
   usage: '<fan-out>... --task <id> --attempt <id> [options]',
   examples: [
     ['join files', 'until all children of files are over'],
-    ['join files images --allow-failed', 'of two, whatever has become of them'],
+    ['join files images --allow-failed', 'of two, however they have ended'],
   ],
   input: z.object({
     names: operand(z.array(z.string()), 'Names of fan-outs'),

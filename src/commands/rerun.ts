@@ -11,10 +11,10 @@ export const rerun = command({
   changes: true,
   notes:
     'Begins tasks again that have shipped, failed or were cancelled: as if they had not been done. Steps, children, counts and\n' +
-    'what they have come to are left behind; attempts and their logs stay. The next `run` does them.',
+    'results are left behind; attempts and their logs stay. The next `run` does them.',
   examples: [
     ['rerun build', 'do build again'],
-    ['rerun build --with-dependents', 'and all that was made of what it has come to'],
+    ['rerun build --with-dependents', 'with all that was made of its result'],
     ['rerun build --with-dependents --dry-run', 'only show which those are'],
     ['rerun build --force', 'also where its outputs are kept, and nothing has changed'],
   ],
@@ -28,7 +28,7 @@ export const rerun = command({
     z.strictObject({
       /** All that are begun again, each behind those that it depends on; with --dry-run as they would be. */
       tasks: z.array(moveSchema()),
-      /** Tasks that were made of what these had come to, and are not begun again. */
+      /** Tasks that were made of the results of these, and are not begun again. */
       dependents: z.array(z.string()),
       dry_run: z.boolean(),
     }),

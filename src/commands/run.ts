@@ -52,7 +52,7 @@ const input = z.object({
     'What is shown of workers: failures (default), each line, all at the end, or nothing',
   ),
   wait: flag('Wait for answers when nothing else is left, as it does on a terminal; else it ends with 4 then'),
-  junit: optional.text('file', 'Write at the end what became of each task, as JUnit XML'),
+  junit: optional.text('file', 'Write at the end the outcome of each task, as JUnit XML'),
   summary: optional.text(
     'file',
     'Write a summary in Markdown at the end; added to the one of the step in GitHub Actions',

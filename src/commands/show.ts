@@ -39,7 +39,7 @@ const attemptSchema = () =>
     phase: z.enum(PHASES_OF_WORK),
     /** The result of its verification; null when there is none, or it cannot be read. */
     verified: z.nullable(VerifiedSchema()),
-    /** What a review, or a merge, came to; null for anything else, and when it is not known. */
+    /** The outcome of a review or a merge; null for anything else, and when it is not known. */
     review: z.nullable(ReviewedSchema()),
     ship: z.nullable(ShippedSchema()),
     /** What its agent has said of its session; null for another worker, and before the attempt has ended. */

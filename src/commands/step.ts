@@ -16,7 +16,7 @@ export const step = workerCommand({
     'its policy. Exits with what the command exits with (128 + n when signal n ended it).',
   usage: '<name> --task <id> --attempt <id> [options] -- <command...>',
   examples: [
-    ['step build -- make all', 'build once, whatever becomes of the attempt'],
+    ['step build -- make all', 'build once, however the attempt ends'],
     ["step upload --retry '{max_attempts: 5, base: 2s}' --timeout 10m -- ./upload.sh", 'with a policy and a limit'],
   ],
   input: z.object({

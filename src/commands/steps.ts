@@ -11,13 +11,13 @@ export const steps = command({
   changes: true,
   examples: [
     ['steps deploy', 'what is done of deploy, and what is not'],
-    ['steps deploy --ticks', 'and what became of its repeats'],
+    ['steps deploy --ticks', 'with the ticks of its repeats'],
     ['steps deploy --reset upload', 'run its step upload again in the next attempt'],
   ],
   input: z.object({
     task: taskField(),
     reset: optional.text('name', 'Forget this step, so that it runs again'),
-    ticks: flag('List what became of the ticks of its repeats'),
+    ticks: flag('List the ticks of its repeats and how they ended'),
   }),
   output: () =>
     z.strictObject({

@@ -70,7 +70,7 @@ export function doesItself({ review, ship }: Settings): SchedulingContext['does'
   return { review: review.command !== null || review.worker !== null, ship: ship.policy === 'merge' };
 }
 
-/** Whether git decides what becomes of work, so that its setup is looked at before a worker begins. */
+/** Whether git decides if work counts, so that its setup is looked at before a worker begins. */
 export function looksAtGit({ settings }: Pick<Env, 'settings'>): boolean {
   const { review, ship } = doesItself(settings);
   return settings.workspace === 'worktree' || review || ship;

@@ -13,7 +13,7 @@ import { copyIndex, gitDirAround, removeFile } from './worktree-files.ts';
 
 /**
  * What in the worktree with the top `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
- * can say of any file that it has not changed, or is not to be looked at. Throws IO_ERROR.
+ * can say of any file that it has not changed, or should not be looked at. Throws IO_ERROR.
  */
 export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' | 'no'): Promise<string[]> {
   // Inspection must not take a lock that the worker's own git would hit.

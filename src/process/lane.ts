@@ -106,7 +106,7 @@ export class Lane {
   }
 
   /**
-   * Starts a worker that waits behind its gate, once the one before has exited. Null where none came to its gate: nothing has run then, and
+   * Starts a worker that waits behind its gate, once the one before has exited. Null where none reached its gate: nothing has run then, and
    * nothing will.
    */
   start(job: LaneJob): Promise<GatedWorker | null> {
@@ -124,7 +124,7 @@ export class Lane {
       this.#hear = (line) => {
         if (line === null) {
           clearInterval(awake);
-          // What has not come to its gate reads the end of the socket there.
+          // What has not reached its gate reads the end of the socket there.
           if (worker === null) this.#socket?.destroy();
           void goneOf(worker).then(() => over({ code: null, signal: null, spawnError: null }));
           resolve(null);

@@ -201,7 +201,7 @@ function carriersAmong(
 }
 
 /**
- * When processes were started that earlier looks have come to, by pid, with what tells each from a later one of its number: its folder is
+ * When processes were started that earlier looks have found, by pid, with what tells each from a later one of its number: its folder is
  * made anew. A `run` looks at all processes of the machine for every worker that ends, and most of them are older than any worker.
  */
 const STARTS = new Map<number, { folder: string; ticks: number }>();

@@ -14,7 +14,7 @@ import {
 import { CLAUDE_SETTINGS, whyNoHooks, withHooks, withoutHooks } from './claude-settings.ts';
 import { isSameFile, readSharedFile, type SharedFile } from './shared-file.ts';
 
-/** A file, and what is to become of it; null: it is removed. */
+/** A file, and its text afterwards; null: it is removed. */
 export interface Addition {
   seen: SharedFile;
   text: string | null;

@@ -19,7 +19,7 @@ export const CLAUDE_SETTINGS = '.claude/settings.json';
 /** By this a hook is known for one of forge, also of another version. */
 const OWN = 'orchestrate hook claude';
 
-/** Whatever becomes of it, the agent goes on: where forge is missing or is another program, and where it fails. */
+/** However it ends, the agent goes on: where forge is missing or is another program, and where it fails. */
 const ASK = `"\${FORGE_CLI:-forge}" ${OWN} --event - 2>/dev/null || true`;
 /** Outside of a task no process is started. */
 const ASK_IN_TASK = `[ -z "$FORGE_ATTEMPT_ID" ] || ${ASK}`;

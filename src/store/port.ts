@@ -43,7 +43,7 @@ export type TaskCommit =
   /** One of the documents is there already, with other content. */
   | { kind: 'standing'; document: StandingDocument };
 
-/** What becomes of a record. */
+/** The change of a record. */
 export type RecordCommit =
   | {
       kind: 'committed';

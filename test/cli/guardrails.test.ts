@@ -236,7 +236,7 @@ describe('guardrail-check', () => {
     const answer = await agent.check('migrations/1.sql');
     expect(answer.error).toMatchObject({
       code: 'PATH_PROTECTED',
-      message: 'it was decided that this is not to be changed: migrations/1.sql (by migrations/**)',
+      message: 'it was decided that this may not be changed: migrations/1.sql (by migrations/**)',
       hint: 'Leave migrations/1.sql as it is, or find another way.',
     });
     agent.repo.commit({ 'migrations/1.sql': '1' }, agent.work);

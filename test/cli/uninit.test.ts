@@ -332,7 +332,12 @@ describe('CLAUDE.md, the skill and the settings of Claude Code', () => {
       [
         ['no JSON', 'SCHEMA_INVALID', /it is not JSON/, (cwd) => fs.writeFileSync(join(cwd, settings), '{"a": 1,}')],
         ['nothing', 'SCHEMA_INVALID', /it is not JSON/, (cwd) => fs.writeFileSync(join(cwd, settings), '')],
-        ['other hooks', 'SCHEMA_INVALID', /not an object/, (cwd) => fs.writeFileSync(join(cwd, settings), '{"hooks": 1}')],
+        [
+          'other hooks',
+          'SCHEMA_INVALID',
+          /not an object/,
+          (cwd) => fs.writeFileSync(join(cwd, settings), '{"hooks": 1}'),
+        ],
         ['a folder', 'IO_ERROR', /is not a file/, (cwd) => fs.mkdirSync(join(cwd, settings))],
         [
           'a folder that leads elsewhere',

@@ -1,4 +1,4 @@
-/** How `claim` and `exec` come to a task, and why they may not have one. */
+/** How `claim` and `exec` get a task, and why they may not have one. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { classifyTasks, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
@@ -125,7 +125,7 @@ async function finishVerification(
       runId,
       owner: ownIdentity(session),
       refuse: (current) => refuseUnlessReady(session, loaded, task, reads, current),
-      onCheck: ({ command }) => session.note(`verifying what task ${task.id} came to: ${command}`),
+      onCheck: ({ command }) => session.note(`verifying the result of task ${task.id}: ${command}`),
     });
     const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt?.kill() : attempt?.interrupt()));
     const finished = await attempt?.finished;

@@ -24,10 +24,10 @@ export function countBy(words: Iterable<string>): Record<string, number> {
   return counts;
 }
 
-/** What became of a task. */
+/** The state of a task after a command. */
 export const moveSchema = () => z.strictObject({ task_id: z.string(), state: stateSchema() });
 
-/** What became of an attempt and its task. */
+/** An attempt and its task after a command. */
 export const endFields = () => ({
   task_id: z.string(),
   attempt_id: z.string(),

@@ -66,7 +66,7 @@ export async function checkGuardrails(
   session: Session,
   { task, path: given, attempt }: GuardrailRequest,
 ): Promise<Guardrails> {
-  if (given.length === 0) throw invalidArgs('say which files: --path <path>, as often as need be');
+  if (given.length === 0) throw invalidArgs('say which files: --path <path>, and repeat --path for more');
   const attemptId = attempt === undefined ? null : requireUuid(attempt, '--attempt');
   if (attemptId !== null && task === undefined) throw invalidArgs('--attempt needs the task that it belongs to');
   const record = task === undefined ? null : await recordOf(session, task, attemptId);
@@ -121,7 +121,7 @@ function protectedError(data: { task_id: string | null }, left: readonly Row[]):
   const denied = left.filter(({ option_id }) => option_id !== null);
   const why =
     denied.length === left.length
-      ? 'it was decided that this is not to be changed'
+      ? 'it was decided that this may not be changed'
       : 'protected, and it was not decided that it may be changed';
   const key = JSON.stringify(left[0]?.decision_key);
   const hint =

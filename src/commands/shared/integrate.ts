@@ -21,7 +21,7 @@ import { type CommandContext, interruptible, openSession, type Session } from '.
 /**
  * Throws TASK_NOT_FOUND, STATE_NOT_FOUND, RUN_NOT_FOUND; ILLEGAL_TRANSITION when the task does not wait for this;
  * LEASE_EXISTS; NOT_READY when it can't be done, which changes nothing; VERIFICATION_FAILED when the task has to be worked
- * on again (`data` says what became of it); LEASE_STOLEN; INTERRUPTED; IO_ERROR.
+ * on again (`data` says how it goes on); LEASE_STOLEN; INTERRUPTED; IO_ERROR.
  */
 export async function integrate(
   context: CommandContext,

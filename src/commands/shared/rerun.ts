@@ -17,12 +17,12 @@ import type { Session } from './session.ts';
 export interface Rerun {
   /** Ids of the tasks to begin again, each behind those that it depends on. */
   tasks: string[];
-  /** Tasks that were made of what these have come to, and are not begun again; in the same order. */
+  /** Tasks that were made of the results of these, and are not begun again; in the same order. */
   dependents: string[];
 }
 
 /**
- * What beginning the tasks of these names again comes to; with `withDependents` the tasks that depend on them are begun again as well. Changes nothing. Throws
+ * The effect of beginning the tasks of these names again; with `withDependents` the tasks that depend on them are begun again as well. Changes nothing. Throws
  * INVALID_ID, TASK_NOT_FOUND, and ILLEGAL_TRANSITION when one of them can't be begun again now.
  */
 export async function planRerun(

@@ -36,7 +36,7 @@ export function resultReader(session: Session): (taskId: string, record: TaskSum
   };
 }
 
-/** Of the tasks that a run has changed last, those that have come to something. Never throws: they are for people. */
+/** Of the tasks that a run has changed last, those with a result. Never throws: they are for people. */
 export function resultsOf(
   session: Session,
   { plan, recordOf }: SchedulingContext,

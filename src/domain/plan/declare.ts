@@ -120,7 +120,7 @@ export const dependencies = z.array(
       task: filledText.check(z.describe('The id of the task.')),
       when: key(
         z.enum(DEPENDENCY_WHENS),
-        'success: once it is shipped. failure: once it has failed for good or was cancelled; the task is skipped when it ships. always: once it is over, whatever became of it, also when it can never start.',
+        'success: once it is shipped. failure: once it has failed for good or was cancelled; the task is skipped when it ships. always: once it is over, however it ended, also when it can never start.',
         'success',
       ),
       optional: key(

@@ -2,7 +2,7 @@
 
 import { durationText } from '../../lib/time.ts';
 
-/** How a worker has come to its task. */
+/** How a worker got its task. */
 export type WorkerKind =
   /** `run` or `exec` starts it, sends its heartbeats, and takes its exit code for the result. Milliseconds; null: no limit. */
   | { kind: 'started'; timeoutMs: number | null; stallMs: number | null }

@@ -266,7 +266,7 @@ function covers(entry: RetryOn, error: RetryError): boolean {
   return name !== null && classCovers(entry, name);
 }
 
-/** The delay that attempts without end come to, without jitter. */
+/** The delay that attempts without end approach, without jitter. */
 function longestMs({ baseMs, capMs, factor }: RetryPolicy): number {
   return factor > 1 && baseMs > 0 ? capMs : Math.min(baseMs, capMs);
 }

@@ -1,4 +1,4 @@
-/** What a run came to, task by task, for those who read it afterwards: gathered from its events. Pure. */
+/** The outcome of a run, task by task, for those who read it afterwards: gathered from its events. Pure. */
 
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { TaskState } from '../task/records.ts';

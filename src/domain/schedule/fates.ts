@@ -1,5 +1,5 @@
 /**
- * What has become of tasks for those that wait for them: which are over, which are skipped, and which can never start because something that
+ * The fate of tasks, for those that wait for them: which are over, which are skipped, and which can never start because something that
  * they wait for has failed for good. Computed from records; nothing of it is kept. Pure.
  */
 
@@ -59,7 +59,7 @@ export function decidingWith(task: Pick<PlanTask, 'depends_on' | 'conditions'>, 
   return task.depends_on.filter((other) => conditionOn(task, other).matrix === matrix);
 }
 
-/** What tasks have come to that decide together: a failure once all of them are over and one has failed. */
+/** The outcome of tasks that decide together: a failure once all of them are over and one has failed. */
 export function outcomeTogether(outcomes: readonly Outcome[]): Outcome {
   return WEIGHTS.find((outcome) => outcomes.includes(outcome)) ?? 'open';
 }

@@ -18,7 +18,7 @@ export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules, limit
 }
 
 /**
- * The tasks that depend on any of `taskIds`, directly or through others, without these. What a child has come to is part of its parent, which
+ * The tasks that depend on any of `taskIds`, directly or through others, without these. The result of a child is part of its parent, which
  * stands for what depends on it. Phases count for nothing here: they order work, and hand on no result.
  */
 export function dependentsOf(taskIds: readonly string[], plan: Plan): Set<string> {
@@ -84,7 +84,7 @@ function urgencies(plan: Plan): (task: PlanTask) => number {
   return (task) => known.get(task.id) ?? own(task);
 }
 
-/** By a task those that use what it has come to. */
+/** By a task those that use its result. */
 function usersIn(plan: Plan): Map<string, string[]> {
   const usersOf = new Map<string, string[]>();
   const add = (id: string, user: string) => {

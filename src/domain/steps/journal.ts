@@ -40,11 +40,11 @@ export const StepSchema = once(() =>
     deadline: z.optional(DeadlineSchema()),
     /** When it is looked at or tried again. Absent: it is not, or as soon as what it waits for is there. */
     wake: z.optional(DeadlineSchema()),
-    /** Of a repeat: its first tick, the next, and what became of the others. */
+    /** Of a repeat: its first tick, the next, and the counts of the others. */
     ticks: z.optional(
       z.looseObject({ start: text, next: z.nullable(text), ran: count, failed: count, skipped: count }),
     ),
-    /** What it has come to; null while it has not. */
+    /** Its result; null while it has none. */
     result: z.unknown(),
     last_error: z.nullable(LastErrorSchema()),
     /** When its last failure said to try it again. */
@@ -147,7 +147,7 @@ const JournalSchema = once(() =>
 export type Journal = z.infer<ReturnType<typeof JournalSchema>>;
 export type ChunkName = Pick<Journal['chunks'][number], 'chunk_id' | 'attempt_id'>;
 
-/** For a name that an attempt comes to again: once its step was done, or as `how` says. */
+/** For a name that an attempt reaches again: once its step was done, or as `how` says. */
 export function stepRepeated(name: string, how = 'comes a second time in this attempt'): ForgeError {
   return new ForgeError('STEP_REPEATED', `step ${name} ${how}`, { details: { name } });
 }

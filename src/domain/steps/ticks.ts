@@ -56,7 +56,7 @@ export function upcoming(now: Journaled, looker: Looker, repeat: Repeat): Repeat
   return { step, over: false, due: isDue ? nextMs : null, tickOver: false };
 }
 
-/** What a try of a tick has come to. */
+/** The outcome of a try of a tick. */
 export type TickEnd = { done: true } | Failed;
 
 /** How a repeat stands after a try of the tick that was due. */

@@ -78,7 +78,7 @@ export function refuseRerun(record: TaskRecord): void {
 }
 
 /**
- * Begins a task again from the start: its steps, its children, its counts, and what it has come to are those of before. Attempts stay
+ * Begins a task again from the start: its steps, its children, its counts and its results are those of before. Attempts stay
  * counted, and the fencing generation stays. `fresh`: what is kept of its outputs is not used. Changes nothing where the next attempt is the first anyway. Throws ILLEGAL_TRANSITION while it is
  * worked on, or waits for something.
  */

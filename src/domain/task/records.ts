@@ -322,7 +322,7 @@ export interface TaskSummary {
   };
 }
 
-/** The documents of an attempt. `verified`: what verifying the verdict came to. Those of which an attempt has several carry the id that they are found by. */
+/** The documents of an attempt. `verified`: the result of verifying the verdict. Those of which an attempt has several carry the id that they are found by. */
 export type DocumentKind =
   | 'manifest'
   | 'question'

@@ -73,7 +73,7 @@ export const MOVES = {
   abandon: { from: IN_FLIGHT_STATES, to: 'abandoned' },
   cancel: { from: NON_TERMINAL, to: 'cancelled' },
   reopen: { from: ['failed', 'cancelled'], to: 'unclaimed' },
-  // From the start, whatever became of it.
+  // From the start, however it ended.
   rerun: { from: ['shipped', 'failed', 'cancelled', 'awaiting_respawn', 'abandoned'], to: 'unclaimed' },
   // A person has done it, or says that it is done.
   done_by_hand: {

@@ -17,7 +17,7 @@ export interface PersonEntry {
   reason?: string;
 }
 
-/** What an attempt at the work has come to. */
+/** The outcome of an attempt at the work. */
 export interface CameTo {
   outcome: 'passed' | 'failed';
   /** Of its failure. */
@@ -73,7 +73,7 @@ export interface Change {
   state?: Partial<TaskStateRecord>;
   memo?: Partial<TaskRecord['memo']>;
   worker?: WorkerIdentity | null;
-  /** How and why the claim ends that holds the task, and what its attempt has come to. `state`: default: the new one. Default: it does not end, or none holds it. */
+  /** How and why the claim ends that holds the task, and the outcome of its attempt. `state`: default: the new one. Default: it does not end, or none holds it. */
   ends?: { how: string; state?: TaskState; reason?: string | undefined; cameTo?: CameTo };
   /** The claim that makes the change; null for a person's request. */
   by: Lease | null;

@@ -22,7 +22,7 @@ const EvidenceSchema = once(() => {
     from_start: z._default(z.array(text), () => []),
     /** No worker has been in its worktree: nothing has happened there but setups that failed. */
     untouched: z.optional(z.boolean()),
-    /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
+    /** The result of verification; null until then. `digest`: of the twin, hexadecimal SHA-256. */
     verified: z.nullable(
       z.looseObject({ failure: z.nullable(FailureSchema()), target_sha: textOrNull, verified_at: text, digest: text }),
     ),

@@ -355,7 +355,7 @@ export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lea
 export function workFor(record: TaskRecord, holder: Holder): Lease {
   const lease = heldFor(record, holder);
   if (isInFlight(record.state.state)) return lease;
-  const message = `attempt ${holder.attemptId} has no say in how task ${lease.task_id} ends`;
+  const message = `attempt ${holder.attemptId} does not decide how task ${lease.task_id} ends`;
   const hint = 'A reviewer answers in the file that FORGE_REVIEW_FILE names, and ends.';
   throw refusal('ILLEGAL_TRANSITION', record, message, { attempt_id: holder.attemptId }, hint);
 }

@@ -236,7 +236,7 @@ export interface SetupRequest extends Pick<CommandRequest, 'cwd' | 'facts' | 'no
   onCommand?: ((command: string) => void) | undefined;
 }
 
-/** Prepares a checkout by `agents.setup`: what the first command that fails comes to, else `done`. Null when it was stopped. Throws as `runCheck`. */
+/** Prepares a checkout by `agents.setup`: the outcome of the first command that fails, else `done`. Null when it was stopped. Throws as `runCheck`. */
 export async function runSetup(
   commands: Commands,
   { onCommand, note, ...rest }: SetupRequest,

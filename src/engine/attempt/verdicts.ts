@@ -1,4 +1,4 @@
-/** What a worker hands in: how its verdict is read, that there is one, and what verifying it came to. */
+/** What a worker hands in: how its verdict is read, that there is one, and the result of its verification. */
 
 import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';

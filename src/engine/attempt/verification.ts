@@ -63,7 +63,7 @@ export interface Settled {
 }
 
 /**
- * Finds out what the completion comes to: hands the verdict in, and has it checked unless that was done before. Null when
+ * Finds the outcome of the completion: hands the verdict in, and has it checked unless that was done before. Null when
  * it was stopped before its end. Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
  */
 export async function settleVerdict(
@@ -117,7 +117,7 @@ export async function settleVerdict(
 }
 
 /**
- * What the verification of the attempt came to; null before its end. Where the record says nothing of the attempt, which an earlier
+ * The result of the attempt's verification; null before its end. Where the record says nothing of the attempt, which an earlier
  * version started, its twin counts. gc verifies again what has a result but no twin. Throws IO_ERROR, SCHEMA_INVALID.
  */
 async function findingOn(env: Env, record: TaskRecord, { attemptId, unheld }: Completion): Promise<Finding | null> {

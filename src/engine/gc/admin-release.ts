@@ -36,7 +36,7 @@ export type SkipCode = (typeof SKIP_CODES)[number];
 
 export type AdminReleaseResult = { kind: 'released' } | { kind: 'skipped'; code: SkipCode };
 
-/** Thrown inside a change that is not to be made, since what it was planned on has changed. */
+/** Thrown inside a change that must not be made, since what it was planned on has changed. */
 export class Skipped extends Error {
   readonly code: SkipCode;
   /** Says more than the code, where there is more to say. */

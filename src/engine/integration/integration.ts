@@ -1,5 +1,5 @@
 /**
- * What reviews and merges share: which commit they are about, the lease that is held meanwhile, and what becomes of the task
+ * What reviews and merges share: which commit they are about, the lease that is held meanwhile, and how the task goes on
  * when they could not be done.
  */
 
@@ -168,7 +168,7 @@ export interface IntegrationLease {
   commands: Commands;
 }
 
-/** What the work came to: `error` is null when it is done, else why the task is sent back. `documents` say so. */
+/** The outcome of the work: `error` is null when it is done, else why the task is sent back. `documents` say so. */
 export interface StepEnd {
   error: ClassifiedError | null;
   documents?: readonly NewDocument[];
@@ -313,7 +313,7 @@ function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
     throw new ForgeError('STATE_VERSION_CONFLICT', `another process was first at task ${record.state.task_id}`);
 }
 
-/** Moves the task by what the work came to. */
+/** Moves the task by the outcome of the work. */
 async function settle(
   { env, request, phase, claimId, target, attemptId }: IntegrationLease,
   { error, documents = [] }: StepEnd,

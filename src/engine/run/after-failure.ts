@@ -30,7 +30,7 @@ export class AfterFailure {
     for (const id of this.#active.keys()) this.stop(id);
   }
 
-  /** Gives the task back where it is not to be at work any more. */
+  /** Gives the task back where it should not be at work any more. */
   stop(taskId: string): void {
     if (this.#onFailure === 'stop-all' && this.isStopped(taskId)) this.#active.get(taskId)?.interrupt();
   }

@@ -110,7 +110,7 @@ export function ownWaits(
 
 /** The selected tasks at the end of a run. */
 export interface Leftovers {
-  /** How many are in each state; `done` and `dropped` are the plan's word, `skipped` is what conditions have come to. */
+  /** How many are in each state; `done` and `dropped` are the plan's word, `skipped` follows from conditions. */
   counts: Record<string, number>;
   /** What is neither over nor failed, and what it waits for. */
   blocked: Extract<RunEvent, { type: 'task_blocked' }>[];

@@ -1,4 +1,4 @@
-/** The calls of an attempt, each a process of its own: which names they have come to, which are at work, and which only wait. */
+/** The calls of an attempt, each a process of its own: which names they have reached, which are at work, and which only wait. */
 
 import { newId } from '../../domain/context.ts';
 import { stepRepeated } from '../../domain/steps/journal.ts';
@@ -56,7 +56,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
     is !== 'done' && is !== 'over' && by !== null && env.ctx.liveness(by) === 'alive';
   return {
     /**
-     * A name means one step: that an attempt comes to it again once it was done is a mistake of its script. One that was killed may repeat the
+     * A name means one step: that an attempt reaches it again once it was done is a mistake of its script. One that was killed may repeat the
      * call, and so may each try of a step around it. Throws STEP_REPEATED.
      */
     async refuseDone(name: string): Promise<void> {

@@ -11,7 +11,7 @@ interface Member {
   id: string;
   fan_out: string;
   name: string;
-  /** What it came to, once its own record is removed. */
+  /** Its outcome, once its own record is removed. */
   was?: TaskState | undefined;
 }
 

@@ -147,7 +147,7 @@ function writing(env: Env): Writing {
   return { nowMs: env.now(), newId: () => newId(env.ctx), recalled: known(env).recalled };
 }
 
-/** What a reading of the task's journal comes to. */
+/** The result of a reading of the task's journal. */
 async function answered<T>(env: Pick<Env, 'store'>, { state }: TaskRecord, reading: Reading<T>): Promise<T> {
   let next = reading.next();
   while (next.done !== true) next = reading.next(await chunkEntries(env, state.task_id, next.value));

@@ -21,7 +21,7 @@ export interface Ticking {
   repeat: Repeat;
   /** Does the tick that was due at `at`, once. */
   tick(scope: { at: Date; key: string; try: number }): Promise<TickEnd>;
-  /** Whether the repeat is over; asked when an attempt comes to it, and after each tick. Null: it never is by that. */
+  /** Whether the repeat is over; asked when an attempt reaches it, and after each tick. Null: it never is by that. */
   till: (() => Promise<boolean>) | null;
 }
 

@@ -24,7 +24,7 @@ export function alone<T>(journal: WorkerJournal, work: (place: Place) => Promise
   return pass.during(() => journal.holding((lost) => work({ journal, pass, lost })));
 }
 
-/** What a try has come to. `values`: what it keeps in the context. */
+/** The outcome of a try. `values`: what it keeps in the context. */
 export type Made = { value: unknown; values?: Readonly<Record<string, unknown>> } | Failed;
 
 /**
@@ -127,7 +127,7 @@ function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: Wor
   return isShort || JSON.stringify(kept.wake) === JSON.stringify(step.wake);
 }
 
-/** What `work` comes to, unless `lost` is aborted before. */
+/** The result of `work`, unless `lost` is aborted before. */
 export async function unlessLost<T>(work: Promise<T>, lost: AbortSignal): Promise<T> {
   lost.throwIfAborted();
   let give = () => {};

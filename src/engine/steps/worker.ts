@@ -71,7 +71,7 @@ export interface WaitForOptions {
 export interface RepeatOptions extends Omit<RepeatWritten, 'start'> {
   /** When the first tick is due. Default: at once, or as `cron` says. */
   start?: Date | string;
-  /** Asked when an attempt comes to the repeat, and after each tick: it is over when this returns what is true. */
+  /** Asked when an attempt reaches the repeat, and after each tick: it is over when this returns what is true. */
   till?: () => unknown;
   /** As of a step, for each tick. */
   retry?: RetryDeclaration;
@@ -118,7 +118,7 @@ export class StepWorker {
       const policy = await journal.policyOf(options.retry);
       const passed = this.#passed.size;
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
-        // A further try comes to the steps within it again.
+        // A further try reaches the steps within it again.
         for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
         const values: Record<string, unknown> = {};
         const run = (signal: AbortSignal) => fn({ ...scope, signal, set: setterOf(values) });
@@ -260,7 +260,7 @@ export class StepWorker {
     return (await this.#opened()).joinedChildren(fanOuts, result);
   }
 
-  /** Does what has this name, unless it was done before: then it returns what that came to. */
+  /** Does what has this name, unless it was done before: then it returns the result of that. */
   async #once<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
     return this.#noting(async () => {
       // That of a join is made of its fan-outs' names.

@@ -1,4 +1,4 @@
-/** New files that never replace existing ones, and never come to lie behind a symlink. */
+/** New files that never replace existing ones, and are never behind a symlink. */
 
 import fs from 'node:fs';
 import path from 'node:path';

@@ -78,7 +78,7 @@ function withMemo(edited: TaskRecord, before: TaskRecord, absorbed: string[]): T
   );
   const lease = edited.lease && { ...edited.lease, generation };
   const memo: Memo = { ...before.memo, generation, absorbed };
-  // A person who sets another state decides what becomes of the task, whatever was being verified.
+  // A person who sets another state decides how the task goes on, whatever was being verified.
   if (edited.state.state !== before.state.state) delete memo.verification;
   return { ...edited, lease, memo };
 }
@@ -163,7 +163,7 @@ function* publishView(
     aside = `${ASIDE_PREFIX}${op}-${name}`;
     if (!(yield* renamed(path, `${dir}/${aside}`))) aside = null;
   }
-  // What is done to this name next may come to the disk before the name that an edit was moved to, unless that is durable.
+  // What is done to this name next may reach the disk before the name that an edit was moved to, unless that is durable.
   // Where there is no file, another publisher may have moved one aside and not have synced yet.
   const moved = missing ? (yield* io.list(dir)).some((found) => found.startsWith(ASIDE_PREFIX)) : !ours;
   if (moved) yield* io.syncDir(dir);

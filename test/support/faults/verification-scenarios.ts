@@ -58,7 +58,7 @@ function handingIn(name: string, agrees: boolean, says: Scenario['says']): Scena
     says,
     // A check that was cut short begins anew, which is a change too.
     repeatable: false,
-    // That it is being checked, what that came to, and what becomes of the task.
+    // That it is being checked, what that came to, and how the task goes on.
     changes: 3,
     steady: true,
     async also(dir, args) {
