@@ -1,11 +1,7 @@
 /** Steps and waits in a shell: what their commands write as it comes, or what was kept when they were done. */
 
-import { join } from '../commands/join.ts';
 import type { VerbData, VerbInput } from '../commands/registry.ts';
-import { repeat } from '../commands/repeat.ts';
 import type { StepBytes } from '../commands/shared/steps.ts';
-import { step } from '../commands/step.ts';
-import { waitUntil } from '../commands/wait-until.ts';
 import { EXIT } from '../lib/errors.ts';
 import { plural } from './layout.ts';
 import type { Cli } from './view.ts';
@@ -18,6 +14,7 @@ function emitting({ context, screen }: Cli) {
 
 export async function showStep(cli: Cli, input: VerbInput<'step'>): Promise<number> {
   const { screen } = cli;
+  const { step } = await import('../commands/step.ts');
   const data = await step.run(emitting(cli), input);
   if (screen.json) screen.output.json({ ok: true, data });
   else if (data.recorded) {
@@ -31,6 +28,7 @@ export async function showStep(cli: Cli, input: VerbInput<'step'>): Promise<numb
 }
 
 export async function showWaitUntil(cli: Cli, input: VerbInput<'wait-until'>): Promise<number> {
+  const { waitUntil } = await import('../commands/wait-until.ts');
   const data = await waitUntil.run(emitting(cli), input);
   if (cli.screen.json) cli.screen.output.json({ ok: true, data });
   else if (data.why !== null) cli.screen.note(failedText(data));
@@ -38,6 +36,7 @@ export async function showWaitUntil(cli: Cli, input: VerbInput<'wait-until'>): P
 }
 
 export async function showRepeat(cli: Cli, input: VerbInput<'repeat'>): Promise<number> {
+  const { repeat } = await import('../commands/repeat.ts');
   const data = await repeat.run(emitting(cli), input);
   if (cli.screen.json) cli.screen.output.json({ ok: true, data });
   else if (data.why !== null && data.exit_code !== EXIT.ok) cli.screen.note(failedText(data));
@@ -45,6 +44,7 @@ export async function showRepeat(cli: Cli, input: VerbInput<'repeat'>): Promise<
 }
 
 export async function showJoin({ context, screen }: Cli, input: VerbInput<'join'>): Promise<number> {
+  const { join } = await import('../commands/join.ts');
   const data = await join.run(context, input);
   if (screen.json) screen.output.json({ ok: true, data });
   else if (data.why !== null) screen.note(`join has failed: ${data.why}`);

@@ -297,6 +297,18 @@ describe('a part of a journal that a person has changed', () => {
 });
 
 describe('two steps', () => {
+  it('a step within one that is tried again uncharged is passed by', async () => {
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'outer.sh': `echo "try $FORGE_STEP_TRY" >> ledger\n${F} step inner -- sh -c 'echo inner >> ledger' || exit 1\ntest $FORGE_STEP_TRY = 3 || exit 75\n`,
+      'body.sh': `${F} step outer --retry '{retry_on: [exit.75], charge: false, max_wait: 1m, base: 1ms}' -- sh outer.sh\n`,
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['try 1', 'inner', 'try 2', 'try 3']);
+    const { steps } = await dataOf(cwd, 'steps', 'a');
+    const outer = steps.find(({ name }: { name: string }) => name === 'outer');
+    expect(outer).toMatchObject({ status: 'completed', tries: 1, uncharged: 2 });
+  });
+
   it('two steps of which one is within the other are both done once, when the outer one is tried again', async () => {
     const inner = `${F} step inner -- sh -c 'echo inner >> ledger' && test $FORGE_STEP_TRY = 2`;
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {

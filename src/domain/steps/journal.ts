@@ -32,6 +32,8 @@ export const StepSchema = once(() =>
     tries: count,
     retry_counts: z.optional(z.record(text, count)),
     waited: WaitedSchema(),
+    /** Tries since then that do not count. Absent: none. */
+    uncharged: z.optional(count),
     /** Of the first of these tries. */
     started_at: text,
     /** Null while it waits. */
@@ -356,12 +358,24 @@ export function journalAfterCharge({ memo }: Pick<TaskRecord, 'memo'>): Partial<
   return typeof journal?.epoch === 'number' ? { journal: { ...journal, epoch: journal.epoch + 1 } } : {};
 }
 
-/** Tries, counts and waits of a step that still count; those of an earlier epoch don't. `started_at`: of the first of them; null: there are none. */
+/** What a step has used of its budget. */
+export type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waited' | 'uncharged'>;
+
+/** The same, without what says nothing. */
+export function countedOf({ tries, retry_counts, waited, uncharged }: Counted): Counted {
+  return { tries, ...(retry_counts && { retry_counts }), ...(waited && { waited }), ...(uncharged && { uncharged }) };
+}
+
+/** Which try the next one is, from 1. */
+export function nextTry({ tries, uncharged = 0 }: Counted): number {
+  return tries + uncharged + 1;
+}
+
+/** What of its budget a step has used; of an earlier epoch that does not count. `started_at`: of the first try; null: there is none. */
 export function budgetOf(
   step: Step | undefined,
   { epoch }: Pick<Journal, 'epoch'>,
-): Pick<Step, 'tries' | 'retry_counts' | 'waited'> & { started_at: string | null } {
+): Counted & { started_at: string | null } {
   if (step === undefined || step.epoch !== epoch) return { tries: 0, started_at: null };
-  const { tries, started_at, retry_counts, waited } = step;
-  return { tries, started_at, ...(retry_counts && { retry_counts }), ...(waited && { waited }) };
+  return { ...countedOf(step), started_at: step.started_at };
 }

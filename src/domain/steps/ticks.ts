@@ -3,9 +3,19 @@
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { deadlineIn, msLeft } from '../task/deadlines.ts';
 import type { LastError } from '../task/records.ts';
-import { budgetOf, type Entry, type Journal, type JournalView, type Step, type Tick, type TicksOf } from './journal.ts';
+import {
+  budgetOf,
+  type Counted,
+  countedOf,
+  type Entry,
+  type Journal,
+  type JournalView,
+  type Step,
+  type Tick,
+  type TicksOf,
+} from './journal.ts';
 import type { Schedule } from './schedule.ts';
-import { afterFailure, type Counted, type Failed, type StepPolicy } from './tries.ts';
+import { afterFailure, type Failed, type StepPolicy } from './tries.ts';
 import { type Looker, reached, type Standing } from './waits.ts';
 
 export interface Repeat {
@@ -93,11 +103,6 @@ function begun(now: Journaled, { name, instant }: Looker, { schedule, startMs }:
   const start = isoTime(first ?? instant.nowMs);
   const ticks = { start, next: first === null ? null : start, ran: 0, failed: 0, skipped: 0 };
   return { before, ticks, counted: { tries: 0 } };
-}
-
-/** Without when the tries began: of a repeat that is the first tick. */
-function countedOf({ tries, retry_counts, waited }: Counted): Counted {
-  return { tries, ...(retry_counts && { retry_counts }), ...(waited && { waited }) };
 }
 
 function isEnough({ ran, failed }: TicksOf, { times }: Repeat): boolean {

@@ -9,7 +9,16 @@ import { type CompositeRetryPolicy, type RetryDeclaration, type RetryPolicy, res
 import { STEP_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from '../retry/schema.ts';
 import type { Settings } from '../settings/settings.ts';
 import { deadlineIn, type Instant } from '../task/deadlines.ts';
-import { budgetOf, type Journal, type JournalView, requireKind, type Step, stepRepeated } from './journal.ts';
+import {
+  budgetOf,
+  type Counted,
+  countedOf,
+  type Journal,
+  type JournalView,
+  requireKind,
+  type Step,
+  stepRepeated,
+} from './journal.ts';
 
 export type StepPolicy = RetryPolicy | CompositeRetryPolicy;
 
@@ -45,9 +54,6 @@ export interface Failed {
   retryAfterMs?: number | undefined;
 }
 
-/** What a step has used of its budget. */
-export type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waited'>;
-
 /** A budget after a failure, the delay until the next try, milliseconds, and the error to keep; null: no policy tries again. */
 export function afterFailure(
   before: Counted,
@@ -68,12 +74,10 @@ export function afterFailure(
   const again = decision.outcome === 'retry' && failed.final !== true ? decision : null;
   const { retry_counts } = decision;
   const waited = again?.waited;
+  const { tries, uncharged = 0 } = before;
+  const used = waited === undefined ? { tries: tries + 1, uncharged } : { tries, uncharged: uncharged + 1 };
   return {
-    counted: {
-      tries: before.tries + (waited === undefined ? 1 : 0),
-      ...(retry_counts && { retry_counts }),
-      ...(waited && { waited }),
-    },
+    counted: countedOf({ ...used, retry_counts, waited }),
     delayMs: again === null ? null : again.delay_ms,
     error: withLimit(failed.told, decision.outcome === 'failed' ? decision.limit : undefined),
   };
@@ -107,8 +111,7 @@ export function afterTry(
   const counted = budgetOf(before, now.journal);
   const at = { instant, random, policy };
   const failure = 'value' in end ? null : { ...afterFailure(counted, end, at), told: end.retryAfterMs };
-  const { retry_counts } = counted;
-  const done: Counted = { tries: counted.tries + 1, ...(retry_counts && { retry_counts }) };
+  const done = countedOf({ ...counted, tries: counted.tries + 1, waited: null });
   const delayMs = failure === null ? null : failure.delayMs;
   const step: Step = {
     name,

@@ -7,6 +7,8 @@ import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlin
 import { VALUE_MAX_BYTES } from './context.ts';
 import {
   budgetOf,
+  type Counted,
+  countedOf,
   type Entry,
   type Journal,
   type JournalView,
@@ -16,7 +18,7 @@ import {
   type StepKind,
   stepRepeated,
 } from './journal.ts';
-import { afterFailure, type Counted, type Failed, type StepPolicy } from './tries.ts';
+import { afterFailure, type Failed, type StepPolicy } from './tries.ts';
 
 /** How long `wait-until` waits in all, and between two looks, where nothing is said; milliseconds. */
 export const TIMEOUT_DEFAULT_MS = 3_600_000;
@@ -113,11 +115,11 @@ export function afterLook(now: Journaled, looker: Looker, condition: Condition, 
   const stand = (end: End, counted?: Counted) => stands(now, looker, 'wait-until', before, deadline, end, counted);
   if ('value' in found && found.value) return stand({ value: null });
   const isLate = msLeft(deadline, instant) <= 0;
-  const late = (more: string): End => ({
-    error: timedOut(`${name} was not true${more}`, timeoutMs),
+  const late = (more = ''): End => ({
+    error: timedOut(`${name} was not true`, timeoutMs, more),
     status: 'timed_out',
   });
-  if ('value' in found) return stand(isLate ? late('') : wakeAfter(everyMs));
+  if ('value' in found) return stand(isLate ? late() : wakeAfter(everyMs));
   const { counted, delayMs, error } = afterFailure(budgetOf(before, now.journal), found, {
     policy,
     instant,
@@ -135,8 +137,7 @@ type End =
 
 /** Of a look that has not failed: none wait any more because of failures. */
 function countedBefore(before: Step | undefined, journal: Journal): Counted {
-  const { tries, retry_counts } = budgetOf(before, journal);
-  return { tries, ...(retry_counts && { retry_counts }) };
+  return countedOf({ ...budgetOf(before, journal), waited: null });
 }
 
 export function stands(
@@ -181,9 +182,9 @@ export function reached({ steps, journal }: Journaled, name: string, kind: StepK
 }
 
 /** Its exit code is that of the verb: so its attempt is known to have failed by it. */
-function timedOut(what: string, timeoutMs: number | null): ClassifiedError {
+function timedOut(what: string, timeoutMs: number | null, more = ''): ClassifiedError {
   const within = timeoutMs === null ? 'in time' : `within ${durationText(timeoutMs)}`;
-  return { class: WAIT_TIMEOUT, message: `${what} ${within}`, exit_code: 1 };
+  return { class: WAIT_TIMEOUT, message: `${what} ${within}${more}`, exit_code: 1 };
 }
 
 // --- signals ---------------------------------------------------------------------------------------------------------
@@ -238,5 +239,8 @@ export function timeOf(value: string, what: string): string {
   const ms = /(?:Z|[+-]\d\d:?\d\d)$/.test(value) ? fromIso(value) : Number.NaN;
   if (!Number.isNaN(ms)) return isoTime(ms);
   const found = JSON.stringify(value);
-  throw new ForgeError('INVALID_ARGS', `${what} ${found}: expected a time with its zone such as 2027-01-31T09:00:00Z`);
+  throw new ForgeError(
+    'INVALID_ARGS',
+    `${what} ${found}: expected a time with its zone such as 2027-01-31T09:00:00+01:00`,
+  );
 }

@@ -2,7 +2,8 @@
 
 import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
-import { type Entry, type Journal, type Step, viewOf } from '../../domain/steps/journal.ts';
+import { fanOutStep } from '../../domain/fan-out/seal.ts';
+import { type Entry, type Journal, viewOf } from '../../domain/steps/journal.ts';
 import { type Park, parkFor } from '../../domain/steps/parking.ts';
 import { stepPolicy } from '../../domain/steps/tries.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -71,11 +72,8 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
       if (fault !== null) throw fault;
       const children = known ?? childrenFor(TASK);
       sets.set(name, children);
-      const at = isoTime(now());
-      const step: Step = {
-        ...{ name, kind: 'fan-out', status: 'completed', tries: 1, started_at: at, ended_at: at },
-        ...{ result: { children: children.length }, last_error: null, attempt_id: TASK, generation: 1, epoch: 0 },
-      };
+      const looker = { name, attemptId: TASK, generation: 1, instant: this.instant() };
+      const step = fanOutStep(view(), looker, { startedAt: isoTime(now()), children: children.length });
       entries.push({ step });
       return step;
     },

@@ -1,6 +1,6 @@
 /** Goes through the ticks of a repeat. */
 
-import { type Step, stepKey } from '../../domain/steps/journal.ts';
+import { nextTry, type Step, stepKey } from '../../domain/steps/journal.ts';
 import {
   afterTick,
   ended,
@@ -43,7 +43,7 @@ export async function throughTicks(place: Place, { name, repeat, tick, till }: T
     const read = await journal.read();
     const at = new Date(due);
     const key = `${stepKey(read.journal, read, name)}:${isoTime(due)}`;
-    const number = step.tries + 1;
+    const number = nextTry(step);
     const text = `${name} of ${isoTime(due)}${number === 1 ? '' : `, try ${number}`}`;
     const end = await told(journal, text, tick({ at, key, try: number }));
     const after = await record((now, looker) => afterTick(now, looker, repeat, end));

@@ -1,7 +1,7 @@
 /** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
 
 import { requireContext } from '../../domain/steps/context.ts';
-import { budgetOf, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
+import { budgetOf, nextTry, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
@@ -45,8 +45,8 @@ export async function throughTries(
     if (budget.started_at !== null && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0)
       await sleep(step.wake);
     const startedAt = isoTime(journal.instant().nowMs);
-    const scope = { key: stepKey(read.journal, read, name), try: budget.tries + 1 };
-    const made = await told(journal, tryText(name, scope.try, policy), tryOnce(scope));
+    const scope = { key: stepKey(read.journal, read, name), try: nextTry(budget) };
+    const made = await told(journal, tryText(name, budget.tries + 1, policy), tryOnce(scope));
     lost.throwIfAborted();
     const values = 'value' in made ? { ...made.values } : {};
     let isAgain = false;

@@ -18,8 +18,6 @@ import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
 import { type Calls, callsOf } from './calls.ts';
-import { joinedChildren, seenChildren } from './children.ts';
-import { sealFanOut } from './fan-out.ts';
 import { noteMistake } from './mistakes.ts';
 import { addToJournal, openJournal, parkAttempt, type ReadJournal, readJournal } from './task-journal.ts';
 
@@ -112,12 +110,15 @@ export async function attemptJournal(
       return read;
     },
     async fanOut(name, childrenFor) {
+      const { sealFanOut } = await import('./fan-out.ts');
       const step = await sealFanOut(env, attempt, name, () => childrenFor(taskId));
       read = { ...read, steps: new Map(read.steps).set(name, step) };
       return step;
     },
-    seenChildren: (names) => seenChildren(env.store, taskId, names),
-    joinedChildren: (names, result) => joinedChildren(env.store, taskId, names, result),
+    // Few workers have any.
+    seenChildren: async (names) => (await import('./children.ts')).seenChildren(env.store, taskId, names),
+    joinedChildren: async (names, result) =>
+      (await import('./children.ts')).joinedChildren(env.store, taskId, names, result),
     isAlone: calls.isAlone,
     goOn: calls.goOn,
     async park(own) {

@@ -215,6 +215,11 @@ describe('a wait for a condition', () => {
       step: { wake: { at: '2030-01-01T00:00:05.200Z' } },
     });
     expect(afterLook(now(), late, condition, { value: true })).toMatchObject({ step: { status: 'completed' } });
+    const failed = { error: null, told: { class: 'exit.3', message: 'exited with code 3' } };
+    const policy = waitPolicy({ max_attempts: 2 });
+    expect(afterLook(now(), late, { ...condition, policy }, failed).step.last_error?.message).toBe(
+      'w was not true within 200ms; the last look failed: exited with code 3',
+    );
   });
 
   test('a wait for a condition counts each error class of a list on its own', () => {
