@@ -3,30 +3,34 @@
 /** Limit of nested lists and objects; writing much deeper values would exhaust the stack. */
 const MAX_DEPTH = 100;
 
-/** Whether `text` has more brackets than that many levels need. Nearly no record has, so nearly none is walked. */
-function hasManyBrackets(text: string): boolean {
-  let left = MAX_DEPTH;
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charCodeAt(at);
-    if ((char === OPEN_LIST || char === OPEN_OBJECT) && --left < 0) return true;
-  }
-  return false;
-}
-
-const OPEN_LIST = 0x5b;
-const OPEN_OBJECT = 0x7b;
-
-/** The value of `text`, or undefined when it is not JSON, or nested more than 100 deep. */
+/** The value of `text`, or undefined when it is no JSON, or nested more than 100 deep. */
 export function parseJson(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
-    return hasManyBrackets(text) && isDeeperThan(MAX_DEPTH, value) ? undefined : value;
+    return isDeeperThan(MAX_DEPTH, text) ? undefined : value;
   } catch {
     return undefined;
   }
 }
 
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((part) => isDeeperThan(levels - 1, part));
+const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
+
+/** Of a text that is JSON; its values may be many. */
+function isDeeperThan(levels: number, text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === QUOTE) at = endOfString(text, at);
+    else if (char === OPEN_LIST || char === OPEN_OBJECT) depth++;
+    else if (char === CLOSE_LIST || char === CLOSE_OBJECT) depth--;
+    if (depth > levels) return true;
+  }
+  return false;
+}
+
+/** Index of the quote that ends the string which begins at `start`. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  for (let char = text.charCodeAt(at); char !== QUOTE; char = text.charCodeAt(at)) at += char === BACKSLASH ? 2 : 1;
+  return at;
 }
