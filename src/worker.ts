@@ -44,7 +44,7 @@ export class MemoryWorker extends StepWorker {
     this.#journal = journal;
   }
 
-  /** The worker of the next attempt: it passes by what is done. */
+  /** The worker of the next attempt: it skips what is done. */
   next(): MemoryWorker {
     return new MemoryWorker(this.#journal);
   }

@@ -37,7 +37,7 @@ const GAP_MS = 100;
 /** And the least in times of what the last one took: a window must not slow down a plan of many thousand tasks. */
 const GAP_TIMES = 20;
 
-// Source: xterm's control sequences; those that a terminal does not know it passes over.
+// Source: xterm's control sequences; a terminal ignores those that it does not know.
 /** Until the second one, nothing of what is written is shown: no flicker. */
 const TOGETHER = ['\x1b[?2026h', '\x1b[?2026l'] as const;
 /** A line that is wider than we believe is cut off, and does not take a second row. */

@@ -88,7 +88,7 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune
       const rescued = await rescueCommit(env, fileNameOf(taskId), sha, ref);
       const attempt = () => git(['update-ref', '--no-deref', '-d', ref, sha], gitIn(env));
       let result = await attempt();
-      // Git has waited for that lock in vain: a git that was killed while it deleted this very branch left it.
+      // Git has waited for that lock and not got it: a git that was killed while it deleted this very branch left it.
       const lock = `${repository.commonDir}/${ref}.lock`;
       if (result.stderr.includes(`${ref}.lock'`) && removeFile(lock)) result = await attempt();
       if (result.code === 0) return { kind: 'done', rescued };

@@ -62,7 +62,7 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     if (!isFileOrNone(`${common}/${name}`)) add(name, null, 'no file');
     if (gitDir && !isFileOrNone(`${gitDir}/${name}`)) add(`${name}${OF_WORKTREE}`, null, 'no file');
   }
-  // Git would wait for ever.
+  // Git would wait forever.
   if (Object.keys(texts).length > 0) return digested(texts, contents);
   const list = ['config', '--list', '--show-scope', '-z'];
   const listing = await git(list, gitIn(env));

@@ -216,7 +216,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
       return git(['worktree', 'add', ...target], making(gitIn(env), place));
     };
     let result = await attempt();
-    // Git has waited for that lock in vain: a git that was killed while it made this very branch left it.
+    // Git has waited for that lock and not got it: a git that was killed while it made this very branch left it.
     if (result.stderr.includes(`${branch}.lock'`) && removeFile(`${commonDir}/refs/heads/${branch}.lock`)) {
       result = await attempt();
     }

@@ -12,7 +12,7 @@ const MANY = 64;
 /** More processes and threads than any machine starts on each of its processors in a millisecond. */
 const STARTS_PER_MS = 100;
 
-/** How often the numbers are asked after again because others were given out meanwhile. */
+/** How often the numbers are read again because others were given out meanwhile. */
 const LOOKS = 3;
 
 /** What the kernel says; tests say something else. */

@@ -124,7 +124,7 @@ describe('no turn', () => {
     expect([code, stdout]).toEqual([127, '']);
   });
 
-  test('what is no message is passed over', async () => {
+  test('what is not a message is skipped', async () => {
     expect(await done('chatter')).toMatchObject({ code: 0, failure: null });
   });
 });

@@ -67,7 +67,7 @@ describe('rerun', () => {
 });
 
 describe('done', () => {
-  test('ships a checkpoint on the word of a person, and rerun takes that back', async () => {
+  test('ships a checkpoint as a person says, and rerun takes that back', async () => {
     world.write('plans/phases.yaml', planOf('sign, owner_type: human', 'after, depends_on: [sign]'));
     expect(await done.run(world.context, { tasks: ['sign'], note: 'seen' })).toEqual({
       tasks: [{ task_id: 'sign', state: 'shipped', by_hand: true }],

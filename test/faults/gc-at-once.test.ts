@@ -59,7 +59,7 @@ describe('two gc at once', () => {
     }
   });
 
-  test('two gc that wait in vain for a third name it and apply everything once', async () => {
+  test('two gc that wait too long for a third name it and apply everything once', async () => {
     const trees = await Promise.all(Array.from({ length: ROUNDS }, () => gcTree({ copies: 3 })));
     await Promise.all(
       trees.map(async (tree) => {

@@ -36,7 +36,7 @@ describe('startedAfter', () => {
     expect(startedAfter(100, startedAt, counter)).toBeNull();
   });
 
-  test.runIf(process.platform === 'linux')('startedAfter passes over a process that has ended', () => {
+  test.runIf(process.platform === 'linux')('startedAfter skips a process that has ended', () => {
     const { pid } = spawnSync('/bin/true');
     const now = `ticks:${Math.floor(uptime() * 100)}`;
     expect(startedAfter(pid - 1, now) ?? []).not.toContain(pid);

@@ -243,7 +243,7 @@ test.runIf(process.platform === 'linux')(
 );
 
 test.runIf(process.platform === 'linux')(
-  'a look for processes by their environment passes over those that were started before it asks, at every look',
+  'a look for processes by their environment skips those that were started before it asks, at every look',
   async () => {
     const variables = { FORGE_CLAIM_ID: `of ${process.pid}` };
     const pid = sleeper({ env: variables });

@@ -117,7 +117,7 @@ describe('mutants of the protocol', () => {
       const file = await bundleWorker(ROOT, join(folder, `${name.replaceAll(/\W+/g, '-')}.mjs`), mutant);
       const setting = { subject: 'protocol', depth: mutant.depth ?? 'mixed', focus: mutant.focus } as const;
       const schedules = mutant.seed === undefined ? (mutant.schedules ?? MUTANT_SCHEDULES) : 1;
-      // Most are noticed in the first thousand schedules, so a second thread would play its own in vain.
+      // Most are noticed in the first thousand schedules, so a second thread would play its own for nothing.
       const result = await simulate({ file, setting, seed: mutant.seed ?? 1, schedules, threads: 1 });
       expect(result.failures.length).toBeGreaterThan(0);
     },

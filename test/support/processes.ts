@@ -14,7 +14,7 @@ export async function until<T>(
   for (;;) {
     const seen = look();
     if (seen !== false && seen !== null && seen !== undefined) return seen as NonNullable<Exclude<T, false>>;
-    if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms in vain: ${what}`);
+    if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

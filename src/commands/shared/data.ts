@@ -80,7 +80,7 @@ export const warningsSchema = () =>
 export const commandSourceSchema = () =>
   z.enum(['run', 'worker_command', 'acp', ...(Object.keys(PRESETS) as (keyof typeof PRESETS)[])]);
 
-/** What settings may say that this version accepts but does not act on yet. Said aloud, never passed over. */
+/** What settings may say that this version accepts but does not act on yet. Always reported. */
 export function notEnforced({ tracker, agents, workspace, ship }: Settings): string[] {
   const isUnused = agents.setup.length > 0 && workspace === 'none' && ship.policy === 'none';
   return [

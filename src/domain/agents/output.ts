@@ -17,7 +17,7 @@ export function adapterOf(name: string | null | undefined): Adapter | null {
   return isAgent(name) ? ADAPTERS[name] : null;
 }
 
-/** Most of one line, characters. Tools print whole files on one; what is longer is passed over. */
+/** Most of one line, characters. Tools print whole files on one; what is longer is skipped. */
 const LINE_MAX_CHARS = 4 * 1024 * 1024;
 
 /** It becomes an argument of the agent's command line, which must not be taken for an option. */

@@ -30,7 +30,7 @@ export const ChildLineSchema = once(() =>
 /** One thing wrong, and the code that it has by itself. */
 type Fault = Problem & { code: ErrorCode };
 
-/** The children of `<parent>/<fanOut>`. Empty lines are passed by. `file` is the name that problems show. Throws INVALID_ARGS or INVALID_ID with all problems. */
+/** The children of `<parent>/<fanOut>`. Empty lines are skipped. `file` is the name that problems show. Throws INVALID_ARGS or INVALID_ID with all problems. */
 export function parseChildren(
   text: string,
   file: string,

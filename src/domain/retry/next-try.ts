@@ -112,7 +112,7 @@ function waitFor(
   const leftMs = sinceMs + decider.maxWaitMs - nowMs;
   const limit = `its max_wait is ${durationText(decider.maxWaitMs)}`;
   if (leftMs <= 0) return { limit: `it has waited for ${formatDuration(nowMs - sinceMs)}, and ${limit}` };
-  // An earlier try than the failure asks for would be in vain.
+  // An earlier try than the failure asks for would fail again.
   if (told !== null && told > leftMs)
     return { limit: `it may be tried again in ${formatDuration(told)}, and ${limit}` };
   return { delay_ms: Math.min(delayMs, leftMs), waited: next };

@@ -17,7 +17,7 @@ import { isInFlight } from '../task/states.ts';
 import { edges } from './critical-path.ts';
 
 /**
- * `skipped`: a condition can't come true any more. `lost`: it waits in vain for one that has failed, was cancelled or was dropped. `stopped`: the
+ * `skipped`: a condition can't come true any more. `lost`: it waits for one that has failed, was cancelled or was dropped. `stopped`: the
  * run that asks starts it no more. `open`: it may still start, or is under way.
  */
 export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'dropped' | 'skipped' | 'lost' | 'stopped' | 'open';

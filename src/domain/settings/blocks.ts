@@ -18,7 +18,7 @@ export const stepsSchema = z.strictObject({
 export const worktreesSchema = z.strictObject({
   keep: key(
     duration,
-    'How long the worktree and the merged branch of a shipped task are kept, such as 3d; then a run removes them at its end. Left out: for ever.',
+    'How long the worktree and the merged branch of a shipped task are kept, such as 3d; then a run removes them at its end. Left out: forever.',
     null,
   ),
 });
@@ -30,11 +30,7 @@ export const retentionSchema = z.strictObject({
     DEFAULT_RETENTION.olderThanMs,
     { default: '90d' },
   ),
-  failed_older_than: key(
-    duration,
-    'The same of failed tasks. Left out: for ever.',
-    DEFAULT_RETENTION.failedOlderThanMs,
-  ),
+  failed_older_than: key(duration, 'The same of failed tasks. Left out: forever.', DEFAULT_RETENTION.failedOlderThanMs),
 });
 
 export const budgetSchema = z.strictObject({

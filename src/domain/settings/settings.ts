@@ -46,7 +46,7 @@ export interface Settings {
   workspace: (typeof WORKSPACES)[number];
   /** A worker that waits longer gives its task back until then. */
   steps: { park_after_ms: number };
-  /** How long the worktree of a task is kept after it was shipped; null: for ever. */
+  /** How long the worktree of a task is kept after it was shipped; null: forever. */
   worktrees: { keep_ms: number | null };
   /** What `gc --prune` goes by, and a run at its end; null: no run removes anything, and `gc --prune` goes by its defaults. */
   retention: RetentionPolicy | null;

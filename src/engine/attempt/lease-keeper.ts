@@ -51,7 +51,7 @@ export class LeaseKeeper {
     return this.#failing;
   }
 
-  /** Nothing is told after it, whatever a look that has begun finds: the holder itself is about to let go. */
+  /** Nothing is told after it, whatever a look that has begun finds: the holder itself is about to give it up. */
   stop(): void {
     clearInterval(this.#timer);
     this.#stopped = true;

@@ -16,7 +16,7 @@ export class PlanSource {
   #planned: LoadedPlan | null = null;
   #text: string;
   #stamp: string;
-  /** The files that it is made of, and those that the last edit has named in vain. */
+  /** The files that it is made of, and those that the last edit has named and that are not there. */
   #files: readonly string[];
   /** Ids of the fan-outs whose children it has; null where those are not known. */
   #fanOuts: string | null = null;

@@ -54,7 +54,7 @@ export async function cutMiddle(path: string, cut: MiddleCut): Promise<number> {
     put(Buffer.from(`${isMidLine ? '\n' : ''}${cut.mark(missing)}\n`));
     const behindMark = to;
     const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, cut.tail));
-    // A writer that is faster than this is not followed for ever. Nothing else of this process may run meanwhile, to be faster.
+    // A writer that is faster than this is not followed forever. Nothing else of this process may run meanwhile, to be faster.
     const limit = start + Math.max(FOLLOWED_BYTES, FOLLOWED_TAILS * cut.tail);
     let at = start;
     // Asked of the size last of all, so that hardly anything can come between that and the cut.

@@ -54,7 +54,7 @@ export interface Head {
   n: number;
   /** The newest version that is whole; null when there is none. */
   version: VersionFile | null;
-  /** Version files that were passed over because their checksum fails. */
+  /** Version files that were skipped because their checksum fails. */
   voided: string[];
   /** The newest version is whole but of an unknown format; then `version` is null. */
   unknown: string | null;

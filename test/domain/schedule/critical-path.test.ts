@@ -68,7 +68,7 @@ describe('critical path', () => {
   });
 });
 
-/** Whether `task` waits for `other`, by the words of the plan. */
+/** Whether `task` waits for `other`, by the plan. */
 function waitsFor(task: PlanTask, other: PlanTask, { phaseById }: Plan): boolean {
   const before = phaseById.get(task.phase_id)?.blocked_by;
   return task.depends_on.includes(other.id) || (before === other.phase_id && phaseById.get(before)?.status !== 'done');

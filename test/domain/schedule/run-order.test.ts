@@ -91,7 +91,7 @@ test('every task that is ready is a candidate, whatever has become of others sin
   );
 });
 
-test('when a task of a long chain ends, no more records are asked after than in a short one', () => {
+test('when a task of a long chain ends, no more records are asked for than in a short one', () => {
   const asked = (length: number) => {
     const chain = Array.from({ length }, (_, n) => ({ id: `t${n}`, depends_on: n === 0 ? [] : [`t${n - 1}`] }));
     const records: Record<string, TaskRecord> = {};

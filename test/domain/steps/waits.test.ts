@@ -187,7 +187,7 @@ describe('a wait for a condition', () => {
       { over: true, step: { status: 'timed_out', last_error: { class: 'wait.timeout' } } },
     ],
     [
-      'without a limit is looked at for ever',
+      'without a limit is looked at forever',
       condition({ timeoutMs: null }),
       [
         [0, { value: false }],
