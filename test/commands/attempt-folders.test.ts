@@ -75,6 +75,7 @@ test('a folder among the attempts that no record names is reported as unreadable
     suggestion: null,
   };
   expect((await status.run(world.context, {})).warnings).toEqual([warning]);
+  expect((await show.run(world.context, { task: 'build' })).warnings).toMatchObject([{ severity: 'error', message }]);
   expect((await phases.run(world.context, { ready: true })).warnings).toEqual([warning]);
   expect(await tasksCheck()).toMatchObject({ status: 'fail', message: `build: ${message}` });
   expect(fs.readdirSync(world.path(dirOf('build'), 'attempts')).sort()).toEqual([attempt, 'old-copy'].sort());

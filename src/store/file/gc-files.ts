@@ -210,6 +210,11 @@ export class GcFileStore extends SurplusFiles implements GcStore {
     return leaseFilesOf(this.#layout, taskId, names);
   }
 
+  async strayAttempts(taskId: string, record: TaskSummary | null): Promise<string[]> {
+    const strays = attemptsOf(this.#layout, taskId, record).filter(({ verdict }) => verdict === 'stray');
+    return strays.map(({ attempt_id }) => attempt_id);
+  }
+
   async readLease(taskId: string, name: string): Promise<Lease | null> {
     const file = this.#leasePath(taskId, name);
     const lease = leaseIn(file);

@@ -63,6 +63,7 @@ export class MemoryStore implements TaskStore {
 
   readonly gc: GcStore = {
     leaseFiles: async () => [],
+    strayAttempts: async () => [],
     readLease: async () => null,
     removeLease: async () => false,
     archive: async (taskId, kind, { attempt_id, question_id, digest }) => {
