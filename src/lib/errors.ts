@@ -176,7 +176,14 @@ export function kindOf(error: unknown): ErrorKind {
 
 /** The message of whatever was thrown. */
 export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const { message } = Object(error) as { message?: unknown };
+  if (typeof message === 'string') return message;
+  try {
+    return String(error);
+  } catch {
+    // One without a prototype, for one.
+    return 'an object that has no text';
+  }
 }
 
 /** Closes a switch over a union: a member that is not handled becomes a type error here. */

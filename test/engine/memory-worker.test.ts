@@ -25,6 +25,15 @@ describe('a wait of a program', () => {
     await worker.next().wait('soak', '1h');
   });
 
+  it('a time that is no time is refused: of a wait, and of the first tick of a repeat', async () => {
+    const { worker } = worked();
+    const none = new Date(Number.NaN);
+    await expect(worker.wait('open', { until: none })).rejects.toMatchObject({ code: 'INVALID_ARGS' });
+    await expect(worker.repeat('poll', () => {}, { every: '1m', start: none })).rejects.toMatchObject({
+      code: 'INVALID_ARGS',
+    });
+  });
+
   it('until a time goes by that', async () => {
     const { worker } = worked();
     await expect(worker.wait('open', { until: new Date(T0 + 5000) })).rejects.toMatchObject({
@@ -215,5 +224,37 @@ describe('a repeat of a program', () => {
     isOver = true;
     expect(await worker.next().repeat('poll', tick, options)).toEqual({ ran: 1, failed: 0, skipped: 0 });
     expect(tick).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('a step of a program', () => {
+  it.each([[Object.create(null)], [{ message: 'full', code: 7 }], [Symbol('odd')], [[1, 2]]])(
+    'a step of a program fails with %s where it throws that, after its tries',
+    async (thrown) => {
+      const worker = memoryWorker();
+      let tries = 0;
+      const fail = () => {
+        tries++;
+        throw thrown;
+      };
+      const seen = await worker.step('one', fail, { retry: { max_attempts: 2, base: 1 } }).catch((error) => [error]);
+      expect(seen[0]).toBe(thrown);
+      expect(tries).toBe(2);
+    },
+  );
+
+  it('the signal of a step whose time is over is aborted with an error of class timeout', async () => {
+    const worker = memoryWorker();
+    let reason: unknown;
+    const hangs = ({ signal }: { signal: AbortSignal }) =>
+      new Promise<void>(() => signal.addEventListener('abort', () => (reason = signal.reason)));
+    const late = worker.step('one', hangs, { timeout: 10, retry: { max_attempts: 1 } });
+    await expect(late).rejects.toMatchObject({ class: 'timeout' });
+    expect(reason).toMatchObject({ class: 'timeout' });
+  });
+
+  it('children with an input that JSON has no form for are refused', async () => {
+    const children = [{ name: 'x', run: 'true', input: 1n }];
+    await expect(memoryWorker().fanOut('files', children)).rejects.toMatchObject({ code: 'INVALID_ARGS' });
   });
 });

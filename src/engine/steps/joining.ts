@@ -3,6 +3,7 @@
 import { afterJoin, joinName, waitsForJoin } from '../../domain/fan-out/join.ts';
 import type { PolicyDeclaration } from '../../domain/retry/retry.ts';
 import type { Step } from '../../domain/steps/journal.ts';
+import { asJson } from './one-try.ts';
 import { type Place, throughLooks } from './through.ts';
 import type { WorkerJournal } from './worker-journal.ts';
 
@@ -29,7 +30,7 @@ export async function madeBy(
   children: readonly FanOutChild[],
 ): Promise<{ children: number }> {
   const { parseChildren } = await import('../../domain/fan-out/parse.ts');
-  const lines = children.map((child) => JSON.stringify(child)).join('\n');
+  const lines = children.map((child) => JSON.stringify(asJson(child))).join('\n');
   const step = await journal.fanOut(name, (parent) => parseChildren(lines, 'children', { parent, fanOut: name }));
   return step.result as { children: number };
 }

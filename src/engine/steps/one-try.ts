@@ -17,11 +17,12 @@ export async function tryOnce(
   { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
 ): Promise<{ value: unknown } | { error: unknown }> {
   const limit = new AbortController();
-  const timer = timeoutMs === null ? undefined : setTimeout(() => limit.abort(), Math.min(timeoutMs, TIMER_MAX_MS));
+  const tooLong = () => new TimeUp(`step ${name} took longer than ${timeoutMs} ms`);
+  const timer =
+    timeoutMs === null ? undefined : setTimeout(() => limit.abort(tooLong()), Math.min(timeoutMs, TIMER_MAX_MS));
   const signal = AbortSignal.any([lost, limit.signal]);
   const over = new Promise<never>((_, reject) => {
-    const tooLong = () => new TimeUp(`step ${name} took longer than ${timeoutMs} ms`);
-    signal.addEventListener('abort', () => reject(lost.aborted ? lost.reason : tooLong()), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
   over.catch(() => {});
   try {

@@ -137,9 +137,7 @@ export class StepWorker {
    */
   async wait(name: string, length: WaitLength): Promise<void> {
     const until =
-      typeof length === 'object'
-        ? timeOf(typeof length.until === 'string' ? length.until : length.until.toISOString(), 'until')
-        : durationOf(length, 'the length of a wait');
+      typeof length === 'object' ? timeOf(timeText(length.until), 'until') : durationOf(length, 'the length of a wait');
     await this.#once(name, 'wait', async (place) => {
       await throughLooks(place, {
         name,
@@ -213,8 +211,8 @@ export class StepWorker {
   ): Promise<{ ran: number; failed: number; skipped: number }> {
     const { readRepeat } = await import('../../domain/steps/repeats.ts');
     const { throughTicks } = await import('./through-ticks.ts');
-    const start = written.start instanceof Date ? written.start.toISOString() : written.start;
-    const asked = readRepeat({ ...written, start });
+    const { start } = written;
+    const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
     return this.#once(name, 'repeat', async (place) => {
       const { journal, lost } = place;
       let thrown: { error: unknown } | undefined;
@@ -331,6 +329,11 @@ export class StepWorker {
       });
     });
   }
+}
+
+/** As `timeOf` reads it, which refuses a date that is none. */
+function timeText(time: Date | string): string {
+  return time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : String(time);
 }
 
 /** A function may set values for as long as its step is not done. */
