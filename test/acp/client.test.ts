@@ -4,9 +4,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failureIn } from '../../src/domain/agents/events.ts';
-import { adapterOf, eventsIn, saidText } from '../../src/domain/agents/output.ts';
+import { adapterOf, saidText } from '../../src/domain/agents/output.ts';
 import { processStart } from '../../src/process/processes.ts';
 import { cli, dataOf, folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { eventsIn } from '../support/domain/agent-events.ts';
 import { until } from '../support/processes.ts';
 
 const AGENT = path.resolve('test/support/acp-agent.mjs');

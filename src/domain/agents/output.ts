@@ -131,12 +131,6 @@ export function saidText(said: readonly (AgentEvent | string)[]): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-/** The events in a whole output. */
-export function eventsIn(adapter: Adapter, output: string): AgentEvent[] {
-  const reader = new AgentOutput(adapter);
-  return [...reader.read(output), ...reader.end()].filter((each) => typeof each !== 'string');
-}
-
 function parsed(line: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(line);

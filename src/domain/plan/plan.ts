@@ -14,7 +14,6 @@ export const DEPENDENCY_WHENS = ['success', 'failure', 'always'] as const;
 
 export type Priority = (typeof PRIORITIES)[number];
 export type PhaseStatus = (typeof PHASE_STATUSES)[number];
-export type PlannedStatus = (typeof TASK_STATUSES)[number];
 
 /** What the file omits is null or an empty list, never undefined. */
 export interface Plan {

@@ -61,10 +61,10 @@ export function attemptEndOf(manifest: AttemptManifest, traces: AttemptTraces): 
       (line['event'] === 'stolen' && line['from_generation'] === generation),
   );
   const at = typeof end?.['ts'] === 'string' && !Number.isNaN(fromIso(end['ts'])) ? end['ts'] : null;
-  return { ...cameTo(manifest, traces, end), ended_at: at, duration_ms: at === null ? null : took(fromIso(at)) };
+  return { ...outcomeIn(manifest, traces, end), ended_at: at, duration_ms: at === null ? null : took(fromIso(at)) };
 }
 
-function cameTo(
+function outcomeIn(
   { attempt_id, phase }: AttemptManifest,
   { record, verified, review, ship }: AttemptTraces,
   end: Readonly<Record<string, unknown>> | undefined,

@@ -87,7 +87,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
     state: ending.state,
     memo: { abandons: 0, ...ending.memo },
     ...(request.workerGone ? { worker: null } : {}),
-    ends: { how: 'completed', cameTo: error ? { outcome: 'failed', class: error.class } : { outcome: 'passed' } },
+    ends: { how: 'completed', outcome: error ? { outcome: 'failed', class: error.class } : { outcome: 'passed' } },
     by: lease,
     nowMs: request.instant.nowMs,
   });

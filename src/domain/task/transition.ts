@@ -18,13 +18,13 @@ export interface PersonEntry {
 }
 
 /** The outcome of an attempt at the work. */
-export interface CameTo {
+export interface WorkOutcome {
   outcome: 'passed' | 'failed';
   /** Of its failure. */
   class?: string;
 }
 
-export interface ClaimEntry extends Partial<CameTo> {
+export interface ClaimEntry extends Partial<WorkOutcome> {
   event: 'acquired' | 'stolen' | 'released' | 'admin_released';
   claim_id: string;
   run_id: string;
@@ -74,7 +74,7 @@ export interface Change {
   memo?: Partial<TaskRecord['memo']>;
   worker?: WorkerIdentity | null;
   /** How and why the claim ends that holds the task, and the outcome of its attempt. `state`: default: the new one. Default: it does not end, or none holds it. */
-  ends?: { how: string; state?: TaskState; reason?: string | undefined; cameTo?: CameTo };
+  ends?: { how: string; state?: TaskState; reason?: string | undefined; outcome?: WorkOutcome };
   /** The claim that makes the change; null for a person's request. */
   by: Lease | null;
   nowMs: number;
@@ -129,9 +129,9 @@ function historyOf(held: Lease | null, { lease, by, ends }: Change): HistoryEntr
     return [{ event: 'stolen', ...entry(by), from_generation: held.generation }];
   }
   if (held === null || ends === undefined) return [];
-  const { reason, cameTo } = ends;
+  const { reason, outcome } = ends;
   const event = by === null ? 'admin_released' : 'released';
-  return [{ event, ...entry(held), ...cameTo, ...(reason === undefined ? {} : { reason }) }];
+  return [{ event, ...entry(held), ...outcome, ...(reason === undefined ? {} : { reason }) }];
 }
 
 /** What begins the work of a task that is only dispatched. */

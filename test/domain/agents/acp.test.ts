@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { failureIn } from '../../../src/domain/agents/events.ts';
-import { adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
+import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
+import { eventsIn } from '../../support/domain/agent-events.ts';
 
 const acp = adapterOf('acp');
 if (acp === null) throw new Error('there is no adapter for acp');

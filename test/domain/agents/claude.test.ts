@@ -5,7 +5,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { untilMs } from '../../../src/domain/agents/clock-time.ts';
 import { failureIn } from '../../../src/domain/agents/events.ts';
-import { AgentOutput, adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
+import { AgentOutput, adapterOf, saidText } from '../../../src/domain/agents/output.ts';
+import { eventsIn } from '../../support/domain/agent-events.ts';
 import fc from '../../support/properties.ts';
 
 const claude = adapterOf('claude');

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { untilMs } from '../../../src/domain/agents/clock-time.ts';
 import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
-import { adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
+import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
+import { eventsIn } from '../../support/domain/agent-events.ts';
 
 const codex = adapterOf('codex');
 if (codex === null) throw new Error('there is no adapter for codex');

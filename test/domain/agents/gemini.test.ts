@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
-import { AgentOutput, adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
+import { AgentOutput, adapterOf, saidText } from '../../../src/domain/agents/output.ts';
+import { eventsIn } from '../../support/domain/agent-events.ts';
 
 const gemini = adapterOf('gemini');
 if (gemini === null) throw new Error('there is no adapter for gemini');
