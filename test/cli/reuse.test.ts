@@ -119,6 +119,33 @@ describe('a task with cache', () => {
     expect(existsSync(join(cwd, 'dist/out'))).toBe(true);
   });
 
+  it('has them put back in three commits: begun again, claimed, and done', async () => {
+    const cwd = made();
+    await doneBy(cwd);
+    const newest = () =>
+      readdirSync(join(cwd, '.forge/orchestrator/tasks/build'))
+        .filter((name) => /^v\d+\.json$/.test(name))
+        .map((name) => Number.parseInt(name.slice(1), 10))
+        .reduce((a, b) => Math.max(a, b));
+    const before = newest();
+    rmSync(join(cwd, 'dist'), { recursive: true });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, unchanged: ['build', 'test'] });
+    expect(newest() - before).toBe(3);
+    const { attempts, state, history } = (await orchestrate(['show', 'build', '--json'], { cwd, env })).json().data;
+    expect(state).toMatchObject({ state: 'shipped', attempt_count: 2 });
+    expect(attempts).toMatchObject([
+      { attempt_number: 1, outcome: 'passed' },
+      { attempt_number: 2, outcome: 'passed', current: true },
+    ]);
+    expect(history.map(({ event }: { event: string }) => event)).toEqual([
+      'acquired',
+      'released',
+      'rerun',
+      'acquired',
+      'released',
+    ]);
+  });
+
   it('a task with cache uses what is kept after rerun, and not with --force, of rerun and of run', async () => {
     const cwd = made();
     await doneBy(cwd);

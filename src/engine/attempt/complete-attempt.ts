@@ -8,7 +8,7 @@ import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
-import type { Decision } from '../../domain/task/transition.ts';
+import { andThen, type Decision } from '../../domain/task/transition.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import { evidenceOf, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
@@ -84,7 +84,15 @@ async function commit(
     workerGone,
     random: env.ctx.random,
   };
-  return changeTask(env, taskId, async (record, _, standing) => {
+  return changeTask(env, taskId, async (before, _, standing) => {
+    // A repeat finds it begun, and over.
+    const begun = before.state.current_attempt_id === attemptId ? null : (completion.begin?.(before) ?? null);
+    const record = begun?.record ?? before;
+    const decided = await decide(record, standing);
+    return begun === null ? decided : andThen(before, begun, () => decided);
+  });
+
+  async function decide(record: TaskRecord, standing: StandingDocument | null): Promise<Decision<CompleteResult>> {
     const unfit = (left !== null && 'fault' in left ? left.fault : null) ?? (await unjoined(env, record));
     const completed = completeTask(record, { ...request, unfit, instant: instantOf(env) });
     const decision = reusable(withResult(completed, attemptId, left, standing), completion.reuse ?? null);
@@ -97,7 +105,7 @@ async function commit(
     const work = evidenceOf(record, attemptId) ?? NO_WORKTREE;
     Object.assign(decision.record.memo, verifiedEvidence(attemptId, work, findingOf(twin, twinDigest(twin))));
     return { ...decision, documents: [...documents, { kind: 'verified', attemptId, value: twin }] };
-  });
+  }
 }
 
 /** Why a task that has left children to themselves is not done; null for any other. */

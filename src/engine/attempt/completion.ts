@@ -15,6 +15,8 @@ import { SETUP_FAILED, TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { Reuse } from '../../domain/reuse/reuse.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import type { Decision } from '../../domain/task/transition.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import type { Checker } from '../../domain/verify/verification.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
@@ -72,6 +74,8 @@ export interface Completion extends Checker {
   session?: AgentSession | null;
   /** What it is known by, where its outputs are kept. Default: null, they are not. */
   reuse?: Reuse | null;
+  /** Opens the attempt in the same commit, where nothing was to be done. Default: it is open. Throws LEASE_STOLEN. */
+  begin?: ((record: TaskRecord) => Decision<unknown>) | undefined;
   /** As in `Charge`. */
   commit?: string | undefined;
   /** Whether the caller keeps the lease while commands run. Default: false, then it is kept here. */

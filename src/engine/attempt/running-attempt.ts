@@ -29,6 +29,7 @@ import { retryIo } from '../retry-io.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
+import type { Completion } from './completion.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { checkTail, LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { afterWork, keepOutputs } from './reuse.ts';
@@ -74,7 +75,7 @@ export interface FinishedAttempt {
 
 type StopReason = 'interrupt' | 'timeout' | 'stall' | 'lost' | 'budget';
 
-interface Started {
+interface Started extends Pick<Completion, 'begin'> {
   /** When a setup that has failed began, on the monotonic clock. */
   setupMs?: number;
   claimId: string;
@@ -116,7 +117,7 @@ export class RunningAttempt {
   readonly #request: TaskRequest;
   readonly #started: Started;
   readonly #startedMs: number;
-  readonly #holder: { taskId: string; attemptId: string; claimId: string };
+  readonly #holder: AttemptRef & { claimId: string };
   readonly #agent: Adapter | null;
   /** Null where it has no worker. */
   readonly #spending: AttemptSpending | null;
@@ -141,12 +142,13 @@ export class RunningAttempt {
     this.attemptId = started.attemptId;
     this.number = started.number;
     this.pid = started.identity?.pid ?? null;
-    const { claimId, attemptId } = started;
+    const { claimId, attemptId, agent = null, cwd = '', record } = started;
     this.#holder = { taskId: request.task.id, claimId, attemptId };
-    const { agent = null, cwd = '', record } = started;
-    this.#spending =
-      started.worker && new AttemptSpending(env, this.#holder, { task: request.task, record, agent, cwd });
-    this.#lease = new LeaseKeeper(env, this.#holder, started.record.lease, (holding) => this.#unheld(holding));
+    const at = { task: request.task, record, agent, cwd };
+    this.#spending = started.worker && new AttemptSpending(env, this.#holder, at);
+    // One that is not open yet can't be renewed, and ends long before its lease.
+    const lease = started.begin ? null : record.lease;
+    this.#lease = new LeaseKeeper(env, this.#holder, lease, this.#unheld.bind(this));
     this.finished = this.#live();
   }
 
@@ -321,6 +323,7 @@ export class RunningAttempt {
           commit,
           session: this.#spending?.session ?? null,
           reuse,
+          begin: this.#started.begin,
           workerGone,
           yields: true,
           leaseKept: true,

@@ -120,7 +120,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     if (workspace.fault !== null) return await openWithout(env, request, draft, { fault: workspace.fault, setupMs });
     if (!isReused) return await launch(env, request, draft);
     const reuse = await beforeWork(env, task, draft, seen);
-    if (reuse.unchanged) return await openWithout(env, request, draft, { reuse, setupMs });
+    if (reuse.unchanged) return openedAtItsEnd(env, request, draft, { reuse, setupMs });
     return await launch(env, request, draft, { reuse });
   } catch (error) {
     env.artifacts.discard({ taskId: task.id, attemptId });
@@ -223,7 +223,7 @@ async function launch(
     await checkoutWatch(env)?.begin(request.task.id);
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
-    const record = await open(env, request, draft, identity, read);
+    const { record } = await changeTask(env, request.task.id, opening(env, request, draft, identity), { seen: read });
     worker.open();
     const alone = request.output === 'logs';
     return new RunningAttempt(env, request, {
@@ -255,25 +255,41 @@ function refuseWithoutFolder({ id, cwd }: PlanTask, { workspace }: Draft): void 
   });
 }
 
-/** An attempt without a worker: one that has failed before it could start, or has nothing to do. */
+/** An attempt that has nothing to do, and whose claim stands: it is opened with the commit that ends it. */
+function openedAtItsEnd(env: Env, request: AttemptRequest, draft: Draft, why: { reuse: Reuse; setupMs: number }) {
+  const open = opening(env, request, draft, null);
+  const begin = (record: TaskRecord) => {
+    if (record.lease?.claim_id === draft.claimId) return open(record);
+    throw new ForgeError('LEASE_STOLEN', `another process has taken task ${draft.taskId}`);
+  };
+  return new RunningAttempt(env, request, {
+    ...draft,
+    worker: null,
+    identity: null,
+    record: draft.seen,
+    ...why,
+    begin,
+  });
+}
+
+/** An attempt without a worker: it has failed before it could start. */
 async function openWithout(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  why: { fault?: ClassifiedError; reuse?: Reuse; setupMs: number },
+  why: { fault: ClassifiedError; setupMs: number },
 ): Promise<RunningAttempt> {
-  const record = await open(env, request, draft, null);
+  const { record } = await changeTask(env, request.task.id, opening(env, request, draft, null));
   return new RunningAttempt(env, request, { ...draft, worker: null, identity: null, record, ...why });
 }
 
-/** Commits the beginning of an attempt; from then on the record names its worker. */
-async function open(
+/** The beginning of an attempt: from the commit of it on the record names its worker. */
+function opening(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
   worker: WorkerIdentity | null,
-  read?: TaskRead,
-): Promise<TaskRecord> {
+): (record: TaskRecord) => Decision<HeartbeatResult> {
   const { workspace, seen, attemptId } = draft;
   const { work } = workspace;
   const agent = agentOf(env, request);
@@ -293,13 +309,11 @@ async function open(
     env.ctx.machine(),
     env.now(),
   );
-  const decide = (current: TaskRecord) => {
+  return (current) => {
     refuseIfMoved(current, seen);
     const documents = [{ kind: 'manifest' as const, attemptId, value: manifest }];
     return { ...startWork(env, request, draft, { worker, work }, current), documents };
   };
-  const { record } = await changeTask(env, request.task.id, decide, { seen: read });
-  return record;
 }
 
 async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Promise<GatedWorker> {
