@@ -49,26 +49,26 @@ export function missingProgram(from: TaskCommand['from'] | null, env: Environmen
  * The inherited environment, in which FORGE_CLI calls this forge. PATH gets a `forge` if it has none; an existing one stays the first,
  * because the worker's own commands may rely on it. FORGE_CLI needs a `node`.
  */
-export function workerEnvironment(env: Environment, cwd: string): Record<string, string | undefined> {
+export function workerEnvironment(env: Environment, cwd: string): Readonly<Record<string, string | undefined>> {
+  const known = ENVIRONMENTS.get(env);
+  if (known?.cwd === cwd) return known.made;
   const missing = missingFolders(env, cwd);
   const added = missing.length === 0 ? {} : { PATH: [env['PATH'] ?? USUAL_PATH, ...missing].join(':') };
-  return { ...inherited(env), ...added, FORGE_CLI: OWN_PROGRAM };
+  const made = { ...inherited(env), ...added, FORGE_CLI: OWN_PROGRAM };
+  ENVIRONMENTS.set(env, { cwd, made });
+  return made;
 }
 
-/** The folders of `forge` and `node` where PATH has none. A process asks once for all of its workers: each look is at every folder of PATH. */
+/** By what was inherited. A process makes it once for all of its workers: each look for a program is at every folder of PATH. */
+const ENVIRONMENTS = new WeakMap<Environment, { cwd: string; made: Readonly<Record<string, string | undefined>> }>();
+
+/** The folders of `forge` and `node` where PATH has none. */
 function missingFolders(env: Environment, cwd: string): string[] {
-  const key = `${cwd}\n${env['PATH']}`;
-  const known = MISSING_FOLDERS.get(key);
-  if (known !== undefined) return known;
-  const missing = [
+  return [
     ...(findProgram('forge', env, cwd) === null ? [OWN_FOLDER] : []),
     ...(findProgram('node', env, cwd) === null ? [path.dirname(process.execPath)] : []),
   ];
-  MISSING_FOLDERS.set(key, missing);
-  return missing;
 }
-
-const MISSING_FOLDERS = new Map<string, string[]>();
 
 /** Most of a package.json, or of a script that starts a program, bytes. */
 const TEXT_MAX_BYTES = 256 * 1024;

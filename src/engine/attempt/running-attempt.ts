@@ -240,11 +240,11 @@ export class RunningAttempt {
     const timeout =
       timeoutMs === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeoutMs, TIMER_MAX_MS));
     const stalled = () => this.#stop('stall');
-    const worktree = evidenceOf(this.#started.record, this.attemptId)?.worktree_path ?? null;
+    const worktree = () => evidenceOf(this.#started.record, this.attemptId)?.worktree_path ?? null;
     const silent =
       identity === null || stallMs === null
         ? null
-        : watchForStall(this.#env, this.#holder, identity, { stallMs, worktree, stalled });
+        : watchForStall(this.#env, this.#holder, identity, { stallMs, worktree: worktree(), stalled });
     const spending = this.#spending?.watch((what) => {
       this.#overBudget = what;
       this.#stop('budget');

@@ -3,26 +3,20 @@
 import fs from 'node:fs';
 import { folderSynced, syncDir, synced } from './folders.ts';
 import type { FsCall, Step } from './operations.ts';
-import { readCapped } from './read.ts';
+import { readIfThere } from './read.ts';
 
 /** A driver runs a step to its end. */
 export type Driver = <T>(step: Step<T>) => Promise<T>;
 
-/** Most of what is read is not there, or of what is made: an error of Node's own takes longer than the call. */
-const MISSING = Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
+/** The folder of a first version is there most often, and an error of Node's own takes longer than the call. */
 const THERE = Object.assign(new Error('EEXIST: file already exists'), { code: 'EEXIST' });
-
-function present(path: string): string {
-  if (fs.lstatSync(path, { throwIfNoEntry: false }) === undefined) throw MISSING;
-  return path;
-}
 
 export function performSync(call: FsCall): unknown {
   switch (call.call) {
     case 'list':
       return fs.readdirSync(call.path);
     case 'read':
-      return readCapped(present(call.path), call.max);
+      return readIfThere(call.path, call.max);
     case 'create':
       return fs.openSync(call.path, 'wx', 0o600);
     case 'write':

@@ -10,7 +10,7 @@ import { asIoError, ifThere, NO_PATH, whileDoing } from '../../lib/fs/io-errors.
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { removeLeft } from '../../lib/fs/litter.ts';
 import { createFile, createLog } from '../../lib/fs/new-file.ts';
-import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
+import { lastLinesAt, readCapped, readFrom, readIfThere } from '../../lib/fs/read.ts';
 import { replaceInPlace } from '../../lib/fs/replace.ts';
 import { isUuid } from '../../lib/ids.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -202,7 +202,7 @@ export class FileArtifacts implements AttemptArtifacts {
   readDraft(attempt: AttemptRef, draft: Draft, maxBytes: number): string {
     const file = this.draftPath(attempt, draft);
     refuseSymlink(path.dirname(file));
-    return readCapped(file, maxBytes);
+    return readIfThere(file, maxBytes);
   }
 
   tellDoing(attempt: AttemptRef, text: string): void {
