@@ -21,7 +21,7 @@ import {
   RequestError,
   type RequestPermissionRequest,
 } from './acp-sdk.ts';
-import { Told } from './told.ts';
+import { AgentUpdates } from './updates.ts';
 
 export interface AcpTask {
   /** The agent's command line, for /bin/sh, and further arguments of it. */
@@ -69,7 +69,7 @@ export async function doTask(task: AcpTask, write: Write): Promise<number> {
 class Turn {
   readonly #task: AcpTask;
   readonly #write: Write;
-  readonly #told: Told;
+  readonly #told: AgentUpdates;
   /** What a session that is gone on with repeats is not told again. */
   #isLive = false;
   /** The request that is not answered yet. */
@@ -78,7 +78,7 @@ class Turn {
   constructor(task: AcpTask, write: Write) {
     this.#task = task;
     this.#write = write;
-    this.#told = new Told(write);
+    this.#told = new AgentUpdates(write);
   }
 
   async take(context: ClientContext): Promise<number> {

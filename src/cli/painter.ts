@@ -24,7 +24,7 @@ export interface PainterOptions {
   isFull(): boolean;
   /** What the window is to show now, a line each; none: no window. Must fit into `size`. */
   lines(size: Size): string[];
-  /** Told what `lines` threw; the window is gone then. */
+  /** Called with what `lines` threw; the window is gone then. */
   failed(error: unknown): void;
   /** Milliseconds on a clock that only goes forward. */
   now(): number;

@@ -305,7 +305,7 @@ function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan,
   ];
 }
 
-/** Told by the first run of a project whose earlier runs went on after a line that failed. */
+/** Said by the first run of a project whose earlier runs went on after a line that failed. */
 async function otherMeaning({ store }: Session, { plan }: LoadedPlan): Promise<string[]> {
   const task = plan.tasks.find(({ run, verify, shell }) => shell === null && [run ?? '', ...verify].some(hasLines));
   if (task === undefined) return [];

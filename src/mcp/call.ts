@@ -19,7 +19,7 @@ export interface CallContext {
   turns: Turns;
   /** Aborted when the client wants no answer any more, or is gone. */
   signal: AbortSignal;
-  /** Told what goes on in a call that takes long. */
+  /** Called with what goes on in a call that takes long. */
   progress(message: string): void;
 }
 

@@ -46,7 +46,7 @@ export interface StopOptions {
   graceMs: number;
   /** Ends the grace early (an AbortSignal will do). Noticed within 50 ms. */
   signal?: { readonly aborted: boolean };
-  /** Told once of processes that take their time. */
+  /** Called once with processes that take their time. */
   onWait?(left: readonly ProcessEntry[]): void;
 }
 

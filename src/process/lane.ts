@@ -69,7 +69,7 @@ export class Lane {
   readonly #bytes: number;
   #isGone = false;
   #rest = '';
-  /** Told each line, and null when the lane has ended. */
+  /** Called with each line, and with null when the lane has ended. */
   #hear: (line: string | null) => void = () => {};
 
   /** `env`: what most workers have in theirs. */

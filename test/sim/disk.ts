@@ -105,7 +105,7 @@ export class Folder {
   mtimeMs = 0;
 }
 
-/** Told about every name that is set or removed, after the fact. */
+/** Called with every name that is set or removed, after the fact. */
 export type Watcher = (folder: Folder, name: string, now: Entry | null, before: Entry | null) => void;
 
 export const ROOT = '/t';

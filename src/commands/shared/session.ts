@@ -24,13 +24,13 @@ export interface CommandContext<E = never> {
   stores?: Stores;
   /** Opened for this call before. Default: the command opens it. */
   session?: Session | undefined;
-  /** Told what a person should know although nothing failed. */
+  /** Called with what a person should know although nothing failed. */
   warn(message: string): void;
   /** Begins to listen for interruptions of this call; `stop` of what it returns ends that. Default: there are none. */
   interrupts?(options?: { leavesKeys(): boolean }): Interrupts & { stop(): void };
   /** Whether there is a terminal that a command can be given. Default: false. */
   terminal?: boolean;
-  /** Told before what may take long, when the program can still read what it may need. Default: nothing is. */
+  /** Called before what may take long, when the program can still read what it may need. Default: nothing is. */
   lasts?(): void;
   /** Aborted when the caller wants no more; for commands that follow what others do. */
   signal?: AbortSignal;
@@ -38,7 +38,7 @@ export interface CommandContext<E = never> {
   emit?(event: E): void | Promise<void>;
   /** Receives notes about slow work. Default: they are dropped. */
   note?(message: string): void;
-  /** Told what gc would apply, which is printed whatever form the answer has. Default: it is not printed. */
+  /** Called with what gc would apply, which is printed whatever form the answer has. Default: it is not printed. */
   say?(warning: Warning): void;
 }
 

@@ -232,7 +232,7 @@ async function resultOf(
 }
 
 export interface SetupRequest extends Pick<CommandRequest, 'cwd' | 'facts' | 'note'> {
-  /** Told when a command begins. */
+  /** Called when a command begins. */
   onCommand?: ((command: string) => void) | undefined;
 }
 

@@ -50,7 +50,7 @@ export interface TaskRequest {
   refuse(record: TaskRecord): void;
   /** Whether the worker's end was an interruption, which is not charged. Default: none is. */
   isInterrupt?: (exit: WorkerExit) => boolean;
-  /** Told when a command that verifies the result begins. */
+  /** Called when a command that verifies the result begins. */
   onCheck?: (command: VerifyCommand) => void;
 }
 

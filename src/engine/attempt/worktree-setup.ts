@@ -19,10 +19,10 @@ import { begunFor, isUntouched, setupFaultOf, setupNow, workAt } from './workspa
 export interface SetupHeard {
   /** Stops it. Default: nothing does. */
   interrupts?: Interrupts;
-  /** Told when a command begins. */
+  /** Called when a command begins. */
   onSetup?: ((command: string) => void) | undefined;
   /**
-   * Told the setup of git before anything of the repository is used for the attempt, and again before its worker begins; null where it is not
+   * Called with the setup of git before anything of the repository is used for the attempt, and again before its worker begins; null where it is not
    * looked at. `prepared`: what was done to its worktree in between. Throws CanNotStart to keep it from that.
    */
   onGitSetup?(setup: Work['git_setup'], prepared?: Pick<Prepared, 'trusted'>): Promise<void>;

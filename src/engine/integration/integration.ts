@@ -42,13 +42,13 @@ export interface IntegrationRequest {
   interrupts: Interrupts;
   /** The coding agent that does it, by its preset. Default: none, a command or a person does. */
   agent?: string | null;
-  /** Told when it begins, with the attempt that it is. */
+  /** Called when it begins, with the attempt that it is. */
   onBegin?(begun: { attemptId: string }): void;
-  /** Told when a command of `agents.setup` begins. */
+  /** Called when a command of `agents.setup` begins. */
   onSetup?(command: string): void;
-  /** Told when another command begins. */
+  /** Called when another command begins. */
   onCommand?(command: string): void;
-  /** Told what an agent that does it has used. */
+  /** Called with what an agent that does it has used. */
   onSpent?(spent: Spent): void;
 }
 

@@ -5,7 +5,7 @@ import { type Notification, notificationOf } from '../../domain/run/notification
 import { maskedIn } from '../../domain/secrets.ts';
 import type { NotifySettings } from '../../domain/settings/settings.ts';
 import { inherited } from '../../domain/task/workspaces.ts';
-import { tellCommand } from '../../process/told-command.ts';
+import { runWithInput } from '../../process/command-with-input.ts';
 import { type Env, secretsOf } from '../env.ts';
 
 /** How long one may take, and all that are left at the end, milliseconds. */
@@ -88,7 +88,7 @@ export class Notifier {
       FORGE_NOTIFY_TEXT: text,
       FORGE_NOTIFY_JSON: input,
     };
-    return tellCommand(command, { cwd: this.#env.paths.project, env, input: `${input}\n`, signal });
+    return runWithInput(command, { cwd: this.#env.paths.project, env, input: `${input}\n`, signal });
   }
 
   async #post(webhook: string, notification: Notification, signal: AbortSignal): Promise<string | null> {

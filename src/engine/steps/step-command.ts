@@ -30,7 +30,7 @@ export interface CommandOfStep {
   timeoutMs: number | null;
   /** The limit, as the error names it; null where it is none of its own. */
   timeoutText: string | null;
-  /** Told of its processes before they begin. */
+  /** Called with its processes before they begin. */
   starts(command: WorkerIdentity): Promise<void>;
   /** Takes what the command writes, as it comes. */
   emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;

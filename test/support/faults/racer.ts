@@ -1,4 +1,4 @@
-/** One of many that claim whatever is next until nothing is. Told the project in its first argument; prints what it got. */
+/** One of many that claim whatever is next until nothing is. Its first argument is the project; prints what it got. */
 
 import { createInterface } from 'node:readline';
 import { claim } from '../../../src/commands/claim.ts';

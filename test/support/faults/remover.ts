@@ -1,4 +1,4 @@
-/** Removes a branch or a worktree as gc does, in a process that can be killed. Told how in its first argument; prints the result. */
+/** Removes a branch or a worktree as gc does, in a process that can be killed. Its first argument says how; prints the result. */
 
 import { openSession } from '../../../src/commands/shared/session.ts';
 import { pruneBranch, removeWorktree } from '../../../src/git/gc-look.ts';

@@ -1,4 +1,4 @@
-/** A command that is told something, and whose output is of no interest. */
+/** A command that gets a text on its stdin, and whose output is dropped. */
 
 import { spawn } from 'node:child_process';
 
@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
  * Runs a command line for /bin/sh with `input` on its stdin, in a process group of its own. Resolves with null when it has ended with 0, else
  * with why that is not so; never rejects. `signal` ends it, with all that is left of its group.
  */
-export function tellCommand(
+export function runWithInput(
   command: string,
   { cwd, env, input, signal }: { cwd: string; env: Record<string, string>; input: string; signal: AbortSignal },
 ): Promise<string | null> {

@@ -4,11 +4,11 @@ import { type Fields, fieldsOf, listOf, textOf } from '../domain/agents/events.t
 
 interface Call {
   fields: Fields;
-  isTold: boolean;
+  isWritten: boolean;
   isOver: boolean;
 }
 
-export class Told {
+export class AgentUpdates {
   readonly #write: (line: object) => void;
   readonly #calls = new Map<string, Call>();
   /** Its last message, where that begins as an error. GitHub Copilot CLI says its own so, and ends its turn without a count of tokens. */
@@ -61,7 +61,7 @@ export class Told {
 
   #noted(update: Fields): Call {
     const id = textOf(update['toolCallId']);
-    const call = this.#calls.get(id) ?? { fields: {}, isTold: false, isOver: false };
+    const call = this.#calls.get(id) ?? { fields: {}, isWritten: false, isOver: false };
     const given = Object.entries(update).filter(([, value]) => value !== null && value !== undefined);
     call.fields = { ...call.fields, ...Object.fromEntries(given) };
     this.#calls.set(id, call);
@@ -69,8 +69,8 @@ export class Told {
   }
 
   #tell(call: Call): void {
-    if (call.isTold) return;
-    call.isTold = true;
+    if (call.isWritten) return;
+    call.isWritten = true;
     const { kind, title, rawInput, locations } = call.fields;
     this.#write(bounded({ type: 'tool_call', kind, title, rawInput, locations }, ['rawInput']));
   }
