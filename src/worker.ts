@@ -46,6 +46,7 @@ export class MemoryWorker extends StepWorker {
 
   /** The worker of the next attempt: it skips what is done. */
   next(): MemoryWorker {
+    this.#journal.begin();
     return new MemoryWorker(this.#journal);
   }
 

@@ -98,6 +98,21 @@ describe('a wait for a time', () => {
   });
 });
 
+describe('a step that has failed before a wait', () => {
+  it('a step whose budget was used up before the task was parked does not run again behind the wait', async () => {
+    const cwd = scripted(
+      `${F} step notify --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo try >> ledger; echo down >&2; exit 7' || code=$?\n` +
+        `echo $code >> ledger\n${F} wait soak --for 300ms\nexit $code\n`,
+      'steps: {park_after: 100ms}\n',
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toEqual(['try', 'try', '7', '7']);
+    const { state } = await dataOf(cwd, 'show', 'a');
+    expect(state).toMatchObject({ attempt_count: 2, last_error: { class: 'exit.7', exit_code: 7 } });
+    expect(state.last_error.message).toMatch(/step notify: .*down/);
+  });
+});
+
 describe('a wait beside other calls of its script', () => {
   it('a wait parks once the step beside it is done', async () => {
     const cwd = scripted(

@@ -228,6 +228,23 @@ describe('a repeat of a program', () => {
 });
 
 describe('a step of a program', () => {
+  it('a step of a program that has failed before it was parked fails again without a try', async () => {
+    const { worker } = worked();
+    let tries = 0;
+    const fail = () => {
+      tries++;
+      throw Object.assign(new Error('full'), { class: 'disk' });
+    };
+    const retry = { max_attempts: 1 };
+    await expect(worker.step('one', fail, { retry })).rejects.toMatchObject({ class: 'disk' });
+    await expect(worker.wait('soak', '1h')).rejects.toBeInstanceOf(Parked);
+    await expect(worker.next().step('one', fail, { retry })).rejects.toMatchObject({ class: 'disk', message: 'full' });
+    expect(tries).toBe(1);
+    // That attempt was not parked.
+    await expect(worker.next().step('one', fail, { retry })).rejects.toMatchObject({ class: 'disk' });
+    expect(tries).toBe(2);
+  });
+
   it.each([[Object.create(null)], [{ message: 'full', code: 7 }], [Symbol('odd')], [[1, 2]]])(
     'a step of a program fails with %s where it throws that, after its tries',
     async (thrown) => {

@@ -26,6 +26,8 @@ export interface MemoryJournal extends WorkerJournal {
   settle(fanOut: string, child: string, end: ChildEnd): void;
   /** What it waits for; null while it is not parked. */
   parked: Park | null;
+  /** Begins the next attempt. */
+  begin(): void;
   add(entriesFor: (read: ReadJournal) => readonly Entry[]): void;
 }
 
@@ -44,6 +46,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
   const { now = Date.now, random = Math.random, parkAfterMs = 30_000 } = options;
   const journal: Journal = { key: 'memory', epoch: 0, chunks: [], tail: [] };
   const entries: Entry[] = [];
+  let attempts = 1;
   const sets = new Map<string, readonly Child[]>();
   const ends = new Map<string, ChildEnd>();
   const membersOf = (names: readonly string[]) =>
@@ -56,6 +59,12 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
   return {
     parked: null,
     attemptId: TASK,
+    goesOn: false,
+    begin() {
+      this.attemptId = `${TASK}-${++attempts}`;
+      this.goesOn = this.parked !== null;
+      this.parked = null;
+    },
     settings: { steps: { park_after_ms: parkAfterMs } },
     policyOf: async (own) => stepPolicy(own, null, { retry: null }),
     instant: () => ({ nowMs: now(), monoMs: now(), bootId: 'memory' }),

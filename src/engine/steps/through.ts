@@ -1,11 +1,19 @@
 /** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
 
 import { requireContext } from '../../domain/steps/context.ts';
-import { budgetOf, nextTry, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
+import {
+  budgetOf,
+  type Journal,
+  nextTry,
+  type Step,
+  type StepKind,
+  stepEntry,
+  stepKey,
+} from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
-import type { WaitsFor } from '../../domain/task/records.ts';
+import type { LastError, WaitsFor } from '../../domain/task/records.ts';
 import { isoTime } from '../../lib/time.ts';
 import { Pass } from './pass.ts';
 import type { ReadJournal } from './task-journal.ts';
@@ -39,6 +47,13 @@ export async function throughTries(
   const sleep = (wake: Deadline) => pass.sleep(journal, { waitsFor: { kind: 'step', name }, wake, lost });
   let read = await journal.read();
   let step = read.steps.get(name);
+  const before = givenUp(step, read.journal, journal);
+  if (before !== null) {
+    const { attemptId: attempt_id } = journal;
+    await journal.write((_, generation) => [{ step: { ...before, attempt_id, generation } }]);
+    const { class: name_, message } = before.last_error;
+    return { step: before, made: { error: asThrown(before.last_error), told: { class: name_, message } } };
+  }
   for (;;) {
     const budget = budgetOf(step, read.journal);
     // A wake that comes early waits for the rest.
@@ -62,6 +77,22 @@ export async function throughTries(
     step = read.steps.get(name) as Step;
     if (!isAgain) return { step, made };
   }
+}
+
+/** The step where its policy has given up, and the attempt only goes on behind a wait: its budget is used up. Null: it is to be tried. */
+function givenUp(
+  step: Step | undefined,
+  journal: Journal,
+  { attemptId, goesOn }: WorkerJournal,
+): (Step & { last_error: LastError }) | null {
+  if (!goesOn || step?.status !== 'failed' || step.wake !== undefined || step.attempt_id === attemptId) return null;
+  const { last_error } = step;
+  return last_error === null || budgetOf(step, journal).started_at === null ? null : { ...step, last_error };
+}
+
+/** What a step or a wait has failed with, as a program catches it. */
+export function asThrown(told: LastError | null): Error {
+  return Object.assign(new Error(told?.message ?? 'the wait has failed'), { class: told?.class ?? 'error' });
 }
 
 /** `step deploy, try 2 of 4`. */

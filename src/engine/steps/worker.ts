@@ -21,13 +21,12 @@ import {
   TIMEOUT_DEFAULT_MS,
   timeOf,
 } from '../../domain/steps/waits.ts';
-import type { LastError } from '../../domain/task/records.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
 import { isMistake } from './mistakes.ts';
 import { asJson, TimeUp, tryOnce } from './one-try.ts';
 import { Pass } from './pass.ts';
-import { type Place, throughLooks, throughTries } from './through.ts';
+import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
 import type { WorkerJournal } from './worker-journal.ts';
 
 export interface StepOptions {
@@ -353,9 +352,4 @@ function failureEnd(error: unknown, { instant }: WorkerJournal) {
 function toldOf(error: unknown): ClassifiedError {
   const name = (error as { class?: unknown } | null | undefined)?.class;
   return { class: typeof name === 'string' ? name : 'error', message: errorMessage(error) };
-}
-
-/** What a wait has failed with, as a program catches it. */
-function asThrown(told: LastError | null): Error {
-  return Object.assign(new Error(told?.message ?? 'the wait has failed'), { class: told?.class ?? 'error' });
 }
