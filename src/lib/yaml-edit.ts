@@ -11,7 +11,7 @@ import { spelledFlow, spelledJson, spelledScalar } from './yaml-spelling.ts';
 export type YamlEdit = { path: YamlPath } & ({ set: unknown } | { append: unknown } | { drop: number });
 
 /** Text to put in place of the characters from `start` to `end`. */
-interface Splice {
+export interface Splice {
   start: number;
   end: number;
   text: string;
@@ -52,7 +52,7 @@ function edited(yaml: Yaml, text: string, edit: YamlEdit): string | null {
   return isEdited(text, after, edit) ? after : null;
 }
 
-function spliced(source: string, splices: readonly Splice[]): string {
+export function spliced(source: string, splices: readonly Splice[]): string {
   // From the end, so that the places before stay where they are; of two at one place the first stands first.
   return splices
     .toReversed()
@@ -171,7 +171,7 @@ class Editor {
     const spaced = head === '' ? '' : ` ${head}`;
     const below = this.#lines(body, this.#column(pair.key.range[0]));
     if (old === null || old.range[0] === old.range[1]) {
-      const end = map.flow === true ? colon + 1 : this.#lineEnd(colon);
+      const end = map.flow === true ? colon + 1 : lineEnd(this.#source, colon);
       return [...put(colon + 1, spaced), ...put(end, below)];
     }
     const end = this.#endOf(old);
@@ -179,7 +179,7 @@ class Editor {
     const comments = between.includes('\n') ? between.slice(0, between.lastIndexOf('\n')).trimEnd() : null;
     const start = comments === null && head !== '' ? old.range[0] : colon + 1;
     const text = comments === null ? head : spaced + comments;
-    return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, this.#lineEnd(end)), below))];
+    return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, lineEnd(this.#source, end)), below))];
   }
 
   #addPair(map: YAMLMap.Parsed, key: string, value: unknown): Splice[] | null {
@@ -189,7 +189,7 @@ class Editor {
     if (map.flow === true) return this.#addToFlow(map, last?.key.range[0], last && this.#pairEnd(last), line);
     if (last === undefined) return null;
     const column = this.#column((map.items[0] ?? last).key.range[0]);
-    return put(this.#lineEnd(this.#pairEnd(last)), this.#lines([line, ...body], column));
+    return put(lineEnd(this.#source, this.#pairEnd(last)), this.#lines([line, ...body], column));
   }
 
   #dropPair(map: YAMLMap.Parsed, pair: MapPair): Splice[] | null {
@@ -200,7 +200,7 @@ class Editor {
       if (before !== undefined) return [{ start: this.#pairEnd(before), end, text: '' }];
       return [{ start, end: next?.key.range[0] ?? end, text: '' }];
     }
-    if (this.#source.slice(this.#lineStart(start), start).trim() === '') return this.#dropLines(start, end);
+    if (this.#source.slice(lineStart(this.#source, start), start).trim() === '') return this.#dropLines(start, end);
     // It stands behind the dash of a list.
     return next === undefined ? null : [{ start, end: next.key.range[0], text: '' }];
   }
@@ -227,7 +227,7 @@ class Editor {
     const inFlow = this.#isMap(last) && last.flow === true;
     const first = this.#isMap(last) && !inFlow ? last.items[0]?.key.range[0] : undefined;
     const offset = first === undefined ? 2 : this.#column(first) - indent;
-    return put(this.#lineEnd(this.#endOf(last)), this.#lines(itemLines(value, { inFlow, offset }), indent));
+    return put(lineEnd(this.#source, this.#endOf(last)), this.#lines(itemLines(value, { inFlow, offset }), indent));
   }
 
   #dropItem(list: YAMLSeq.Parsed, at: number, path: YamlPath): Splice[] | null {
@@ -239,7 +239,7 @@ class Editor {
       if (before !== undefined) return [{ start: this.#endOf(before), end, text: '' }];
       return [{ start, end: next?.range[0] ?? end, text: '' }];
     }
-    const dash = /^[ \t]*-[ \t]+$/.test(this.#source.slice(this.#lineStart(start), start));
+    const dash = /^[ \t]*-[ \t]+$/.test(this.#source.slice(lineStart(this.#source, start), start));
     return dash ? this.#dropLines(start, end) : null;
   }
 
@@ -248,12 +248,13 @@ class Editor {
     const [start = 0] = holder.range ?? [];
     if (lastStart === undefined || lastEnd === undefined) return put(start + 1, text);
     const hasComma = /^\s*,/.test(this.#source.slice(lastEnd, lastEnd + 100));
-    const alone = this.#source.slice(this.#lineStart(lastStart), lastStart).trim() === '';
-    if (!alone || this.#lineStart(lastStart) === 0) return put(lastEnd, `, ${text}`);
+    const alone = this.#source.slice(lineStart(this.#source, lastStart), lastStart).trim() === '';
+    if (!alone || lineStart(this.#source, lastStart) === 0) return put(lastEnd, `, ${text}`);
     const comma = hasComma ? [] : put(lastEnd, ',');
     const line = this.#lines([text + (hasComma ? ',' : '')], this.#column(lastStart));
-    return this.#source.slice(lastEnd, this.#lineEnd(lastEnd)).replace(/^,/, '').replace(/#.*/, '').trim() === ''
-      ? [...comma, ...put(this.#lineEnd(lastEnd), line)]
+    return this.#source.slice(lastEnd, lineEnd(this.#source, lastEnd)).replace(/^,/, '').replace(/#.*/, '').trim() ===
+      ''
+      ? [...comma, ...put(lineEnd(this.#source, lastEnd), line)]
       : put(lastEnd, `, ${text}`);
   }
 
@@ -284,7 +285,7 @@ class Editor {
   }
 
   #dropLines(start: number, end: number): Splice[] {
-    const from = this.#lineStart(start);
+    const from = lineStart(this.#source, start);
     const next = this.#source.indexOf('\n', end) + 1;
     if (next > 0) return [{ start: from, end: next, text: '' }];
     return [{ start: Math.max(0, from - this.#newline.length), end: this.#source.length, text: '' }];
@@ -296,19 +297,20 @@ class Editor {
   }
 
   #column(at: number): number {
-    return at - this.#lineStart(at);
+    return at - lineStart(this.#source, at);
   }
+}
 
-  #lineStart(at: number): number {
-    return this.#source.lastIndexOf('\n', at - 1) + 1;
-  }
+/** Where the line that `at` is in begins. */
+export function lineStart(source: string, at: number): number {
+  return source.lastIndexOf('\n', at - 1) + 1;
+}
 
-  /** Where the line that `at` is in ends, before its line break. */
-  #lineEnd(at: number): number {
-    const end = this.#source.indexOf('\n', at);
-    if (end < 0) return this.#source.length;
-    return this.#source[end - 1] === '\r' && end > at ? end - 1 : end;
-  }
+/** Where it ends, before its line break. */
+export function lineEnd(source: string, at: number): number {
+  const end = source.indexOf('\n', at);
+  if (end < 0) return source.length;
+  return source[end - 1] === '\r' && end > at ? end - 1 : end;
 }
 
 function put(at: number, text: string): Splice[] {

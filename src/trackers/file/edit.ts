@@ -4,14 +4,8 @@
  */
 
 import type { Document, Pair, ParsedNode, Scalar, YAMLMap, YAMLSeq } from 'yaml';
+import { lineEnd, lineStart, type Splice, spliced } from '../../lib/yaml-edit.ts';
 import type { IssueChange } from './document.ts';
-
-/** Text to put in place of the characters from `start` to `end`. */
-interface Splice {
-  start: number;
-  end: number;
-  text: string;
-}
 
 type Yaml = typeof import('yaml');
 type Issue = YAMLMap.Parsed;
@@ -37,13 +31,6 @@ function issueAt(yaml: Yaml, document: Document.Parsed, index: number): Issue | 
   const issues: unknown = document.contents.get('issues', true);
   const issue = yaml.isSeq(issues) ? issues.items[index] : null;
   return yaml.isMap(issue) ? (issue as Issue) : null;
-}
-
-function spliced(source: string, splices: readonly Splice[]): string {
-  // From the end, so that the places before stay where they are.
-  return [...splices]
-    .sort((a, b) => b.start - a.start)
-    .reduce((text, { start, end, text: put }) => text.slice(0, start) + put + text.slice(end), source);
 }
 
 class IssueEditor {
@@ -95,13 +82,13 @@ class IssueEditor {
     if (pair === undefined || !this.#yaml.isScalar(pair.value)) return null;
     const [start] = pair.key.range;
     const [valueStart, end] = (pair.value as Scalar.Parsed).range;
-    const before = this.#source.slice(this.#lineStart(start), start);
-    const after = this.#source.slice(end, this.#lineEnd(end));
+    const before = this.#source.slice(lineStart(this.#source, start), start);
+    const after = this.#source.slice(end, lineEnd(this.#source, end));
     if (this.#issue.flow === true) {
       const comma = /,[ \t]*$/.exec(before);
       if (comma !== null) return { start: start - comma[0].length, end, text: '' };
     } else if (before.trim() === '' && after.trim() === '') {
-      return this.#line(this.#lineStart(start));
+      return this.#line(lineStart(this.#source, start));
     }
     return { start: valueStart, end, text: 'null' };
   }
@@ -128,7 +115,7 @@ class IssueEditor {
     const lines = item(' '.repeat(token.indent)).join(this.#newline);
     // A block scalar ends with its line.
     if (this.#source[end - 1] === '\n') return { start: end, end, text: `${lines}${this.#newline}` };
-    const at = this.#lineEnd(end);
+    const at = lineEnd(this.#source, end);
     return { start: at, end: at, text: `${this.#newline}${lines}` };
   }
 
@@ -138,9 +125,9 @@ class IssueEditor {
     if (state === undefined || !this.#yaml.isScalar(state.value)) return null;
     const end = (state.value as Scalar.Parsed).range[1];
     if (this.#issue.flow === true) return { start: end, end, text: `, ${flow}` };
-    const at = this.#lineEnd(end);
+    const at = lineEnd(this.#source, end);
     const [start] = state.key.range;
-    const indent = ' '.repeat(start - this.#lineStart(start));
+    const indent = ' '.repeat(start - lineStart(this.#source, start));
     return { start: at, end: at, text: lines.map((line) => `${this.#newline}${indent}${line}`).join('') };
   }
 
@@ -149,17 +136,6 @@ class IssueEditor {
     const end = this.#source.indexOf('\n', start) + 1;
     if (end > 0) return { start, end, text: '' };
     return { start: start - this.#newline.length, end: this.#source.length, text: '' };
-  }
-
-  #lineStart(at: number): number {
-    return this.#source.lastIndexOf('\n', at - 1) + 1;
-  }
-
-  /** Where the line that `at` is in ends, before its line break. */
-  #lineEnd(at: number): number {
-    const end = this.#source.indexOf('\n', at);
-    if (end < 0) return this.#source.length;
-    return this.#source[end - 1] === '\r' && end > at ? end - 1 : end;
   }
 }
 
