@@ -16,7 +16,7 @@ async function attempted(body: string, { errors = '[]', retry = '{max_attempts: 
   return { code, stderr, state, waitMs: Date.parse(state.next_eligible_at) - Date.parse(state.last_failed_at) };
 }
 
-/** A time a moment before the failure is decided. */
+/** `ms` from the failure on, less the moment until it was decided. */
 const about = (ms: number) => expect.toSatisfy((found: number) => found > ms - 60_000 && found <= ms, `about ${ms} ms`);
 
 describe('FORGE_RETRY_AFTER_FILE', () => {
