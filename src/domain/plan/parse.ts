@@ -13,7 +13,17 @@ import { matrixEnv } from './matrix.ts';
 import { expandedPart, type MadeTask } from './matrix-tasks.ts';
 import { mergedValue, type PlanPart, partAt, type ReadPlan, readParts, spellingOf } from './parts.ts';
 import type { PlanText } from './places.ts';
-import { conditionOn, type DependencyCondition, filledTask, indexed, type Plan, type PlanTask } from './plan.ts';
+import {
+  conditionOn,
+  type DependencyCondition,
+  filledTask,
+  indexed,
+  type Plan,
+  type PlanTask,
+  type SparseTask,
+  sharedParts,
+  sharedTexts,
+} from './plan.ts';
 import { DEFERRED_STATUS, includedSchema, isOwnKey, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
 
 type PlanResult =
@@ -231,6 +241,11 @@ function dependingOnAll(tasks: readonly PlanTask[]): readonly PlanTask[] {
   }));
 }
 
+/** Keys that a file has not, or in another form. */
+type OtherForm = {
+  [K in keyof PlanTask]: K extends keyof TaskYaml ? (TaskYaml[K] extends PlanTask[K] ? never : K) : K;
+}[keyof PlanTask];
+
 function buildTask(
   { id, task: written, matrix }: MadeTask,
   phase_id: string,
@@ -238,9 +253,12 @@ function buildTask(
   { part, levels }: { part: PlanPart; levels: readonly DefaultsLevel[] },
 ): PlanTask {
   const { keys, env } = withDefaults(written, part.value, path, levels, part.spell);
-  return filledTask({
-    ...keys,
+  // What is given in another form is filled in: to copy all keys first takes as long as to build the task.
+  const task = filledTask(keys as unknown as SparseTask);
+  const given: Pick<PlanTask, OtherForm | 'id' | 'cwd'> = {
     id,
+    parent: null,
+    input: null,
     phase_id,
     human: keys.owner_type === 'human',
     ...dependenciesOf(keys),
@@ -248,9 +266,10 @@ function buildTask(
     status: keys.status === DEFERRED_STATUS ? 'paused' : keys.status,
     timeout_ms: keys.timeout,
     cwd: folderOf(keys.cwd),
-    env: matrix === null ? env : { ...env, ...matrixEnv(matrix.values) },
+    env: sharedParts(matrix === null ? env : { ...env, ...matrixEnv(matrix.values) }),
     matrix,
-  });
+  };
+  return Object.assign(task, given);
 }
 
 /** The folder, without what says nothing; null for the workspace itself. */
@@ -267,7 +286,7 @@ function dependenciesOf({ depends_on }: Pick<TaskYaml, 'depends_on'>) {
     ids.add(id);
     if (condition.when !== PLAIN.when || condition.optional) conditions[id] = condition;
   }
-  return { depends_on: [...ids], conditions };
+  return { depends_on: sharedTexts([...ids]), conditions: sharedParts(conditions) };
 }
 
 const PLAIN: DependencyCondition = { when: 'success', optional: false };

@@ -138,10 +138,12 @@ export interface PlanTask extends z.infer<ReturnType<typeof PlanTaskSchema>> {
 /** A task without what says nothing, see `filledTask`. */
 export type SparseTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
 
+/** What is empty is one object for all tasks. */
 const NO_TEXTS: readonly string[] = [];
 const NOTHING = {};
-const textsOf = (list: readonly string[] | undefined) => (list === undefined || list.length === 0 ? NO_TEXTS : list);
-const partsOf = <T extends object>(parts: T | undefined): T | Record<string, never> => {
+export const sharedTexts = (list: readonly string[] | undefined) =>
+  list === undefined || list.length === 0 ? NO_TEXTS : list;
+export const sharedParts = <T extends object>(parts: T | undefined): T | Record<string, never> => {
   for (const _ in parts) return parts;
   return NOTHING;
 };
@@ -163,12 +165,12 @@ export function filledTask(task: SparseTask): PlanTask {
     estimate: task.estimate ?? null,
     owner_type: task.owner_type ?? null,
     human: task.human ?? false,
-    depends_on: textsOf(task.depends_on),
-    conditions: partsOf(task.conditions),
+    depends_on: sharedTexts(task.depends_on),
+    conditions: sharedParts(task.conditions),
     continue_on_error: task.continue_on_error ?? false,
-    acceptance: textsOf(task.acceptance),
-    write_globs: textsOf(task.write_globs),
-    uses: partsOf(task.uses),
+    acceptance: sharedTexts(task.acceptance),
+    write_globs: sharedTexts(task.write_globs),
+    uses: sharedParts(task.uses),
     tracker_issue_id: task.tracker_issue_id ?? null,
     status: task.status ?? 'active',
     question_budget: task.question_budget ?? null,
@@ -178,14 +180,14 @@ export function filledTask(task: SparseTask): PlanTask {
     args: task.args ?? null,
     shell: task.shell ?? null,
     cwd: task.cwd ?? null,
-    verify: textsOf(task.verify),
-    inputs: textsOf(task.inputs),
-    outputs: textsOf(task.outputs),
+    verify: sharedTexts(task.verify),
+    inputs: sharedTexts(task.inputs),
+    outputs: sharedTexts(task.outputs),
     cache: task.cache ?? false,
     budget: task.budget ?? null,
     changes: task.changes ?? null,
     timeout_ms: task.timeout_ms ?? null,
-    env: partsOf(task.env),
+    env: sharedParts(task.env),
     retry: task.retry ?? null,
     matrix: task.matrix ?? null,
     discovered_from: task.discovered_from ?? null,
