@@ -104,6 +104,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     await eventLog.append(stream, { event: 'released' });
     await eventLog.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
     expect(await eventLog.read(stream)).toEqual([{ event: 'acquired' }, { event: 'released' }]);
+    expect(await eventLog.read(stream, '"event":"released"')).toEqual([{ event: 'released' }]);
   });
 
   test('artifacts are addressed by their attempt and discarded with it', async () => {

@@ -42,9 +42,10 @@ export function callsOf(env: Env, attempt: AttemptRef) {
     own = is;
     await env.eventLog.append(log, { ts: isoTime(env.now()), type: TYPE, data: { call, is, ...more } });
   };
-  const read = async () => {
+  /** `name`: only what lines say that have it, which is all of a call that is done. */
+  const read = async (name?: string) => {
     const calls = new Map<string, Call>();
-    for (const { type, data } of await env.eventLog.read(log)) {
+    for (const { type, data } of await env.eventLog.read(log, name && `"name":"${name}"`)) {
       const told = data as Partial<Call> | null;
       if (type !== TYPE || typeof told?.call !== 'string') continue;
       calls.set(told.call, { by: null, ...calls.get(told.call), ...told } as Call);
@@ -60,7 +61,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
      * call, and so may each try of a step around it. Throws STEP_REPEATED.
      */
     async refuseDone(name: string): Promise<void> {
-      if ((await read()).some((other) => isDone(other, name))) throw stepRepeated(name);
+      if ((await read(name)).some((other) => isDone(other, name))) throw stepRepeated(name);
     },
     /**
      * Before its step or wait is gone on with. Throws what `refuseDone` throws, and STEP_REPEATED where another call is at it now: of two the first.
@@ -68,7 +69,9 @@ export function callsOf(env: Env, attempt: AttemptRef) {
      */
     async begin(name: string): Promise<void> {
       await tell('begun', { name, within, by: identifyOwner(env.ctx.pid) });
-      for (const other of await read()) {
+      const known = await read(name);
+      const isFirst = known.every((other) => other.call === call);
+      for (const other of isFirst ? [] : await read()) {
         if (other.call === call) break;
         if (other.name !== name) continue;
         if (isDone(other, name) || isLive(other)) {

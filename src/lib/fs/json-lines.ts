@@ -31,10 +31,11 @@ export function appendLines(path: string, entries: readonly object[]): void {
   }
 }
 
-/** The records of a log whose checksum holds, in order; none for a missing file. */
-export function readLines(text: string): Record<string, unknown>[] {
+/** The records of a log whose checksum holds, in order; none for a missing file. `having`: only of lines with this text. */
+export function readLines(text: string, having = ''): Record<string, unknown>[] {
   const records: Record<string, unknown>[] = [];
   for (const line of text.split('\n')) {
+    if (!line.includes(having)) continue;
     const seal = SEAL.exec(line);
     if (seal === null || crc32(line.slice(0, seal.index)) !== seal[1]) continue;
     const value = parseJson(line);

@@ -49,9 +49,9 @@ export class FileEventLog implements EventLog {
     this.#tree = tree;
   }
 
-  async read(stream: LogStream): Promise<Record<string, unknown>[]> {
+  async read(stream: LogStream, having?: string): Promise<Record<string, unknown>[]> {
     const file = this.#file(stream);
-    return readLines(ifThere(`reading ${file}`, () => readCapped(file, LOG_MAX_BYTES)) ?? '');
+    return readLines(ifThere(`reading ${file}`, () => readCapped(file, LOG_MAX_BYTES)) ?? '', having);
   }
 
   async append(stream: LogStream, entry: object): Promise<void> {

@@ -290,8 +290,9 @@ class MemoryLog implements EventLog {
     this.#lines.set(JSON.stringify(stream), [...lines, copy(entry) as Record<string, unknown>]);
   }
 
-  async read(stream: LogStream): Promise<Record<string, unknown>[]> {
-    return copy(this.#lines.get(JSON.stringify(stream)) ?? []);
+  async read(stream: LogStream, having = ''): Promise<Record<string, unknown>[]> {
+    const lines = this.#lines.get(JSON.stringify(stream)) ?? [];
+    return copy(lines.filter((line) => JSON.stringify(line).includes(having)));
   }
 }
 
