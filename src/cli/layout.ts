@@ -1,6 +1,7 @@
 /** Text on a grid of columns: how wide it is, cut or filled to a width, broken into lines. */
 
 import { oneLine } from '../lib/text.ts';
+import { withLocalTimes } from './local-times.ts';
 
 const ASCII = /^[\x20-\x7e]*$/;
 
@@ -59,7 +60,9 @@ export function columnOf<K extends PropertyKey>(max: number, rows: readonly Read
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of oneLine(text, 10_000).match(/(?:`[^`]*`|[^\s`])+|`/g) ?? []) {
+  // A time takes less room on the wall than in data.
+  const shown = withLocalTimes(oneLine(text, 10_000), Date.now());
+  for (const word of shown.match(/(?:`[^`]*`|[^\s`])+|`/g) ?? []) {
     if (line !== '' && widthOf(line) + 1 + widthOf(word) > width) {
       lines.push(line);
       line = word;
