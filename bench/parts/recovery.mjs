@@ -43,7 +43,7 @@ async function once(command) {
 }
 
 /** With so many tasks, which all can start at once. */
-export function projectOf(tasks, command) {
+function projectOf(tasks, command) {
   const graph = Array.from({ length: tasks }, () => []);
   return scratchProject('recovery', planOver(graph, command));
 }
