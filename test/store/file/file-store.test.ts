@@ -305,6 +305,17 @@ describe('changes since', () => {
     expect((await look(second.cursor)).changed).toEqual(['test']);
   });
 
+  test('a task is among the changes after a look that failed before it came to it', async () => {
+    await tree.commit('build', record('build'));
+    const old = new Date(Date.now() - 60_000);
+    for (const folder of [tree.at('build'), path.dirname(tree.at('build'))]) fs.utimesSync(folder, old, old);
+    const { cursor } = await tree.store.changesSince(null, ['build', 'test']);
+    await tree.commit('test', record('test'));
+    fs.utimesSync(path.dirname(tree.at('test')), new Date(Date.now() - 30_000), new Date(Date.now() - 30_000));
+    await expect(tree.store.changesSince(cursor, ['build', 'no task', 'test'])).rejects.toThrow();
+    expect((await tree.store.changesSince(cursor, ['build', 'test'])).changed).toEqual(['test']);
+  });
+
   test('a cursor can be used again after a look that its caller could make nothing of', async () => {
     await tree.commit('build', record('build'));
     await tree.commit('test', record('test'));
