@@ -6,7 +6,7 @@
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { namesOfJoin, waitsForJoin } from '../fan-out/join.ts';
-import { type Deadline, type Instant, msLeft } from '../task/deadlines.ts';
+import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
 import type { Lease, TaskRecord, TaskSummary, WaitsFor } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
 import { changed, type Decision, refusal, repeated, starting } from '../task/transition.ts';
@@ -56,14 +56,15 @@ export function alsoAsleep(
 ): Sleeper[] {
   const known = new Set(own.map(({ waitsFor: { kind, name } }) => `${kind} ${name}`));
   const isAsleep = ({ attempt_id, status, wake }: Step) =>
-    attempt_id === attemptId && (status === 'running' || (status === 'failed' && msLeft(wake, instant) > 0));
+    attempt_id === attemptId &&
+    (status === 'running' || (status === 'failed' && wake !== undefined && msLeft(wake, instant) > 0));
   return [...read.steps.values()].filter(isAsleep).flatMap((step) => {
-    const { kind, name, wake = null } = step;
+    const { kind, name } = step;
     const waitsFor = kind === 'join' ? waitsForJoin(namesOfJoin(step)) : { kind, name };
     if (known.has(`${waitsFor.kind} ${waitsFor.name}`)) return [];
-    return [
-      { waitsFor, wake, isThere: (now: JournalView) => kind === 'wait-for' && pendingSignal(now, name) !== null },
-    ];
+    // It came just now: the task is parked, and goes on at once.
+    const isThere = kind === 'wait-for' && pendingSignal(read, name) !== null;
+    return [{ waitsFor, wake: isThere ? deadlineIn(0, instant) : (step.wake ?? null), isThere: () => false }];
   });
 }
 
