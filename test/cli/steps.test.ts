@@ -92,6 +92,24 @@ describe('a step', () => {
     ]);
   });
 
+  it('a step that had used its budget up when its run was killed fails again in the next attempt, and does not run', async () => {
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'body.sh':
+        `${F} step pay --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo try >> ledger; exit 7' || code=$?\n` +
+        'echo $code >> ledger; test -e killed || { echo now; exec sleep 60; }; exit $code\n',
+    });
+    const first = new LiveForge(cwd, ['run']);
+    await first.event(
+      'the end of the step',
+      (event) => event.type === 'task_output' && String(event['text']).includes('now'),
+    );
+    first.signal('SIGKILL');
+    await first.ended;
+    writeFileSync(join(cwd, 'killed'), '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toEqual(['try', 'try', '7', '7']);
+  });
+
   it('a step that fails is named where the failure of its attempt is told', async () => {
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
       'body.sh': `${F} step deploy --retry '{max_attempts: 1}' -- sh -c 'echo no route >&2; exit 7'\n`,

@@ -240,7 +240,7 @@ describe('a step of a program', () => {
     await expect(worker.wait('soak', '1h')).rejects.toBeInstanceOf(Parked);
     await expect(worker.next().step('one', fail, { retry })).rejects.toMatchObject({ class: 'disk', message: 'full' });
     expect(tries).toBe(1);
-    // That attempt was not parked.
+    // That attempt was not parked: its failure was charged.
     await expect(worker.next().step('one', fail, { retry })).rejects.toMatchObject({ class: 'disk' });
     expect(tries).toBe(2);
   });

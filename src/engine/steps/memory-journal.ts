@@ -26,7 +26,7 @@ export interface MemoryJournal extends WorkerJournal {
   settle(fanOut: string, child: string, end: ChildEnd): void;
   /** What it waits for; null while it is not parked. */
   parked: Park | null;
-  /** Begins the next attempt. */
+  /** Begins the next attempt: the one before was parked, or has failed and was charged. */
   begin(): void;
   add(entriesFor: (read: ReadJournal) => readonly Entry[]): void;
 }
@@ -59,10 +59,9 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
   return {
     parked: null,
     attemptId: TASK,
-    goesOn: false,
     begin() {
       this.attemptId = `${TASK}-${++attempts}`;
-      this.goesOn = this.parked !== null;
+      if (this.parked === null) journal.epoch += 1;
       this.parked = null;
     },
     settings: { steps: { park_after_ms: parkAfterMs } },

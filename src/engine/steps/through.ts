@@ -79,13 +79,13 @@ export async function throughTries(
   }
 }
 
-/** The step where its policy has given up, and the attempt only goes on behind a wait: its budget is used up. Null: it is to be tried. */
+/** The step where its policy has given up in an earlier attempt, and no failure was charged since: its budget is used up. Null: it is to be tried. */
 function givenUp(
   step: Step | undefined,
   journal: Journal,
-  { attemptId, goesOn }: WorkerJournal,
+  { attemptId }: WorkerJournal,
 ): (Step & { last_error: LastError }) | null {
-  if (!goesOn || step?.status !== 'failed' || step.wake !== undefined || step.attempt_id === attemptId) return null;
+  if (step?.status !== 'failed' || step.wake !== undefined || step.attempt_id === attemptId) return null;
   const { last_error } = step;
   return last_error === null || budgetOf(step, journal).started_at === null ? null : { ...step, last_error };
 }

@@ -27,8 +27,6 @@ const UNCAUGHT_EXIT = 1;
 /** Where a worker's journal is kept. */
 export interface WorkerJournal {
   attemptId: string;
-  /** The attempt before it has parked the task. */
-  goesOn: boolean;
   settings: Pick<Settings, 'steps'>;
   /** By which a step is tried again: `own`, else the task's, else that of the settings, else that of steps. */
   policyOf(own: RetryDeclaration | undefined): Promise<StepPolicy>;
@@ -89,7 +87,6 @@ export async function attemptJournal(
   return {
     record,
     attemptId,
-    goesOn: record.memo.ended_claim?.how === 'parked',
     settings: env.settings,
     policyOf: async (own) => stepPolicy(own, own === undefined ? await planned() : null, env.settings),
     instant: () => instantOf(env),
