@@ -26,8 +26,16 @@ const GROUPS = [
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|data)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
+    test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|contents|data|whole-ids)|domain[\\/](plan[\\/]definition|task[\\/]held)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|store[\\/]port|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|retry-after|verdicts))\.ts$/,
     priority: 1,
+  },
+  {
+    name: 'looks',
+    test: /src[\\/](commands[\\/]shared[\\/](divergences|results)|domain[\\/]warnings)\.ts$/,
+  },
+  {
+    name: 'place',
+    test: /src[\\/](engine[\\/]attempt[\\/]workspace|process[\\/]programs|domain[\\/](plan[\\/]agent-programs|verify[\\/]git-setup))\.ts$/,
   },
 ];
 

@@ -92,7 +92,9 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
     const followed = view.follow?.({ context, screen, version }, input as never) ?? null;
     if (followed !== null) return await followed;
     const data = await command.run({ ...context, session }, input as never);
-    const render = (await view.text?.())?.[verb] as ((...given: unknown[]) => string) | undefined;
+    const render = (screen.json ? undefined : await view.text?.())?.[verb] as
+      | ((...given: unknown[]) => string)
+      | undefined;
     screen.give(data, (renderContext) => render?.(data, renderContext, input) ?? '', view);
     return (await view.exitCode?.(data as never, input as never)) ?? EXIT.ok;
   } catch (error) {
