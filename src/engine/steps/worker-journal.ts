@@ -13,6 +13,7 @@ import { holdingOf } from '../../domain/task/lease-loss.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { workedBy } from '../../domain/task/transition.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
@@ -57,7 +58,7 @@ export interface WorkerJournal {
 }
 
 /**
- * The journal of an attempt, which has to be at work. `planned`: the task as it is planned, asked when that matters; null: it is not. `interrupts`: what ends its waits
+ * The journal of an attempt, which has to be at work. `planned`: the task as it is planned, asked at most once, when that matters; null: it is not. `interrupts`: what ends its waits
  * besides. `calls`: of the process. Throws STALE_ATTEMPT, LEASE_STOLEN,
  * SCHEMA_INVALID, IO_ERROR.
  */
@@ -71,6 +72,7 @@ export async function attemptJournal(
   const { read: first, record } = await openJournal(env, attempt);
   let read = first;
   const claimId = record.lease?.claim_id;
+  const plannedOnce = once(planned);
   /** The task as it was read last, unless it was written since. */
   let seen: TaskRead | undefined;
   const lost = new AbortController();
@@ -88,7 +90,7 @@ export async function attemptJournal(
     record,
     attemptId,
     settings: env.settings,
-    policyOf: async (own) => stepPolicy(own, own === undefined ? await planned() : null, env.settings),
+    policyOf: async (own) => stepPolicy(own, own === undefined ? await plannedOnce() : null, env.settings),
     instant: () => instantOf(env),
     random: () => env.ctx.random(),
     read: async () => read,
