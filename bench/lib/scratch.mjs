@@ -49,11 +49,12 @@ export function fileSystem() {
 
 /**
  * The environment without what would lead a command into another project, or have Node do more at its start (certificates that
- * it parses make that take twice as long), and with a cache that goes away.
+ * it parses make that take twice as long), and with a cache that goes away. The programs that are installed here are found from any folder.
  */
 export function cleanEnv(extra = {}) {
   const left = /^(FORGE_|NODE_|SSL_CERT_|OPENSSL_|WIREIT_|TURBO_|NX_|npm_)/;
   const kept = Object.entries(process.env).filter(([name]) => !left.test(name));
   cache ??= scratchFolder('cache');
-  return { ...Object.fromEntries(kept), XDG_CACHE_HOME: cache, ...extra };
+  const PATH = `${path.join(repo, 'node_modules', '.bin')}:${process.env.PATH}`;
+  return { ...Object.fromEntries(kept), PATH, XDG_CACHE_HOME: cache, ...extra };
 }
