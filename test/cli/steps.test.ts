@@ -20,6 +20,15 @@ function scripted(body: string, task = '', settings = ''): string {
   });
 }
 
+/** Runs, kills that once a task prints `now`, and leaves a file that says so. */
+async function killedAt(cwd: string, what: string): Promise<void> {
+  const run = new LiveForge(cwd, ['run']);
+  await run.event(what, (event) => event.type === 'task_output' && String(event['text']).includes('now'));
+  run.signal('SIGKILL');
+  await run.ended;
+  writeFileSync(join(cwd, 'killed'), '');
+}
+
 describe('a step', () => {
   it('a step that is done is not run again by a later attempt, and prints what it printed', async () => {
     const cwd = scripted(
@@ -75,14 +84,7 @@ describe('a step', () => {
       'body.sh': `${F} step pay --retry '${policy}' -- sh -c '${body}'\n`,
       '.forge/settings.yaml': 'errors: [{class: network, exit: [10]}, {class: declined, exit: [11]}]\n',
     });
-    const first = new LiveForge(cwd, ['run']);
-    await first.event(
-      'the third try',
-      (event) => event.type === 'task_output' && String(event['text']).includes('now'),
-    );
-    first.signal('SIGKILL');
-    await first.ended;
-    writeFileSync(join(cwd, 'killed'), '');
+    await killedAt(cwd, 'the third try');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     // The try that was killed has no end: it is made again.
     expect(lines(cwd)).toEqual(['1', '2', '3', '3', '4']);
@@ -98,14 +100,7 @@ describe('a step', () => {
         `${F} step pay --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo try >> ledger; exit 7' || code=$?\n` +
         'echo $code >> ledger; test -e killed || { echo now; exec sleep 60; }; exit $code\n',
     });
-    const first = new LiveForge(cwd, ['run']);
-    await first.event(
-      'the end of the step',
-      (event) => event.type === 'task_output' && String(event['text']).includes('now'),
-    );
-    first.signal('SIGKILL');
-    await first.ended;
-    writeFileSync(join(cwd, 'killed'), '');
+    await killedAt(cwd, 'the end of the step');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     expect(lines(cwd)).toEqual(['try', 'try', '7', '7']);
   });
