@@ -117,6 +117,7 @@ describe('a wait beside other calls of its script', () => {
   it('a wait parks once the step beside it is done', async () => {
     const cwd = scripted(
       `${F} step slow -- sh -c 'echo began >> ledger; until ${F} steps a --json | grep -q wait-for; do sleep 0.05; done; echo slow >> ledger' &\n` +
+        `until test -e ledger; do sleep 0.02; done\n` +
         `${F} wait-for go --timeout 1h || code=$?\nwait\ntest -z "$code" || exit $code\necho behind >> ledger\n`,
     );
     const run = new LiveForge(cwd, ['run', '--wait']);
