@@ -29,10 +29,12 @@ const GROUPS = [
     test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|contents|data|whole-ids)|domain[\\/](plan[\\/]definition|task[\\/]held)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|store[\\/]port|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|retry-after|verdicts))\.ts$/,
     priority: 1,
   },
+  // What verbs need that look at all tasks.
   {
     name: 'looks',
     test: /src[\\/](commands[\\/]shared[\\/](divergences|results)|domain[\\/]warnings)\.ts$/,
   },
+  // What says where a task can be worked on: small parts of four folders.
   {
     name: 'place',
     test: /src[\\/](engine[\\/]attempt[\\/]workspace|process[\\/]programs|domain[\\/](plan[\\/]agent-programs|verify[\\/]git-setup))\.ts$/,

@@ -2,6 +2,7 @@
 
 import { COMMANDS, HOME, loadCommand, type VerbName } from '../commands/registry.ts';
 import { fieldsOf } from '../commands/shared/command.ts';
+import { readAll } from '../commands/shared/reads.ts';
 import { openSession } from '../commands/shared/session.ts';
 import { oneLine } from '../lib/text.ts';
 import { systemContext } from '../process/system-context.ts';
@@ -60,8 +61,9 @@ async function valuesOf({ key = '', id, choices = [] }: Flag, before: readonly s
   const session = await openSession({ ctx: systemContext(), dir: dir || undefined, warn: () => {} });
   const { phases = [], tasks = [] } = (await loadPlan(session))?.plan ?? {};
   if (key === 'phase') return phases.map(({ id, name }) => [id, name]);
+  const found = tasks.map(({ id, title }) => [id, title] as const);
+  if (id !== 'question') return found;
   // A question is named by the task that asks it.
-  const asks = async (task: string) => (await session.store.read(task)).record?.state.state === 'blocked_on_question';
-  const shown = id === 'question' ? await Promise.all(tasks.map((task) => asks(task.id))) : tasks.map(() => true);
-  return tasks.filter((_, i) => shown[i]).map(({ id, title }) => [id, title]);
+  const { reads } = await readAll(session);
+  return found.filter(([task]) => reads.get(task)?.record?.state.state === 'blocked_on_question');
 }

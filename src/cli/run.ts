@@ -25,7 +25,7 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
   screen.output.patient = true;
   // A reader that has gone (`| head`) has seen enough, also of a run that ignores a closed terminal: stop in good order.
   screen.output.onClosed = (what) => {
-    if (what === 'pipe') interrupts.raise(Math.max(1, interrupts.level));
+    if (what === 'pipe') interrupts.raise(1);
     else process.kill(process.pid, 'SIGHUP');
   };
   const output = input.output ?? (screen.json ? 'prefixed' : 'failures');

@@ -6,9 +6,10 @@ import { tasksNamed } from '../domain/plan/plan.ts';
 import { classCovers } from '../domain/retry/classify.ts';
 import { retryTask } from '../domain/task/operations.ts';
 import type { TaskState } from '../domain/task/records.ts';
+import { MOVES } from '../domain/task/states.ts';
 import { kindOf } from '../lib/errors.ts';
 import { ancestorsOf } from '../lib/ids.ts';
-import { loadPlan } from '../project/plan-file.ts';
+import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
@@ -56,7 +57,9 @@ export const retry = command({
       for (const { task_id } of [...tasks]) tasks.push(...(await retriedParents(session, task_id)));
       return { task_id: null, state: null, tasks };
     }
-    const named = [...new Set((await Promise.all([task, ...more].map((id) => meantBy(session, id)))).flat())];
+    const loaded = await loadPlan(session);
+    const meant = await Promise.all([task, ...more].map((name) => meantBy(session, loaded, name)));
+    const named = [...new Set(meant.flat())];
     const tasks = [];
     for (const id of named) tasks.push(await retried(session, id), ...(await retriedParents(session, id)));
     const [first] = named.length === 1 ? tasks : [];
@@ -65,8 +68,7 @@ export const retry = command({
 });
 
 /** Of a task with a matrix those of its combinations that can be tried again; all of them where none can. Throws TASK_NOT_FOUND. */
-async function meantBy(session: Session, name: string): Promise<string[]> {
-  const loaded = await loadPlan(session);
+async function meantBy(session: Session, loaded: LoadedPlan | null, name: string): Promise<string[]> {
   const ids = loaded === null ? [] : tasksNamed(loaded.plan, name).map(({ id }) => id);
   if (ids.length === 0) await requireKnown(session, name);
   if (ids.length < 2) return ids.length === 0 ? [name] : ids;
@@ -75,7 +77,7 @@ async function meantBy(session: Session, name: string): Promise<string[]> {
   return stopped.length === 0 ? ids : stopped.map(({ task_id }) => task_id);
 }
 
-const STOPPED: readonly TaskState[] = ['failed', 'cancelled', 'awaiting_respawn'];
+const STOPPED: readonly TaskState[] = [...MOVES.reopen.from, 'awaiting_respawn'];
 
 async function failedTasks(session: Session, only: string | undefined): Promise<string[]> {
   const { reads } = await readAll(session);
