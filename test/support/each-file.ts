@@ -8,6 +8,8 @@ import { afterAll } from 'vitest';
 const ofRun = tmpdir();
 const ofFile = mkdtempSync(join(ofRun, 'f-'));
 process.env['TMPDIR'] = ofFile;
+// Where the tests were started by nohup(1), this variable says so, and a run under it takes no closed terminal for an interrupt.
+delete process.env['_'];
 
 afterAll(() => {
   process.env['TMPDIR'] = ofRun;
