@@ -48,7 +48,8 @@ export const context = workerCommand({
     const session = await openSession(caller);
     const ref = { taskId: task, attemptId: requireUuid(attempt, '--attempt') };
     let { context: values } = (await openJournal(session, ref)).read;
-    if (given !== null) {
+    if (given === null) await session.store.settle(task, session.newOp());
+    else {
       ({ context: values } = await addToJournal(session, ref, (now) => {
         const isNew = (name: string, value: unknown) =>
           !(name in now.context) ||

@@ -58,6 +58,8 @@ interface ChangeOptions {
    * made meanwhile is not decided on: a change that leaves state and lease as they are leaves it for the next one, and any other moves it aside. Default: it is read.
    */
   seen?: TaskRead | undefined;
+  /** False: a decision that changes nothing answers nothing, so what it was made on need not be durable. Default: true. */
+  settles?: boolean;
 }
 
 /**
@@ -70,7 +72,7 @@ export async function changeTask<R>(
   env: ChangeEnv,
   taskId: string,
   decide: Decider<R>,
-  { offered, unknown, seen }: ChangeOptions = {},
+  { offered, unknown, seen, settles = true }: ChangeOptions = {},
 ): Promise<Changed<R>> {
   let standing: StandingDocument | null = null;
   for (let attempt = 0; attempt < CHANGE_TRIES; attempt++) {
@@ -89,7 +91,7 @@ export async function changeTask<R>(
       if (documents.length > 0) {
         standing = await env.store.createDocuments(taskId, documents, env.newOp());
         if (standing !== null) continue;
-      } else if (read.origin === 'record') await env.store.settle(taskId, env.newOp());
+      } else if (settles && read.origin === 'record') await env.store.settle(taskId, env.newOp());
       return { result: decision.result, record, version: read.version };
     }
     const commit = await env.store.commit(taskId, { expected: read.version, op: env.newOp(), record: next, documents });

@@ -40,6 +40,16 @@ describe('a step of a program', () => {
     expect((await dataOf(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
+  it('a step of a program keeps what is nested deep, in the record and in a part that was moved out of it', async () => {
+    const cwd = scripted(`
+      const nested = (levels) => levels === 0 ? 'x'.repeat(10_000) : [nested(levels - 1)];
+      for (const name of ['one', 'two', 'three']) note(JSON.stringify(await worker.step(name, () => { note(name); return nested(150); })) === JSON.stringify(nested(150)));
+      if (!existsSync('tried')) { writeFileSync('tried', ''); throw new Error('not yet'); }
+    `);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['one', 'true', 'two', 'true', 'three', 'true', 'true', 'true', 'true']);
+  });
+
   it('a step of a program may make children and join them, in the records of the shell', async () => {
     const cwd = scripted(`
       note(JSON.stringify(await worker.fanOut('files', ['x', 'y'].map((name) => ({ name, run: 'cp "$FORGE_INPUT_FILE" "$FORGE_RESULT_FILE"', input: { name } })))));
@@ -117,9 +127,11 @@ describe('a step of a program', () => {
       await worker.step('late', () => note('ran')).catch((error) => note(error.code));
     `);
     const program = await claimed(cwd);
+    // It may end before the command that cancels it does.
+    const ended = once(program, 'exit');
     await once(program.stdout, 'data');
     await orchestrate(['cancel', 'a'], { cwd });
-    expect(await once(program, 'exit')).toEqual([0, null]);
+    expect(await ended).toEqual([0, null]);
     expect(lines(cwd)).toEqual(['LEASE_STOLEN', 'LEASE_STOLEN']);
   });
 });

@@ -10,7 +10,7 @@ import { callsOf } from '../../engine/steps/calls.ts';
 import { isMistake, noteMistake } from '../../engine/steps/mistakes.ts';
 import type { CommandOfStep, EndedCommand } from '../../engine/steps/step-command.ts';
 import { alone, type Place } from '../../engine/steps/through.ts';
-import { attemptJournal } from '../../engine/steps/worker-journal.ts';
+import { attemptJournal, confirmed } from '../../engine/steps/worker-journal.ts';
 import { EXIT, orNull } from '../../lib/errors.ts';
 import { requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
@@ -119,6 +119,7 @@ export async function atStep(
     if (before?.status === 'completed') {
       await calls.refuseDone(name);
       requireKind(before, kind);
+      await confirmed(before, journal);
       await calls.end(name, true);
       return { step: before, recorded: true };
     }

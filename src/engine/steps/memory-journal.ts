@@ -70,6 +70,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
     random,
     read: async () => view(),
     readAgain: async () => view(),
+    settled: async () => {},
     write: async (entriesFor) => {
       entries.push(...entriesFor(view(), 1));
       return viewOf(entries);

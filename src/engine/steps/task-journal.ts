@@ -50,16 +50,19 @@ export function readJournal(env: Pick<Env, 'store'>, record: TaskRecord): Promis
 }
 
 /**
- * Opens the journal for an attempt, and begins it where there is none. Throws STALE_ATTEMPT or LEASE_STOLEN when the attempt does not hold the
- * task, SCHEMA_INVALID, IO_ERROR.
+ * Opens the journal for an attempt, and begins it where there is none. Its key is durable then. What else it says need not be: a process of this
+ * attempt may have been killed while it wrote. Throws STALE_ATTEMPT or LEASE_STOLEN when the attempt does not hold the task, SCHEMA_INVALID, IO_ERROR.
  */
 export async function openJournal(
   env: Env,
   { taskId, attemptId }: AttemptRef,
 ): Promise<{ read: ReadJournal; record: TaskRecord }> {
-  const { record } = await changeTask(env, taskId, (current) => beginJournal(current, attemptId, writing(env)));
-  const read = await answered(env, record, readingOrNew(record, writing(env)));
-  return { read, record };
+  const seen = await env.store.read(taskId);
+  // Who writes a step has opened the journal before.
+  const hasSteps = seen.record !== null && ((await readJournal(env, seen.record))?.steps.size ?? 0) > 0;
+  const begin = (current: TaskRecord) => beginJournal(current, attemptId, writing(env));
+  const { record } = await changeTask(env, taskId, begin, { seen, settles: !hasSteps });
+  return { read: await answered(env, record, readingOrNew(record, writing(env))), record };
 }
 
 /**

@@ -37,6 +37,8 @@ export interface WorkerJournal {
   read(): Promise<ReadJournal>;
   /** As it is kept, with what others have added. */
   readAgain(): Promise<ReadJournal>;
+  /** Makes what it said when it was opened durable, for who is given some of that. */
+  settled(): Promise<void>;
   write(entriesFor: (read: ReadJournal, generation: number) => readonly Entry[]): Promise<JournalView>;
   /** Seals a fan-out of the task, whose id `childrenFor` gets. */
   fanOut(name: string, childrenFor: (taskId: string) => readonly Child[]): Promise<Step>;
@@ -106,6 +108,7 @@ export async function attemptJournal(
       read = (await readJournal(env, record)) ?? read;
       return read;
     },
+    settled: once(() => env.store.settle(taskId, env.newOp())),
     write: async (entriesFor) => {
       read = await addToJournal(env, attempt, entriesFor, { seen });
       seen = undefined;
@@ -150,6 +153,11 @@ export async function attemptJournal(
       }
     },
   };
+}
+
+/** Before a step is taken for done that this attempt has done: the process that recorded it may have been killed before that was durable. */
+export async function confirmed(step: Step, journal: WorkerJournal): Promise<void> {
+  if (step.attempt_id === journal.attemptId) await journal.settled();
 }
 
 /** What takes longer is told while it goes on, milliseconds. */

@@ -282,7 +282,7 @@ export class FileStore implements TaskStore {
 
   #readDocument<K extends DocumentKind>(kind: K, taskId: string, attemptId: string, id?: string): Documents[K] | null {
     const max = LARGE.includes(kind) ? LARGE_MAX_BYTES : RECORD_MAX_BYTES;
-    return readValid(this.#documentPath(kind, taskId, attemptId, id), FORMS[kind].schema, max);
+    return readValid(this.#documentPath(kind, taskId, attemptId, id), FORMS[kind], max);
   }
 
   /** Ids of a task's attempts, oldest first. */
@@ -353,7 +353,7 @@ export class FileStore implements TaskStore {
   }
 
   async readRun(runId: string): Promise<RunManifest | null> {
-    return readValid(`${this.#tree.runFolder(runId)}/manifest.json`, RunManifestSchema);
+    return readValid(`${this.#tree.runFolder(runId)}/manifest.json`, { schema: RunManifestSchema });
   }
 
   async endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null> {

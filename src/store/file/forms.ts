@@ -4,7 +4,7 @@ import { AgentSessionSchema } from '../../domain/agents/session.ts';
 import { ChildResultSchema, FanOutSchema } from '../../domain/fan-out/fan-outs.ts';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/questions.ts';
 import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
-import { ChunkSchema } from '../../domain/steps/journal.ts';
+import { ChunkSchema, sealedChunk } from '../../domain/steps/journal.ts';
 import {
   type AttemptManifest,
   AttemptManifestSchema,
@@ -22,7 +22,14 @@ import type { DocumentKind, Documents } from '../port.ts';
 
 type Schema<T> = Parameters<typeof parseRecord<T>>[0];
 
-export const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]> } } = {
+/** `sealed`: reads one that is as forge wrote it; null for any other text. */
+interface Form<T> {
+  file: string;
+  schema: Schema<T>;
+  sealed?: (text: string) => T | null;
+}
+
+export const FORMS: { [K in DocumentKind]: Form<Documents[K]> } = {
   manifest: { file: 'manifest.json', schema: AttemptManifestSchema },
   question: { file: 'questions', schema: QuestionSchema },
   answer: { file: 'answers', schema: AnswerSchema },
@@ -31,7 +38,7 @@ export const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Docume
   review: { file: 'review.json', schema: ReviewedSchema },
   ship: { file: 'ship.json', schema: ShippedSchema },
   session: { file: 'session.json', schema: AgentSessionSchema },
-  steps: { file: 'steps', schema: ChunkSchema },
+  steps: { file: 'steps', schema: ChunkSchema, sealed: sealedChunk },
   'fan-out': { file: 'fan-outs', schema: FanOutSchema },
   result: { file: 'result.json', schema: ChildResultSchema },
 };
@@ -69,9 +76,15 @@ export function asText(value: object): string {
 }
 
 /** Null when there is no file. Throws SCHEMA_INVALID, IO_ERROR. */
-export function readValid<T>(file: string, schema: Schema<T>, max = RECORD_MAX_BYTES): T | null {
+export function readValid<T>(
+  file: string,
+  { schema, sealed }: Pick<Form<T>, 'schema' | 'sealed'>,
+  max = RECORD_MAX_BYTES,
+): T | null {
   const text = ifThere(`reading ${file}`, () => readCapped(file, max));
   if (text === null) return null;
+  const own = sealed?.(text);
+  if (own) return own;
   const parsed = parseRecord(schema, parseJson(text) ?? null);
   if (parsed.ok) return parsed.value;
   throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
