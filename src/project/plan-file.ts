@@ -93,13 +93,7 @@ export function includedBy({ paths: { project } }: Pick<PlanEnv, 'paths'>): Read
     if (real === null) return null;
     const top = fs.realpathSync.native(project);
     if (!real.startsWith(`${top}${path.sep}`)) {
-      throw new ForgeError(
-        'PHASES_PARSE_ERROR',
-        `${file}, which the plan includes, is a link that leads out of the project`,
-        {
-          hint: 'Put a file of the project in its place.',
-        },
-      );
+      throw new ForgeError('PHASES_PARSE_ERROR', `${file} is a link that leads out of the project`);
     }
     const owners = [process.geteuid?.(), lookAt(top)?.uid];
     const owner = lookAt(real)?.uid;

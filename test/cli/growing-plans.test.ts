@@ -101,11 +101,25 @@ describe('include', () => {
     expect(stderr).toContain('5 |       - {id: b, tilte: B, run: touch b}  # of the API');
   });
 
-  it('a link out of the project is refused', async () => {
+  it.each<[string, (place: string) => void, string]>([
+    [
+      'a link out of the project',
+      (place) => symlinkSync(join(project({ 'plan.yaml': API }), 'plan.yaml'), place),
+      'out of',
+    ],
+    ['a link to itself', (place) => symlinkSync('plan.yaml', place), 'ELOOP'],
+    ['a folder', (place) => mkdirSync(place), 'EISDIR'],
+  ])('%s in place of an included file is a problem with the place that names it', async (_, make, why) => {
     const cwd = project({ [PLAN]: root, 'packages/api/x': '' });
-    symlinkSync(join(project({ 'plan.yaml': API }), 'plan.yaml'), join(cwd, INCLUDED));
+    make(join(cwd, INCLUDED));
     const { code, stderr } = await orchestrate(['phases'], { cwd });
-    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('leads out of the project') });
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(/phases\.yaml:2:11\s+include: /) });
+    expect(stderr).toContain(why);
+  });
+
+  it('a plan that includes others needs no phases of its own', async () => {
+    const cwd = project({ [PLAN]: `project: x\ninclude: [../${INCLUDED}]\n`, [INCLUDED]: API });
+    expect((await within(['graph'], { cwd })).tasks).toHaveLength(1);
   });
 
   it('a run that is going on takes up what is added to an included file', async () => {

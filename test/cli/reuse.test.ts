@@ -39,7 +39,7 @@ function made(plan: readonly string[] = PLAN): string {
 async function doneBy(
   cwd: string,
   ...args: string[]
-): Promise<{ done: string[]; unchanged: string[]; code: number | null }> {
+): Promise<{ done: string[]; unchanged: string[]; warnings: object[]; code: number | null }> {
   const before = readFileSync(join(cwd, 'ledger'), 'utf8').length;
   const { code, stdout } = await orchestrate(['run', '--json', ...args], { cwd, env });
   const events = stdout
@@ -48,6 +48,7 @@ async function doneBy(
     .map((line) => JSON.parse(line));
   return {
     code,
+    warnings: events.filter(({ type }) => type === 'warning'),
     done: readFileSync(join(cwd, 'ledger'), 'utf8').slice(before).split('\n').filter(Boolean).sort(),
     unchanged: events
       .flatMap(({ type, unchanged, task_id }) => (type === 'task_finished' && unchanged ? [task_id] : []))
@@ -100,14 +101,14 @@ describe('a task with cache', () => {
     writeFileSync(join(cwd, 'src/a'), '2');
     await doneBy(cwd);
     writeFileSync(join(cwd, 'src/a'), '1');
-    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'] });
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'], warnings: [] });
     expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
     const { tasks } = (await orchestrate(['status', '--json'], { cwd, env })).json().data;
     expect(tasks.map((row: { unchanged: boolean }) => row.unchanged)).toEqual([true, true, false]);
     expect((await orchestrate(['show', 'build'], { cwd, env })).stdout).toContain('shipped (unchanged)');
 
     const other = made();
-    expect(await doneBy(other)).toEqual({ code: 0, done: [], unchanged: ['build', 'docs', 'test'] });
+    expect(await doneBy(other)).toEqual({ code: 0, done: [], unchanged: ['build', 'docs', 'test'], warnings: [] });
     expect(readFileSync(join(other, 'dist/out'), 'utf8')).toBe('1');
   });
 
@@ -115,7 +116,7 @@ describe('a task with cache', () => {
     const cwd = made();
     await doneBy(cwd);
     rmSync(join(cwd, 'dist'), { recursive: true });
-    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'] });
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'], warnings: [] });
     expect(existsSync(join(cwd, 'dist/out'))).toBe(true);
   });
 

@@ -49,6 +49,22 @@ describe('files that are kept', () => {
     expect(fs.readdirSync(at('project'))).toEqual(['dist']);
   });
 
+  test('files that only their owner may read are put back as such', async () => {
+    write('project/dist/key', 'k', 0o600);
+    await keep('k');
+    fs.rmSync(at('project/dist'), { recursive: true });
+    expect(await restore('k')).toBe(true);
+    expect(fs.statSync(at('project/dist/key')).mode & 0o777).toBe(0o600);
+  });
+
+  test('a file that has lost its executable bit is put back', async () => {
+    await keep('k');
+    fs.chmodSync(at('project/dist/bin/run'), 0o644);
+    expect(keptFiles().isPresent('k', at('project'))).toBe(false);
+    expect(await restore('k')).toBe(true);
+    expect(fs.statSync(at('project/dist/bin/run')).mode & 0o777).toBe(0o755);
+  });
+
   test('replace what is there with another content, and leave what is there as it is, with its time', async () => {
     await keep('k');
     const before = fs.statSync(at('project/dist/bin/run')).mtimeMs;

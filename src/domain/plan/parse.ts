@@ -59,8 +59,7 @@ function prepared(value: unknown, spell: Spelling): unknown {
 
 /** Keys of the root that belong to its writer, such as those that only have anchors. */
 function withoutOwnKeys(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  if (!Object.keys(value).some(isOwnKey)) return value;
+  if (!isMapping(value) || !Object.keys(value).some(isOwnKey)) return value;
   return Object.fromEntries(Object.entries(value).filter(([key]) => !isOwnKey(key)));
 }
 
@@ -81,10 +80,25 @@ function checkedPart(part: PlanPart, isFirst: boolean): CheckedPart {
   const issues = shape.success ? [] : shape.error.issues;
   return {
     part,
-    findings: [...suggestIds(shapeFindings(schema, value, issues, labelIn(value)), value), ...findings],
+    findings: [
+      ...suggestIds(shapeFindings(schema, value, issues, labelIn(value)), value),
+      ...phasesMissing(value),
+      ...findings,
+    ],
     data: shape.success ? shape.data : null,
     tasksAt: (i, j) => tasksAt(shape.data?.phases[i]?.tasks[j], i, j),
   };
+}
+
+/** A file without phases has those of the files that it includes. */
+function phasesMissing(value: unknown): Finding[] {
+  const [phases, include] = ['phases', 'include'].map((key) => valueAt(value, [key]) ?? null);
+  const isWithout = phases === null && (!Array.isArray(include) || include.length === 0);
+  return isWithout && isMapping(value) ? [{ path: [], message: '"phases" is missing' }] : [];
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function problemsOf(
@@ -162,11 +176,10 @@ function each(list: unknown, path: YamlPath, change: Change): unknown {
 }
 
 function keysOf(mapping: unknown, path: YamlPath, changes: Readonly<Record<string, Change>>): unknown {
-  if (typeof mapping !== 'object' || mapping === null || Array.isArray(mapping)) return mapping;
-  const parts = mapping as Record<string, unknown>;
+  if (!isMapping(mapping)) return mapping;
   const changed = Object.entries(changes).flatMap(([key, change]) => {
-    const part = Object.hasOwn(parts, key) ? change(parts[key], [...path, key]) : parts[key];
-    return part === parts[key] ? [] : [[key, part]];
+    const part = Object.hasOwn(mapping, key) ? change(mapping[key], [...path, key]) : mapping[key];
+    return part === mapping[key] ? [] : [[key, part]];
   });
   return changed.length === 0 ? mapping : { ...mapping, ...Object.fromEntries(changed) };
 }

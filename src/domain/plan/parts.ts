@@ -1,7 +1,7 @@
 /** The files that a plan is made of: the one that is named, and those that it includes. Each is read once. Pure: reading is passed in. */
 
 import { posix as path } from 'node:path';
-import type { Problem } from '../../lib/errors.ts';
+import { ForgeError, type Problem } from '../../lib/errors.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 import type { Finding } from './findings.ts';
@@ -17,7 +17,7 @@ export interface PlanPart extends PlanText {
   above: readonly PlanPart[];
 }
 
-/** The text of a file, by its path from the project; null where there is none. What it throws is passed on. */
+/** The text of a file, by its path from the project; null where there is none. What it throws is a problem of the plan, but for FOREIGN_PROJECT. */
 export type ReadPlan = (file: string) => string | null;
 
 interface Reading {
@@ -68,14 +68,28 @@ export function readParts(
         const way = [...[part, ...above].map((other) => other.file).reverse(), place];
         wrong(`the files include each other in a circle: ${way.slice(way.indexOf(place)).join(' -> ')}`);
       } else if (!reading.parts.some((other) => other.file === place)) {
-        const included = read(place);
-        if (included === null) wrong(`there is no file ${place}`, wayTo(named, file, read));
-        else add({ file: place, text: included }, [part, ...above]);
+        const included = textOr(wrong, () => {
+          const text = read(place);
+          if (text === null) wrong(`there is no file ${place}`, wayTo(named, file, read));
+          return text;
+        });
+        if (included !== null) add({ file: place, text: included }, [part, ...above]);
       }
     }
   };
   add(first, []);
   return reading;
+}
+
+/** Null, and a finding, where a file can't be read. Throws FOREIGN_PROJECT: nothing of such a project is told. */
+function textOr(wrong: (message: string, suggestion: string) => void, read: () => string | null): string | null {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code === 'FOREIGN_PROJECT') throw error;
+    wrong(error.message, 'Name a file of the project that can be read.');
+    return null;
+  }
 }
 
 export function phasesOf({ value }: Pick<PlanPart, 'value'>): unknown[] {

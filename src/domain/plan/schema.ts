@@ -302,9 +302,10 @@ export const isOwnKey = (name: string) => name.startsWith('x-');
 
 export const planSchema = z.strictObject({
   project: name('The name of the project.'),
-  phases: described(
+  phases: key(
     z.array(phaseSchema).check(z.minLength(1, { error: 'a plan needs at least one phase' })),
-    'The phases, in the order of work.',
+    'The phases, in the order of work. Required of a file that includes no other.',
+    [],
   ),
   tracker_url: key(text, 'Where people find the tracker.', null),
   shell: shellKey('of all tasks'),

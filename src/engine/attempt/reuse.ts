@@ -20,7 +20,7 @@ const readIn =
     (await store.read(id)).record;
 
 /** What the task is known by as its inputs are now; null where that can't be said: a warning says why. Throws SCHEMA_INVALID, IO_ERROR of the store. */
-async function keyNow(env: Env, task: PlanTask, read: ReadRecord = readIn(env)): Promise<string | null> {
+async function keyNow(env: Env, task: PlanTask, read = readIn(env), warn = env.warn): Promise<string | null> {
   const dependencies: [string, string | null][] = [];
   for (const id of task.depends_on) dependencies.push([id, doneBy(await read(id))]);
   const { project } = env.paths;
@@ -28,21 +28,24 @@ async function keyNow(env: Env, task: PlanTask, read: ReadRecord = readIn(env)):
     const made = new Set(matchingFiles(project, task.outputs).map((file) => file.path));
     const files = matchingFiles(project, task.inputs).filter((file) => !made.has(file.path));
     if (files.length === 0) {
-      env.warn(`task ${task.id}: its inputs (${task.inputs.join(', ')}) match no file, so it is done every time`);
+      warn(`task ${task.id}: its inputs (${task.inputs.join(', ')}) match no file, so it is done every time`);
       return null;
     }
     const inputs = files.map((file) => ({ ...file, digest: digestOf(path.join(project, file.path), file.kind) }));
     const platform = `${process.platform}-${process.arch}`;
     return reuseKey(task, { inputs, verify: env.settings.verify.commands, dependencies, platform });
   } catch (error) {
-    env.warn(`task ${task.id}: its inputs can't be read, so it is done again: ${errorMessage(error)}`);
+    warn(`task ${task.id}: its inputs can't be read, so it is done again: ${errorMessage(error)}`);
     return null;
   }
 }
 
-/** Whether a task that has shipped is what it was done for, and its outputs are there. `read`: a record, as it is known. Throws as `keyNow` does. */
+/**
+ * Whether a task that has shipped is what it was done for, and its outputs are there. `read`: a record, as it is known. What is missing now may be
+ * made again before its turn, so nothing is warned of. Throws as `keyNow` does.
+ */
 export async function standsBy(env: Env, task: PlanTask, { key }: Reuse, read: ReadRecord): Promise<boolean> {
-  if (key === null || key !== (await keyNow(env, task, read))) return false;
+  if (key === null || key !== (await keyNow(env, task, read, () => {}))) return false;
   return KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project) ?? true;
 }
 

@@ -9,7 +9,7 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { once } from '../once.ts';
 import { cacheFolder } from './cache-folder.ts';
-import { digestOf, type MatchingFile } from './matching-files.ts';
+import { digestOf, kindOf, type MatchingFile } from './matching-files.ts';
 import { readCapped } from './read.ts';
 
 /** Largest list of files that is read, bytes. */
@@ -83,12 +83,12 @@ export class KeptFiles {
     }
   }
 
-  /** Whether all files of `key` are in `project`, by their sizes; also where nothing is kept that says which those are. Never throws. */
+  /** Whether all files of `key` are in `project`, by their kinds and sizes; also where nothing is kept that says which those are. Never throws. */
   isPresent(key: string, project: string): boolean {
     const files = this.#listed(key)?.files ?? [];
-    return files.every(({ path: file, bytes }) => {
+    return files.every((file) => {
       try {
-        return fs.lstatSync(path.join(project, file)).size === bytes;
+        return looksTheSame(project, file);
       } catch {
         return false;
       }
@@ -176,17 +176,19 @@ export class KeptFiles {
 
 async function copied(from: string, to: string, kind: MatchingFile['kind']): Promise<void> {
   if (kind === 'link') return fs.symlinkSync(fs.readlinkSync(from), to);
+  // Its mode comes with it: what only its owner may read is not opened to others.
   await fs.promises.copyFile(from, to, fs.constants.COPYFILE_FICLONE);
-  fs.chmodSync(to, kind === 'executable' ? 0o755 : 0o644);
 }
 
-function isThere(project: string, { path: file, kind, digest }: List['files'][number]): boolean {
-  const target = path.join(project, file);
-  const stat = fs.lstatSync(target, { throwIfNoEntry: false });
-  if (stat === undefined || stat.isSymbolicLink() !== (kind === 'link') || !(stat.isFile() || stat.isSymbolicLink()))
-    return false;
-  if (kind !== 'link' && ((stat.mode & 0o100) !== 0) !== (kind === 'executable')) return false;
-  return digestOf(target, kind) === digest;
+type KeptFile = List['files'][number];
+
+function looksTheSame(project: string, { path: file, kind, bytes }: KeptFile): boolean {
+  const stat = fs.lstatSync(path.join(project, file), { throwIfNoEntry: false });
+  return stat !== undefined && stat.size === bytes && kindOf(stat) === kind;
+}
+
+function isThere(project: string, file: KeptFile): boolean {
+  return looksTheSame(project, file) && digestOf(path.join(project, file.path), file.kind) === file.digest;
 }
 
 /** Whether no symbolic link leads out of the project on the way to the file. */

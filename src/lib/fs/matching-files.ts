@@ -57,11 +57,17 @@ function* below(folder: string, at: string, wanted: Wanted): Generator<MatchingF
     } else if (entry.isFile() || entry.isSymbolicLink()) {
       if (!wanted.globs.some((glob) => matches(glob, name))) continue;
       const stat = fs.lstatSync(path.join(folder, name), { throwIfNoEntry: false });
-      if (stat === undefined) continue;
-      const kind = stat.isSymbolicLink() ? 'link' : (stat.mode & 0o100) !== 0 ? 'executable' : 'file';
-      yield { path: name, kind, bytes: stat.size };
+      const kind = stat === undefined ? null : kindOf(stat);
+      if (stat !== undefined && kind !== null) yield { path: name, kind, bytes: stat.size };
     }
   }
+}
+
+/** Null for what is neither a file nor a symbolic link. */
+export function kindOf(stat: fs.Stats): MatchingFile['kind'] | null {
+  if (stat.isSymbolicLink()) return 'link';
+  if (!stat.isFile()) return null;
+  return (stat.mode & 0o100) !== 0 ? 'executable' : 'file';
 }
 
 /** Read at once, bytes. */

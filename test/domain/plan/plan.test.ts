@@ -572,7 +572,7 @@ describe('invalid ids and references', () => {
     ['an empty file', '', ['1:1 the plan is empty | It needs at least project and phases.']],
     ['another kind of value', '- a', ['1:1 expected a mapping, found a list']],
     ['no phases', 'project: x\nphases: []', ['2:9 phases: a plan needs at least one phase']],
-    ['nothing for phases', 'project: x\nphases:', ['2:1 phases: expected a list, found nothing']],
+    ['nothing for phases', 'project: x\nphases:', ['1:1 "phases" is missing']],
     [
       'misspelt root key',
       'project: x\nphase: []',
