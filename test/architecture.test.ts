@@ -137,7 +137,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
     ['lib', 'domain', 'trackers', 'commands'].includes(layerOf(file)) || file === 'src/cli/input.ts',
   'js-yaml': (file) => file === 'src/lib/yaml.ts',
   // Changes a file and keeps its comments; loaded only where one is changed.
-  yaml: (file) => file === 'src/trackers/file/edit.ts' || file === 'src/lib/yaml-edit.ts',
+  yaml: (file) => file === 'src/lib/yaml-edit.ts',
   '@modelcontextprotocol/server': (file) => file === 'src/mcp/sdk.ts',
   '@modelcontextprotocol/server/stdio': (file) => file === 'src/mcp/sdk.ts',
   '@agentclientprotocol/sdk': (file) => file === 'src/acp/acp-sdk.ts',

@@ -11,7 +11,7 @@ import { spelledFlow, spelledJson, spelledScalar } from './yaml-spelling.ts';
 export type YamlEdit = { path: YamlPath } & ({ set: unknown } | { append: unknown } | { drop: number });
 
 /** Text to put in place of the characters from `start` to `end`. */
-export interface Splice {
+interface Splice {
   start: number;
   end: number;
   text: string;
@@ -34,11 +34,13 @@ type MapPair = Pair<ParsedNode, ParsedNode | null>;
 export async function editYaml(text: string, edits: readonly YamlEdit[]): Promise<string | null> {
   // Loaded here, so that only those pay for it who edit.
   const yaml = await import('yaml');
-  let now: string | null = text;
+  let now = text;
   for (const edit of edits) {
-    now = now === null ? null : edited(yaml, now, edit);
+    const next = edited(yaml, now, edit);
+    if (next === null) return null;
+    now = next;
   }
-  return now;
+  return isEdited(text, now, edits) ? now : null;
 }
 
 function edited(yaml: Yaml, text: string, edit: YamlEdit): string | null {
@@ -47,12 +49,10 @@ function edited(yaml: Yaml, text: string, edit: YamlEdit): string | null {
   const document = yaml.parseDocument(source, { keepSourceTokens: true, logLevel: 'silent' });
   if (document.errors.length > 0) return null;
   const splices = new Editor(yaml, source, document).splicesFor(edit);
-  if (splices === null) return null;
-  const after = mark + spliced(source, splices);
-  return isEdited(text, after, edit) ? after : null;
+  return splices === null ? null : mark + spliced(source, splices);
 }
 
-export function spliced(source: string, splices: readonly Splice[]): string {
+function spliced(source: string, splices: readonly Splice[]): string {
   // From the end, so that the places before stay where they are; of two at one place the first stands first.
   return splices
     .toReversed()
@@ -62,9 +62,9 @@ export function spliced(source: string, splices: readonly Splice[]): string {
 
 // ---------------------------------------------------------------------------------------------- what was meant
 
-function isEdited(before: string, after: string, edit: YamlEdit): boolean {
+function isEdited(before: string, after: string, edits: readonly YamlEdit[]): boolean {
   const [was, is] = [parseYaml(before, ''), parseYaml(after, '')];
-  return was.ok && is.ok && canonical(is.value) === canonical(withEdit(was.value, edit));
+  return was.ok && is.ok && canonical(is.value) === canonical(edits.reduce(withEdit, was.value));
 }
 
 /** Parts that aliases share are separate in it: an edit may reach one place only. */
@@ -167,7 +167,10 @@ class Editor {
     const colon = this.#source.indexOf(':', pair.key.range[1]);
     if (colon < 0) return null;
     const old = pair.value;
-    const { head, body } = this.#spelled(value, map, pair.key);
+    const { head: plain, body } = this.#spelled(value, map, pair.key);
+    const quote = old === null || old.range[0] === old.range[1] ? '' : this.#source.charAt(old.range[0]);
+    const keepsQuotes = /["']/.test(quote) && typeof value === 'string' && /^[\w-]+$/.test(plain);
+    const head = keepsQuotes ? quote + plain + quote : plain;
     const spaced = head === '' ? '' : ` ${head}`;
     const below = this.#lines(body, this.#column(pair.key.range[0]));
     if (old === null || old.range[0] === old.range[1]) {
@@ -302,12 +305,12 @@ class Editor {
 }
 
 /** Where the line that `at` is in begins. */
-export function lineStart(source: string, at: number): number {
+function lineStart(source: string, at: number): number {
   return source.lastIndexOf('\n', at - 1) + 1;
 }
 
 /** Where it ends, before its line break. */
-export function lineEnd(source: string, at: number): number {
+function lineEnd(source: string, at: number): number {
   const end = source.indexOf('\n', at);
   if (end < 0) return source.length;
   return source[end - 1] === '\r' && end > at ? end - 1 : end;

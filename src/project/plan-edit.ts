@@ -5,10 +5,9 @@ import path from 'node:path';
 import type { PlanText } from '../domain/plan/places.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { syncDir } from '../lib/fs/folders.ts';
-import { asIoError, whileDoing } from '../lib/fs/io-errors.ts';
+import { asIoError } from '../lib/fs/io-errors.ts';
 import type { LockOwner } from '../lib/fs/locks.ts';
-import { createDurable } from '../lib/fs/new-file.ts';
+import { replaceIfSame } from '../lib/fs/new-file.ts';
 import type { YamlEdit } from '../lib/yaml-edit.ts';
 import type { TaskStore } from '../store/port.ts';
 import type { FanOutStore } from './fan-outs.ts';
@@ -120,26 +119,11 @@ function newIn(now: readonly string[], before: readonly string[]): string[] {
   return now.filter((text) => !known.has(bare(text)));
 }
 
-/** False where the file has changed meanwhile. Its permissions stay, and a symlink. */
+/** False where the file has changed meanwhile. A symlink stays. */
 async function replaced(file: string, text: string, op: string, isSame: () => boolean): Promise<boolean> {
-  const real = whileDoing(`writing ${file}`, () => fs.realpathSync.native(file));
-  const [folder, prefix] = [path.dirname(real), `.${path.basename(real)}.forge-`];
-  const temporary = `${folder}/${prefix}${op}.tmp`;
   try {
-    // Those of killed processes: no other one writes now.
-    const left = fs.readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith('.tmp'));
-    for (const name of left) fs.rmSync(`${folder}/${name}`, { force: true });
-    const { mode } = fs.statSync(real);
-    if ((mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
-    await createDurable(temporary, text, mode & 0o7777);
-    // Nothing may come between this check and the rename.
-    if (!isSame()) return false;
-    fs.renameSync(temporary, real);
-    syncDir(folder);
-    return true;
+    return await replaceIfSame(fs.realpathSync.native(file), text, op, isSame);
   } catch (error) {
     throw asIoError(error, `writing ${file}`);
-  } finally {
-    fs.rmSync(temporary, { force: true });
   }
 }

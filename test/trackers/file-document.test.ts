@@ -1,7 +1,7 @@
 /** Reading a tracker file. */
 
 import { describe, expect, it } from 'vitest';
-import { isChangedTo, parseTrackerFile } from '../../src/trackers/file/document.ts';
+import { parseTrackerFile } from '../../src/trackers/file/document.ts';
 
 function problemsOf(text: string): string[] {
   const parsed = parseTrackerFile(text, 'tracker.yaml');
@@ -68,51 +68,5 @@ issues:
     const found = problemsOf(text);
     expect(found).toHaveLength(problems.length);
     for (const [i, problem] of problems.entries()) expect(found[i]?.slice(0, 40)).toBe(problem.slice(0, 40));
-  });
-});
-
-describe('tracker change', () => {
-  const before = {
-    issues: [
-      { id: 'a', state: 'open', claimed_by: null },
-      { id: 'b', state: 'open' },
-    ],
-    more: 1,
-  };
-
-  it('the intended change is recognized in any order of keys', () => {
-    const after = {
-      more: 1,
-      issues: [
-        { claimed_by: 'r', state: 'in_progress', id: 'a' },
-        { state: 'open', id: 'b' },
-      ],
-    };
-    expect(isChangedTo(after, before, 0, { state: 'in_progress', claimed_by: 'r' })).toBe(true);
-  });
-
-  it.each([
-    [
-      'another issue changed too',
-      {
-        more: 1,
-        issues: [
-          { id: 'a', state: 'done' },
-          { id: 'b', state: 'done' },
-        ],
-      },
-    ],
-    [
-      'something is gone',
-      {
-        issues: [
-          { id: 'a', state: 'done' },
-          { id: 'b', state: 'open' },
-        ],
-      },
-    ],
-    ['it was not made', before],
-  ])('a change is refused when %s', (_what, after) => {
-    expect(isChangedTo(after, before, 0, { state: 'done' })).toBe(false);
   });
 });

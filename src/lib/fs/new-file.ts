@@ -1,8 +1,8 @@
-/** New files that never replace existing ones, and are never behind a symlink. */
+/** New files, which are never behind a symlink, and files that are put in the place of others as a whole. */
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { makePath, synced } from './folders.ts';
+import { makePath, syncDir, synced } from './folders.ts';
 import { ifThere, NO_PATH, whileDoing } from './io-errors.ts';
 
 /** For the user alone. */
@@ -19,7 +19,7 @@ export function createLog(file: string): number {
 }
 
 /** Creates a file whose content is durable, and its name not yet; what the umask takes away stays. Fails as `createFile` does. */
-export async function createDurable(file: string, text: string | Buffer, mode: number): Promise<void> {
+async function createDurable(file: string, text: string | Buffer, mode: number): Promise<void> {
   const fd = fs.openSync(file, 'wx', PRIVATE);
   try {
     fs.writeFileSync(fd, text);
@@ -38,6 +38,30 @@ export function replaceFile(file: string, text: string, tmp: string, mode = PRIV
   } catch (error) {
     fs.rmSync(tmp, { force: true });
     throw error;
+  }
+}
+
+/**
+ * Puts a durable file in the place of one that a person may edit meanwhile, and keeps its permissions. False, with nothing changed, where
+ * `isSame` no longer holds just before. `op`: a new id. The caller holds a lock. Throws a system error, EACCES for a write-protected file.
+ */
+export async function replaceIfSame(file: string, text: string, op: string, isSame: () => boolean): Promise<boolean> {
+  const [folder, prefix] = [path.dirname(file), `.${path.basename(file)}.forge-`];
+  // Those of killed processes: no other one writes now.
+  const left = fs.readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith('.tmp'));
+  for (const name of left) fs.rmSync(`${folder}/${name}`, { force: true });
+  const { mode } = fs.statSync(file);
+  if ((mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
+  const temporary = `${folder}/${prefix}${op}.tmp`;
+  try {
+    await createDurable(temporary, text, mode & 0o7777);
+    // Nothing may come between this check and the rename.
+    if (!isSame()) return false;
+    fs.renameSync(temporary, file);
+    syncDir(folder);
+    return true;
+  } finally {
+    fs.rmSync(temporary, { force: true });
   }
 }
 

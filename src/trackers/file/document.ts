@@ -1,4 +1,4 @@
-/** The file of a file tracker: its shape, its issues, and the result that a change of one issue must have. */
+/** The file of a file tracker: its shape, its issues, and a change of one issue as edits of its text. */
 
 import * as z from 'zod/mini';
 import { type Finding, shapeFindings, toProblems } from '../../domain/plan/findings.ts';
@@ -8,6 +8,7 @@ import { once } from '../../lib/once.ts';
 import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { parseYaml, spellingIn } from '../../lib/yaml.ts';
+import type { YamlEdit } from '../../lib/yaml-edit.ts';
 
 /** A change of an issue; omitted fields stay. */
 export interface IssueChange {
@@ -72,23 +73,12 @@ function twins(issues: readonly TrackerIssue[]): Finding[] {
   });
 }
 
-/** Whether `after` is the file `before` with `change` made to its issue number `index`, and nothing else. */
-export function isChangedTo(after: unknown, before: unknown, index: number, change: IssueChange): boolean {
-  // Through text, so that parts shared by aliases are separate: a change may reach one issue only.
-  const wanted = JSON.parse(canonical(before)) as { issues: Record<string, unknown>[] };
-  const issue = wanted.issues[index];
-  if (issue === undefined) return false;
-  const { comment, ...rest } = change;
-  Object.assign(issue, rest);
-  if (comment !== undefined) issue['comments'] = [...((issue['comments'] as unknown[] | undefined) ?? []), comment];
-  return canonical(after) === canonical(wanted);
-}
-
-/** JSON with sorted keys; null equals a missing key. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) => {
-    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
-    const entries = Object.entries(part).filter(([, inner]) => inner !== null);
-    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
+/** `change` of issue number `index` of a file, as edits of its text. */
+export function editsOf(index: number, { state, claimed_by, comment }: IssueChange): YamlEdit[] {
+  const at = (key: string) => ({ path: ['issues', index, key] });
+  return [
+    ...(state === undefined ? [] : [{ ...at('state'), set: state }]),
+    ...(claimed_by === undefined ? [] : [{ ...at('claimed_by'), set: claimed_by }]),
+    ...(comment === undefined ? [] : [{ ...at('comments'), append: comment }]),
+  ];
 }

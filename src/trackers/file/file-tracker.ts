@@ -7,16 +7,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type IssueState, isClosed, type TrackerIssue } from '../../domain/tracker-issues.ts';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
-import { syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { exclusively } from '../../lib/fs/locks.ts';
-import { createDurable } from '../../lib/fs/new-file.ts';
+import { replaceIfSame } from '../../lib/fs/new-file.ts';
 import { readBytes, readCapped } from '../../lib/fs/read.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { Tracker } from '../port.ts';
-import { type IssueChange, isChangedTo, parseTrackerFile } from './document.ts';
+import { editsOf, type IssueChange, parseTrackerFile } from './document.ts';
 
 /** Limit of the file, bytes. Everything on disk is untrusted. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -43,7 +42,6 @@ interface Read {
   text: string;
   issues: TrackerIssue[];
   value: unknown;
-  mode: number;
   /** Differs once the file has been replaced or changed. */
   stamp: string;
 }
@@ -52,15 +50,12 @@ export class FileTracker implements Tracker {
   readonly #file: string;
   /** As a person writes it. */
   readonly #shown: string;
-  /** What the names of temporary copies begin with. */
-  readonly #copyName: string;
   readonly #options: FileTrackerOptions;
 
   constructor(options: FileTrackerOptions) {
     this.#options = options;
     this.#shown = options.file;
     this.#file = path.resolve(options.project, options.file);
-    this.#copyName = `.${path.basename(this.#file)}.`;
   }
 
   async list(): Promise<TrackerIssue[]> {
@@ -110,7 +105,6 @@ export class FileTracker implements Tracker {
     // An invalid file is reported without waiting for the lock.
     await this.#read();
     const work = async () => {
-      this.#clearTemporary();
       for (let tries = 0; tries < TRIES; tries++) {
         const read = await this.#read();
         const index = read.issues.findIndex(({ id }) => id === issueId);
@@ -129,33 +123,18 @@ export class FileTracker implements Tracker {
   /** False when a program that takes no lock, such as an editor, has changed the file meanwhile. */
   async #write(read: Read, index: number, change: IssueChange): Promise<boolean> {
     const text = await this.#edited(read, index, change);
-    const temporary = path.join(path.dirname(this.#file), `${this.#copyName}${this.#options.newOp()}.tmp`);
-    try {
-      const renamed = await told(`writing ${this.#shown}`, async () => {
-        if ((read.mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
-        await createDurable(temporary, text, read.mode);
-        // Nothing may come between this check and the rename.
-        if (this.#stamp() !== read.stamp) return false;
-        fs.renameSync(temporary, this.#file);
-        syncDir(path.dirname(this.#file));
-        return true;
-      });
-      if (!renamed) return false;
-    } finally {
-      fs.rmSync(temporary, { force: true });
-    }
-    const after = await this.#read();
-    if (after.text !== text && !isChangedTo(after.value, read.value, index, change)) {
+    const isSame = () => this.#stamp() === read.stamp;
+    const write = () => replaceIfSame(this.#file, text, this.#options.newOp(), isSame);
+    if (!(await told(`writing ${this.#shown}`, write))) return false;
+    if ((await this.#read()).text !== text)
       throw refusal(`${this.#shown} does not have what was written to it; another program has changed it since`);
-    }
     return true;
   }
 
   async #edited(read: Read, index: number, change: IssueChange): Promise<string> {
-    const { changeIssue } = await import('./edit.ts');
-    const text = await changeIssue(read.text, index, change);
-    const after = text === null ? null : parseTrackerFile(text, this.#shown);
-    if (text === null || after?.ok !== true || !isChangedTo(after.value, read.value, index, change)) {
+    const { editYaml } = await import('../../lib/yaml-edit.ts');
+    const text = await editYaml(read.text, editsOf(index, change));
+    if (text === null) {
       const id = oneLine(read.issues[index]?.id ?? '', 80);
       throw refusal(
         `${this.#shown}: issue ${id} is written in a way that cannot be changed in place`,
@@ -171,12 +150,11 @@ export class FileTracker implements Tracker {
     return told(`reading ${this.#shown}`, () => {
       this.#refuseLinks();
       const stamp = this.#stamp();
-      const { mode } = fs.lstatSync(this.#file);
       const text = readCapped(this.#file, MAX_BYTES);
       this.#refuseOtherEncodings(text);
       const parsed = parseTrackerFile(text, this.#shown);
       if (!parsed.ok) throw malformed(this.#shown, parsed.problems);
-      return { text, issues: parsed.issues, value: parsed.value, mode: mode & 0o7777, stamp };
+      return { text, issues: parsed.issues, value: parsed.value, stamp };
     });
   }
 
@@ -201,13 +179,6 @@ export class FileTracker implements Tracker {
   #stamp(): string {
     const stat = fs.lstatSync(this.#file, { bigint: true, throwIfNoEntry: false });
     return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-  }
-
-  /** The writer of such a copy is dead, or has lost the lock and must not rename the copy any more. */
-  #clearTemporary(): void {
-    const folder = path.dirname(this.#file);
-    const isCopy = (name: string) => name.startsWith(this.#copyName) && name.endsWith('.tmp');
-    for (const name of fs.readdirSync(folder).filter(isCopy)) fs.rmSync(path.join(folder, name), { force: true });
   }
 }
 
