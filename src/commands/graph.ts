@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { dotOf, type Graph, mermaidOf } from '../domain/plan/graph.ts';
-import { type Plan, type PlanTask, PlanTaskSchema } from '../domain/plan/plan.ts';
+import { isOverByPlan, type Plan, type PlanTask, PlanTaskSchema } from '../domain/plan/plan.ts';
 import { surveyOf } from '../domain/schedule/readiness.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -59,8 +59,9 @@ export const graph = command({
       );
     const { reads } = await readAll(session);
     const fates = surveyOf(schedulingContextOf(session, plan, reads)).fates();
-    const drawn = graphOf(plan, phase ?? null, ({ id, status }) => {
-      if (status === 'done' || status === 'dropped') return status;
+    const drawn = graphOf(plan, phase ?? null, (task) => {
+      const { id, status } = task;
+      if (isOverByPlan(task)) return status;
       if (fates.skipOf(id) !== null) return 'skipped';
       const read = reads.get(id);
       return read?.record?.state.state ?? (read?.problem ? 'unreadable' : 'unclaimed');

@@ -86,6 +86,12 @@ export function closest(word: string, candidates: Iterable<string>): string | nu
   return best;
 }
 
+/** `Did you mean "x"?` as the suggestion of a finding, or nothing when no candidate is close. */
+export function didYouMean(word: string, candidates: Iterable<string>): { suggestion?: string } {
+  const best = closest(word, candidates);
+  return best === null ? {} : { suggestion: `Did you mean "${best}"?` };
+}
+
 /** Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours. Source: Damerau (1964). */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];

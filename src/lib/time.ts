@@ -3,8 +3,10 @@
 /** The longest delay of a timer, 24.8 days: above it setTimeout fires at once. */
 export const TIMER_MAX_MS = 2 ** 31 - 1;
 
+export const DAY_MS = 86_400_000;
+
 /** Milliseconds in a unit of time. */
-export const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+export const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS };
 
 /** A number of milliseconds in digits, or units from the largest down: `90s`, `1h30m`. */
 export const DURATION_PATTERN = /^(?:\d+|(?=\d)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?)$/;

@@ -1,6 +1,6 @@
 /** Beginning tasks again from the start: which ones, in which order, and that none is begun when one of them can't be. */
 
-import type { PlanTask } from '../../domain/plan/plan.ts';
+import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { changedTasks, isReusable, reuseOf } from '../../domain/reuse/reuse.ts';
 import { dependencyOrder, dependentsOf } from '../../domain/schedule/selection.ts';
 import { isUntouched, refuseRerun, rerunTask } from '../../domain/task/by-hand.ts';
@@ -43,7 +43,7 @@ export async function planRerun(
     if (!isNamed && !found.has(id)) continue;
     const record = await recordOf(session, id);
     // What nothing has happened to was made of nothing.
-    if (!isNamed && (record === null || isUntouched(record) || isOver(plan.byId.get(id)))) continue;
+    if (!isNamed && (record === null || isUntouched(record) || isOverByPlan(plan.byId.get(id)))) continue;
     if (!isNamed && !withDependents) {
       dependents.push(id);
       continue;
@@ -108,12 +108,9 @@ async function recordOf(session: Session, taskId: string): Promise<TaskRecord | 
   return read.record;
 }
 
-function isOver(task: PlanTask | undefined): boolean {
-  return task?.status === 'done' || task?.status === 'dropped';
-}
-
-function refuseOver({ id, status }: PlanTask): void {
-  if (status !== 'done' && status !== 'dropped') return;
+function refuseOver(task: PlanTask): void {
+  const { id, status } = task;
+  if (!isOverByPlan(task)) return;
   throw new ForgeError('ILLEGAL_TRANSITION', `the plan says that task ${id} is ${status}`, {
     details: { task_id: id, move: 'rerun' },
     hint: 'Set its `status: active` in the plan first.',

@@ -1,7 +1,7 @@
 /** The files that a run leaves for CI: JUnit XML, and a summary in Markdown. */
 
 import path from 'node:path';
-import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import { isOverByPlan, type Plan, type PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { RunReporter } from '../../domain/run/report.ts';
 import { fatesOf } from '../../domain/schedule/fates.ts';
@@ -40,9 +40,9 @@ export function reportsFor(session: Session, { junit, summary }: ReportFiles): R
         const { reads } = await readAll(session);
         const recordOf = (taskId: string) => reads.get(taskId)?.record ?? null;
         const { skipOf } = fatesOf({ plan, recordOf });
-        const overText = ({ id, status }: PlanTask) => {
-          if (status === 'done' || status === 'dropped') return `the plan says that it is ${status}`;
-          const skip = skipOf(id);
+        const overText = (task: PlanTask) => {
+          if (isOverByPlan(task)) return `the plan says that it is ${task.status}`;
+          const skip = skipOf(task.id);
           return skip === null ? '' : `it is skipped: ${skip.why}`;
         };
         const report = reporter.report(

@@ -1,6 +1,7 @@
 /** Where a project stands, and the command that moves it on. */
 
 import * as z from 'zod/mini';
+import { isOverByPlan } from '../../domain/plan/plan.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
 import { queueFor } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
@@ -46,10 +47,9 @@ export async function standingOf(context: CommandContext): Promise<Standing> {
   // Counted as `status` counts them: as they are, not as the next claim will find them.
   const now = schedulingContextOf(session, plan, reads);
   const states = plan.tasks.map(({ id }) => stateOf(id, now));
-  const isOver = (status: string) => status === 'done' || status === 'dropped';
   const fates = readiness.surveyOf(now).fates();
-  const shown = plan.tasks.map(({ id, status }, i) =>
-    isOver(status) ? status : fates.skipOf(id) !== null ? 'skipped' : (states[i] ?? ''),
+  const shown = plan.tasks.map((task, i) =>
+    isOverByPlan(task) ? task.status : fates.skipOf(task.id) !== null ? 'skipped' : (states[i] ?? ''),
   );
   return {
     project: plan.project,

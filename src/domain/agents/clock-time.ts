@@ -1,5 +1,7 @@
 /** Times as agents say them to people: when a limit ends. Pure. */
 
+import { DAY_MS } from '../../lib/time.ts';
+
 /** A time on the clock of a place, as in `10:20pm (America/Edmonton)` or `Dec 3, 6am (Europe/Berlin)`. */
 export interface ClockTime {
   /** Since midnight there. */
@@ -12,8 +14,6 @@ export interface ClockTime {
 
 /** The last time that a Date can say. */
 const TIME_MAX_MS = 8.64e15;
-
-const DAY_MS = 86_400_000;
 
 /** A time of day that has passed by no more, milliseconds, is over, and not a day away: the agent took so long to end. */
 const JUST_OVER_MS = 600_000;

@@ -5,7 +5,7 @@
 
 import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf, parentOf } from '../../lib/ids.ts';
-import { fromIso, isoTime } from '../../lib/time.ts';
+import { DAY_MS, fromIso, isoTime } from '../../lib/time.ts';
 import { fanOutsOf, type Sealed } from '../fan-out/fan-outs.ts';
 import type { RunManifest, TaskState, TaskSummary } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
@@ -18,7 +18,7 @@ export interface RetentionPolicy {
   failedOlderThanMs: number | null;
 }
 
-export const DEFAULT_RETENTION: RetentionPolicy = { olderThanMs: 90 * 86_400_000, failedOlderThanMs: null };
+export const DEFAULT_RETENTION: RetentionPolicy = { olderThanMs: 90 * DAY_MS, failedOlderThanMs: null };
 
 /** A task as it was read. */
 export interface RetentionTask {
@@ -117,7 +117,7 @@ function childrenOf(due: readonly RetentionTask[], view: RetentionView): Map<str
         room -= not_shipped === null ? 0 : Object.keys(not_shipped).length;
         if (not_shipped === null || room < 0) continue;
         children.sets.push({ name: set.name, at: isoTime(view.nowMs), not_shipped });
-      } else if (!members.every(isOver)) continue;
+      } else if (!members.every(isOverByPlan)) continue;
       for (const each of members) children.ids.push(each.task_id);
     }
     if (children.ids.length > 0) found.set(task_id, children);
@@ -126,7 +126,7 @@ function childrenOf(due: readonly RetentionTask[], view: RetentionView): Map<str
 }
 
 /** Of what a killed call has left of a set, which may be without a record. */
-function isOver({ record }: RetentionTask): boolean {
+function isOverByPlan({ record }: RetentionTask): boolean {
   return record === null || isTerminal(record.state.state);
 }
 
@@ -174,8 +174,8 @@ function runsToRemove({ runs, tasks, claimants, nowMs }: RetentionView, { olderT
     named.add(record?.state.updated_by.run_id ?? null);
     named.add(record?.lease?.owner_run_id ?? null);
   }
-  const isOver = ({ ended_at }: RunManifest) => ended_at != null && nowMs - fromIso(ended_at) >= olderThanMs;
-  return runs.flatMap((run) => (isOver(run) && !named.has(run.run_id) ? [run.run_id] : []));
+  const isOverByPlan = ({ ended_at }: RunManifest) => ended_at != null && nowMs - fromIso(ended_at) >= olderThanMs;
+  return runs.flatMap((run) => (isOverByPlan(run) && !named.has(run.run_id) ? [run.run_id] : []));
 }
 
 // --- what is kept of a removal ---------------------------------------------------------------------------------------

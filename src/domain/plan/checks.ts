@@ -4,11 +4,12 @@
  */
 
 import { valueAt } from '../../lib/schema-issues.ts';
-import { closest, oneLine } from '../../lib/text.ts';
+import { didYouMean, oneLine } from '../../lib/text.ts';
 import type { Spelling, YamlPath } from '../../lib/yaml.ts';
 import { findCycles, type Graph } from './cycles.ts';
-import { didYouMean, type Finding } from './findings.ts';
+import type { Finding } from './findings.ts';
 import { matrixTasks } from './matrix.ts';
+import { isOverByPlan } from './plan.ts';
 
 /** As much of a plan as the checks need, read from any value; what has the wrong type is left out. */
 export interface Outline {
@@ -266,8 +267,7 @@ function boundedDidYouMean(candidates: ReadonlyMap<string, unknown>): (word: str
     const known = asked.get(word);
     if (known !== undefined) return known;
     if (asked.size > 0 && asked.size * candidates.size > MAX_COMPARISONS) return {};
-    const best = word.length > 128 ? null : closest(word, candidates.keys());
-    const answer = best === null ? {} : { suggestion: `Did you mean "${best}"?` };
+    const answer = didYouMean(word, candidates.keys());
     asked.set(word, answer);
     return answer;
   };
@@ -314,11 +314,10 @@ function checkOrder(
  */
 function waits(phases: readonly PhaseOutline[], tasks: readonly TaskOutline[], needs: Graph, blockers: Graph): Graph {
   const indexOf = new Map(tasks.map((task, index) => [task, index]));
-  const isOver = (task: TaskOutline | undefined) => task?.status === 'done' || task?.status === 'dropped';
   const ofTasks = tasks.map((task, index) => {
-    if (isOver(task)) return [];
+    if (isOverByPlan(task)) return [];
     const blocked = (blockers[task.phase.index] ?? []).map((phase) => tasks.length + phase);
-    return [...(needs[index] ?? []).filter((other) => !isOver(tasks[other])), ...blocked];
+    return [...(needs[index] ?? []).filter((other) => !isOverByPlan(tasks[other])), ...blocked];
   });
   const ofPhases = phases.map((phase) =>
     phase.status === 'done' ? [] : phase.tasks.flatMap((task) => indexOf.get(task) ?? []),

@@ -6,7 +6,7 @@
 import type * as z from 'zod/mini';
 import type { Problem } from '../../lib/errors.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
-import { closest, oneLine } from '../../lib/text.ts';
+import { closest, didYouMean, oneLine } from '../../lib/text.ts';
 import { durationText, parseDuration, UNIT_MS } from '../../lib/time.ts';
 import { type Positions, positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { durationSchema, retryProblems, retrySchema } from '../retry/schema.ts';
@@ -75,12 +75,6 @@ function suggestionFor({ path, suggestion, quoted }: Finding, { spelling }: Posi
   const spelled = quoted === true ? spelling(path) : null;
   if (spelled !== null) return { suggestion: `Put it in quotes: "${oneLine(spelled, 60)}".` };
   return suggestion === undefined ? {} : { suggestion };
-}
-
-/** `Did you mean "x"?` as the suggestion of a finding, or nothing when no candidate is close. */
-export function didYouMean(word: string, candidates: Iterable<string>): { suggestion?: string } {
-  const best = closest(word, candidates);
-  return best === null ? {} : { suggestion: `Did you mean "${best}"?` };
 }
 
 export function shapeFindings(

@@ -1,9 +1,8 @@
 /** The shape of a matrix. */
 
 import * as z from 'zod/mini';
-import { closest } from '../../lib/text.ts';
 import { described, filledText, key, must } from './declare.ts';
-import { combinationCount, MATRIX_MAX } from './matrix.ts';
+import { axisFor, combinationCount, MATRIX_MAX } from './matrix.ts';
 
 const scalar = z.union([filledText, z.number(), z.boolean()]);
 const rules = z.array(z.record(z.string(), scalar));
@@ -37,9 +36,11 @@ function faultOf({ include, exclude, ...axes }: Matrix) {
   for (const [i, rule] of exclude.entries()) {
     const strange = Object.keys(rule).find((name) => !names.includes(name));
     if (strange === undefined) continue;
-    const near = closest(strange, names);
-    const suggestion = near === null ? `The axes are ${names.join(', ')}.` : `Did you mean "${near}"?`;
-    return { message: `${JSON.stringify(strange)} is not an axis`, path: ['exclude', i, strange], suggestion };
+    return {
+      message: `${JSON.stringify(strange)} is not an axis`,
+      path: ['exclude', i, strange],
+      ...axisFor(strange, names),
+    };
   }
   // What is said of an empty axis is said of it.
   if (Object.values(axes).some((values) => Array.isArray(values) && values.length === 0)) return null;

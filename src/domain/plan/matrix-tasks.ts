@@ -1,10 +1,9 @@
 /** The tasks of a plan file with those that matrices make in their place. Pure. */
 
 import { valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
-import { closest } from '../../lib/text.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
 import { type Finding, shapeFindings } from './findings.ts';
-import { type MatrixTask, type MatrixValues, matrixTasks, unknownReferences } from './matrix.ts';
+import { axisFor, type MatrixTask, type MatrixValues, matrixTasks, unknownReferences } from './matrix.ts';
 import { type TaskYaml, taskSchema } from './schema.ts';
 
 export interface MadeTask {
@@ -80,9 +79,7 @@ function distinct(findings: readonly Finding[]): Finding[] {
 function strangeNames(all: readonly MatrixTask[], path: YamlPath, label: (path: YamlPath) => string): Finding[] {
   const names = [...new Set(all.flatMap(({ values }) => Object.keys(values)))];
   return unknownReferences({ ...all[0]?.raw, id: '', matrix: null }).map(({ path: inside, name }) => {
-    const near = closest(name, names);
-    const suggestion = near === null ? `The axes are ${names.join(', ')}.` : `Did you mean "${near}"?`;
     const at = [...path, ...inside];
-    return { path: at, message: `${label(at)}: the matrix has no axis "${name}"`, suggestion };
+    return { path: at, message: `${label(at)}: the matrix has no axis "${name}"`, ...axisFor(name, names) };
   });
 }

@@ -1,6 +1,7 @@
 /** The tasks that the matrix of a task makes: one for each combination of its values, with an id of its own. Pure. */
 
 import { valueAt } from '../../lib/schema-issues.ts';
+import { didYouMean } from '../../lib/text.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
 
 /** Values by the names of their axes, as text. */
@@ -81,6 +82,11 @@ function combinationsOf(matrix: unknown): Combination[] | null {
     if (fitting.length === 0) more.push({ named: given, values: { ...rule } });
   }
   return [...own, ...more];
+}
+
+/** What to write for a name that is no axis. */
+export function axisFor(name: string, axes: readonly string[]): { suggestion?: string } {
+  return { suggestion: `The axes are ${axes.join(', ')}.`, ...didYouMean(name, axes) };
 }
 
 /** Null where an axis is not a list of texts. */

@@ -18,6 +18,7 @@ import {
   type DependencyCondition,
   filledTask,
   indexed,
+  isOverByPlan,
   type Plan,
   type PlanTask,
   type SparseTask,
@@ -318,9 +319,8 @@ function warningsOf({ phases, tasks, byId }: Plan): string[] {
         const { when, optional } = conditionOn(task, id);
         return byId.get(id)?.status === 'dropped' && when === 'success' && !optional;
       });
-      const isOver = task.status === 'done' || task.status === 'dropped';
       return [
-        ...(isOver
+        ...(isOverByPlan(task)
           ? []
           : dropped.map((id) => `task "${task.id}" depends on "${id}", which is dropped, so it can never start`)),
         ...(task.human && task.run !== null ? [`task "${task.id}" is for a human, so its run is never executed`] : []),

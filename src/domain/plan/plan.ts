@@ -216,6 +216,11 @@ export function conditionOn({ conditions }: Pick<PlanTask, 'conditions'>, id: st
   return conditions[id] ?? ON_SUCCESS;
 }
 
+/** Whether the plan says that nothing is left to do of a task, whatever its record says: it is done elsewhere, or dropped. */
+export function isOverByPlan(task: { status: unknown } | undefined): boolean {
+  return task?.status === 'done' || task?.status === 'dropped';
+}
+
 /** The tasks whose work it is built on: a task that is for when another fails, or comes after it anyway, does not begin with what that has left. */
 export function builtOn(task: Pick<PlanTask, 'depends_on' | 'conditions'>): string[] {
   return task.depends_on.filter((id) => conditionOn(task, id).when === 'success');

@@ -1,11 +1,11 @@
 /** What follows a failure: whether it is charged, and when the next try starts. Pure: time and randomness are passed in. */
 
-import { durationText, formatDuration, fromIso, isoTime } from '../../lib/time.ts';
+import { DAY_MS, durationText, formatDuration, fromIso, isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from './classify.ts';
 import { type CompositeRetryPolicy, neverRetried, type Random, RetryPolicy, UNLIMITED_LEAST_MS } from './retry.ts';
 
 /** No failure puts the next try further off, milliseconds. */
-const LONGEST_WAIT_MS = 7 * 86_400_000;
+const LONGEST_WAIT_MS = 7 * DAY_MS;
 
 /** When the next attempt may start, as ISO 8601 UTC with ms; never later than the end of the year 9999. */
 export function nextEligibleAt(nowMs: number, delayMs: number): string {

@@ -1,6 +1,6 @@
 /** When a failure says that it may be tried again, in the forms that programs write. Pure. */
 
-import { fromIso, parseDuration } from '../../lib/time.ts';
+import { fromIso, parseDuration, UNIT_MS } from '../../lib/time.ts';
 
 const SECONDS = /^\d{1,15}(?:\.\d{1,9})?$/;
 
@@ -17,7 +17,6 @@ const HTTP_DATES = [
 /** As services word it: `20 seconds`, `1 hour and 5 minutes`, `1m26.4s`. */
 const WORDED =
   /(\d{1,15}(?:\.\d{1,9})?)\s*(ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|milliseconds?)(?![a-z])[\s,]*(?:and\s+)?/giy;
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export const RETRY_AFTER_FORMS =
   'seconds (120), a duration (90s, 1h30m, 5 minutes), an ISO 8601 time or a date of HTTP';

@@ -9,7 +9,7 @@
  */
 
 import { ForgeError } from '../../lib/errors.ts';
-import { parseDuration } from '../../lib/time.ts';
+import { DAY_MS, parseDuration } from '../../lib/time.ts';
 import { classCovers } from './classify.ts';
 import {
   budgetKeyOf,
@@ -25,7 +25,7 @@ import {
 } from './schema.ts';
 
 /** Of a policy that charges nothing, milliseconds. */
-const MAX_WAIT_MS = 24 * 3_600_000;
+const MAX_WAIT_MS = DAY_MS;
 
 const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
 

@@ -5,7 +5,7 @@
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
-import { closest } from '../../lib/text.ts';
+import { didYouMean } from '../../lib/text.ts';
 import { DURATION_PATTERN, parseDuration } from '../../lib/time.ts';
 import { classCovers, errorClassSchema } from './classify.ts';
 
@@ -226,9 +226,7 @@ function unknownKey(key: string, path: (string | number)[], besidePolicies: bool
     return { path: at, message: `write one policy or a list under policies, not both: ${key} belongs to a policy` };
   }
   const known = Object.keys(besidePolicies ? compositeFields() : policyFields());
-  const near = closest(key, known);
-  const suggestion = near === null ? {} : { suggestion: `Did you mean "${near}"?` };
-  return { path: at, at: 'key', message: `unknown key "${key}"`, ...suggestion };
+  return { path: at, at: 'key', message: `unknown key "${key}"`, ...didYouMean(key, known) };
 }
 
 function listProblems(policies: readonly PolicyYaml[], base: (string | number)[]): RetryProblem[] {

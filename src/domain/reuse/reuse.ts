@@ -5,7 +5,7 @@ import { sha256 } from '../../lib/digest.ts';
 import { once } from '../../lib/once.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { TaskRecord, TaskSummary } from '../task/records.ts';
+import { memoPart, type TaskRecord, type TaskSummary } from '../task/records.ts';
 
 const ReuseSchema = once(() =>
   z.looseObject({
@@ -19,9 +19,7 @@ export type Reuse = z.infer<ReturnType<typeof ReuseSchema>>;
 
 /** How a task shipped whose plan says `cache`; null for any other, and for one that has not. */
 export function reuseOf({ memo, state }: Pick<TaskSummary, 'state'> & { memo: { reuse?: unknown } }): Reuse | null {
-  if (memo.reuse === undefined || state.state !== 'shipped') return null;
-  const parsed = ReuseSchema().safeParse(memo.reuse);
-  return parsed.success ? parsed.data : null;
+  return state.state === 'shipped' ? memoPart(ReuseSchema, memo.reuse) : null;
 }
 
 /** The record of a task that has shipped, with what it was done for. */

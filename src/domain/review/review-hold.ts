@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { isTime } from '../../lib/time.ts';
-import type { TaskRecord, TaskSummary } from '../task/records.ts';
+import { memoPart, type TaskRecord, type TaskSummary } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
 
 const ReviewHoldSchema = once(() =>
@@ -19,8 +19,7 @@ const ReviewHoldSchema = once(() =>
 export type ReviewHold = z.infer<ReturnType<typeof ReviewHoldSchema>>;
 
 export function reviewHoldOf({ memo }: Pick<TaskSummary, 'memo'>): ReviewHold | null {
-  const parsed = ReviewHoldSchema().safeParse(memo.review_hold);
-  return parsed.success ? parsed.data : null;
+  return memoPart(ReviewHoldSchema, memo.review_hold);
 }
 
 /** Notes what kept it from being reviewed; null: nothing that counts for others. The lease stays as it is. */

@@ -8,6 +8,7 @@ import {
   conditionOn,
   type DependencyCondition,
   isFinalizer,
+  isOverByPlan,
   type Plan,
   type PlanPhase,
   type PlanTask,
@@ -160,7 +161,7 @@ export function fatesOf(standing: Standing): Fates {
 
   const workOut = once(() => {
     if (!mayDiffer && !plan.tasks.some((task) => isTrouble(ended(task)))) return;
-    const left = plan.tasks.filter(({ status }) => status !== 'done' && status !== 'dropped');
+    const left = plan.tasks.filter((task) => !isOverByPlan(task));
     const { after, pending } = edges(plan, left);
     const queue = [...pending.keys()].filter((node) => pending[node] === 0);
     // Kahn (1962): a node's turn comes after all that it waits for.

@@ -1,7 +1,7 @@
 /** What waits for a person: questions, checkpoints, reviews and merges, and what runs have given up. Pure. */
 
 import { JOIN_FAILED } from '../fan-out/join.ts';
-import type { PlanTask } from '../plan/plan.ts';
+import { isOverByPlan, type PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import { heldOf, heldText } from '../task/held.ts';
@@ -71,7 +71,7 @@ function wanting(kind: InboxKind, message: string, verbs: string[]): Found {
 }
 
 function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey): Found | null {
-  if (task.status === 'done' || task.status === 'dropped') return null;
+  if (isOverByPlan(task)) return null;
   if (task.human) {
     // Its turn is when an agent could start it; what keeps agents does not keep a person.
     const waits = reasonsToWait({ ...task, human: false }, scheduling, survey);

@@ -4,7 +4,7 @@ import { ancestorsOf } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { awaitedChildren, overAmong } from '../fan-out/join.ts';
-import { conditionOn, isFinalizer, type Plan, type PlanTask } from '../plan/plan.ts';
+import { conditionOn, isFinalizer, isOverByPlan, type Plan, type PlanTask } from '../plan/plan.ts';
 import { commandSource, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
@@ -159,8 +159,7 @@ function reason(code: WaitCode, message: string, on: string | null = null): Reas
 }
 
 function ownReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Survey): Reason[] {
-  if (task.status === 'done' || task.status === 'dropped')
-    return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
+  if (isOverByPlan(task)) return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
   // Whatever the plan says since: a shipped task is over.
   if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
   const skip = fates().skipOf(task.id);

@@ -1,7 +1,7 @@
 /** Which tasks say whether a task is ready. Pure. */
 
 import { ancestorsOf } from '../../lib/ids.ts';
-import { type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
+import { isOverByPlan, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { type OverlapRules, rivalsOf } from './overlap.ts';
 import { type Limits, sharersOf } from './resources.ts';
 
@@ -73,11 +73,10 @@ function urgencies(plan: Plan): (task: PlanTask) => number {
   for (const id of dependencyOrder(plan).reverse()) {
     const task = plan.byId.get(id);
     if (task === undefined) continue;
-    const users = task.status === 'done' || task.status === 'dropped' ? [] : (usersOf.get(id) ?? []);
+    const users = isOverByPlan(task) ? [] : (usersOf.get(id) ?? []);
     let least = own(task);
     for (const user of users) {
-      const status = plan.byId.get(user)?.status;
-      if (status !== 'done' && status !== 'dropped') least = Math.min(least, known.get(user) ?? least);
+      if (!isOverByPlan(plan.byId.get(user))) least = Math.min(least, known.get(user) ?? least);
     }
     known.set(id, least);
   }

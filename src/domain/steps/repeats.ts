@@ -1,7 +1,7 @@
 /** What a caller says of a repeat. Pure. */
 
 import { ForgeError } from '../../lib/errors.ts';
-import { fromIso } from '../../lib/time.ts';
+import { DAY_MS, fromIso } from '../../lib/time.ts';
 import { cronSchedule, dailySchedule, everySchedule, type Schedule } from './schedule.ts';
 import type { Repeat } from './ticks.ts';
 import { durationOf, TIMEOUT_DEFAULT_MS, timeOf } from './waits.ts';
@@ -18,8 +18,6 @@ export interface RepeatWritten {
   /** Default: continue. */
   onError?: 'continue' | 'fail' | undefined;
 }
-
-const DAY_MS = 86_400_000;
 
 /** `dashes`: stands before the names of options in errors. Throws INVALID_ARGS. */
 export function readRepeat(written: RepeatWritten, dashes = ''): Omit<Repeat, 'policy' | 'random'> {

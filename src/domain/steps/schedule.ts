@@ -2,6 +2,7 @@
 
 import { Cron } from 'croner';
 import { ForgeError } from '../../lib/errors.ts';
+import { DAY_MS } from '../../lib/time.ts';
 
 /** Times are milliseconds since the epoch. `startMs`: of the first tick. Null: never again. */
 export interface Schedule {
@@ -12,8 +13,6 @@ export interface Schedule {
   /** How many ticks there are from the one at `atMs` to before `endMs`, and the first that is not among them; in about the time of one. */
   skip(atMs: number, endMs: number, startMs: number): { count: number; next: number | null };
 }
-
-const DAY_MS = 86_400_000;
 
 /** Every `everyMs` milliseconds. */
 export function everySchedule(everyMs: number): Schedule {

@@ -7,7 +7,7 @@ import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { MachineIdentity, WorkerIdentity } from './identity.ts';
-import type { AttemptManifest, TaskRecord, TaskStateRecord, TaskSummary } from './records.ts';
+import { type AttemptManifest, memoPart, type TaskRecord, type TaskStateRecord, type TaskSummary } from './records.ts';
 
 /** What the caller knows of an attempt that is about to start; `worker` is null where forge does not start it. */
 export type AttemptStart = Pick<
@@ -55,9 +55,7 @@ const FAILURES_KEPT = 5;
 
 /** How the last few attempts failed, oldest first; at most five. */
 export function failuresOf(record: TaskRecord): AttemptFailure[] {
-  if (record.memo.failures === undefined) return [];
-  const parsed = FailuresSchema().safeParse(record.memo.failures);
-  return parsed.success ? parsed.data : [];
+  return memoPart(FailuresSchema, record.memo.failures) ?? [];
 }
 
 /** As it is kept. */

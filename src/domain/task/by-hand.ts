@@ -5,7 +5,7 @@ import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
-import type { TaskRecord, TaskState } from './records.ts';
+import { memoPart, type TaskRecord, type TaskState } from './records.ts';
 import { spendingAfterRetry } from './spending.ts';
 import { isClaimable, isInFlight, isTerminal } from './states.ts';
 import { changed, type Decision, refusal, repeated } from './transition.ts';
@@ -25,9 +25,7 @@ export type Rerun = z.infer<ReturnType<typeof RerunSchema>>;
 
 /** Null for a task that was never begun again. */
 export function rerunOf({ memo }: Pick<TaskRecord, 'memo'>): Rerun | null {
-  if (memo.rerun === undefined) return null;
-  const parsed = RerunSchema().safeParse(memo.rerun);
-  return parsed.success ? parsed.data : null;
+  return memoPart(RerunSchema, memo.rerun);
 }
 
 /** For the commit that opens an attempt: it has its workspace. */
@@ -149,9 +147,7 @@ export type DoneByHand = z.infer<ReturnType<typeof DoneByHandSchema>>;
 
 /** Null for a task that has shipped by its own work, or has not. */
 export function doneByHandOf({ memo, state }: TaskRecord): DoneByHand | null {
-  if (memo.done_by_hand === undefined || state.state !== 'shipped') return null;
-  const parsed = DoneByHandSchema().safeParse(memo.done_by_hand);
-  return parsed.success ? parsed.data : null;
+  return state.state === 'shipped' ? memoPart(DoneByHandSchema, memo.done_by_hand) : null;
 }
 
 /** Longest note, characters. */

@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { TaskRecord, TaskSummary } from './records.ts';
+import { memoPart, type TaskRecord, type TaskSummary } from './records.ts';
 import { isClaimable, phaseDue } from './states.ts';
 import { changed, type Decision, repeated } from './transition.ts';
 
@@ -22,9 +22,7 @@ export type Held = z.infer<ReturnType<typeof HeldSchema>>;
 
 /** Null where nothing holds the task, and while it has an owner. */
 export function heldOf({ memo, lease }: TaskSummary): Held | null {
-  if (memo.held === undefined || lease !== null) return null;
-  const parsed = HeldSchema().safeParse(memo.held);
-  return parsed.success ? parsed.data : null;
+  return lease === null ? memoPart(HeldSchema, memo.held) : null;
 }
 
 export function heldText({ message, hint }: Held): string {

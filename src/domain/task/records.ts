@@ -343,6 +343,13 @@ export interface NewDocument {
   value: object;
 }
 
+/** A part of a record's memo as its schema has it; null where there is none, or it is damaged. */
+export function memoPart<T>(schemaOf: () => z.ZodMiniType<T>, part: unknown): T | null {
+  if (part === undefined) return null;
+  const parsed = schemaOf().safeParse(part);
+  return parsed.success ? parsed.data : null;
+}
+
 /** Reads what people and other tools write too: `value` by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
 export function parseRecord<T>(
   schemaOf: () => z.ZodMiniType<T>,

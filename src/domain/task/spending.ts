@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import type { AgentSession } from '../agents/session.ts';
 import { classCovers } from '../retry/classify.ts';
-import type { TaskRecord, TaskSummary } from './records.ts';
+import { memoPart, type TaskRecord, type TaskSummary } from './records.ts';
 
 const SpentShape = () => {
   const count = z.number().check(z.gte(0));
@@ -51,9 +51,7 @@ export const NOTHING_SPENT: Spent = { attempts: 0, wall_clock_ms: 0, tokens: 0, 
 
 /** What is counted of a task; null for nothing. */
 export function spendingOf({ memo }: Pick<TaskSummary, 'memo'>): Spending | null {
-  if (memo.spending === undefined) return null;
-  const parsed = SpendingSchema().safeParse(memo.spending);
-  return parsed.success ? parsed.data : null;
+  return memoPart(SpendingSchema, memo.spending);
 }
 
 /** Since the beginning. */

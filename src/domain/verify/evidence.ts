@@ -5,7 +5,7 @@
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
-import type { AttemptManifest, TaskRecord } from '../task/records.ts';
+import { type AttemptManifest, memoPart, type TaskRecord } from '../task/records.ts';
 import { FailureSchema, type Verified } from './verification.ts';
 
 const EvidenceSchema = once(() => {
@@ -39,9 +39,8 @@ export const NO_WORKTREE: Work = { worktree_path: null, base_branch: null, git_s
 
 /** Null for an attempt that is not the current one, and for one that was started by a version of forge that kept no evidence. */
 export function evidenceOf(record: TaskRecord, attemptId: string | null): Evidence | null {
-  if (record.memo.evidence === undefined) return null;
-  const parsed = EvidenceSchema().safeParse(record.memo.evidence);
-  return parsed.success && parsed.data.attempt_id === attemptId ? parsed.data : null;
+  const evidence = memoPart(EvidenceSchema, record.memo.evidence);
+  return evidence?.attempt_id === attemptId ? evidence : null;
 }
 
 /** What the manifest of an attempt shows of it. */

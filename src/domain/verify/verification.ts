@@ -20,7 +20,7 @@ import type { Changes, Settings } from '../settings/settings.ts';
 import type { Instant } from '../task/deadlines.ts';
 import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
 import { type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
-import type { Lease, TaskRecord, TaskSummary, Verdict } from '../task/records.ts';
+import { type Lease, memoPart, type TaskRecord, type TaskSummary, type Verdict } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
 import { changed, type Decision, heldBy, refusal, starting, workedBy } from '../task/transition.ts';
 import type { WrittenNotes } from './guardrails.ts';
@@ -325,9 +325,7 @@ export type PendingVerification = z.infer<ReturnType<typeof PendingSchema>>;
 
 /** Null when nothing is being verified. */
 export function pendingVerification(record: TaskSummary): PendingVerification | null {
-  if (record.memo.verification === undefined) return null;
-  const parsed = PendingSchema().safeParse(record.memo.verification);
-  return parsed.success ? parsed.data : null;
+  return memoPart(PendingSchema, record.memo.verification);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Maps the ends of attempts, reviews and merges, and what a run leaves, to run events. */
 
-import type { PlanTask } from '../../domain/plan/plan.ts';
+import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { commandSource } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { reuseOf } from '../../domain/reuse/reuse.ts';
@@ -129,7 +129,7 @@ export function leftovers(
   for (const task of scheduling.plan.tasks) {
     if (!selected.has(task.id)) continue;
     const record = scheduling.recordOf(task.id);
-    const planned = task.status === 'done' || task.status === 'dropped' ? task.status : null;
+    const planned = isOverByPlan(task) ? task.status : null;
     const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
     const reasons = reasonsToWait(task, scheduling, survey);
     const shown = reasons[0]?.code === 'TASK_SKIPPED' ? 'skipped' : state;

@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod/mini';
 import { once } from '../once.ts';
+import { DAY_MS } from '../time.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { digestOf, kindOf, type MatchingFile } from './matching-files.ts';
 import { readCapped } from './read.ts';
@@ -22,10 +23,10 @@ export const KEPT_MAX_BYTES = 1024 ** 3;
 const TOTAL_MAX_BYTES = 5 * 1024 ** 3;
 
 /** What was not used for this long goes, milliseconds. */
-const UNUSED_MAX_MS = 30 * 24 * 3600 * 1000;
+const UNUSED_MAX_MS = 30 * DAY_MS;
 
 /** Between two looks for what is to go, milliseconds. */
-const SWEEP_MS = 24 * 3600 * 1000;
+const SWEEP_MS = DAY_MS;
 
 const ListSchema = once(() =>
   z.looseObject({
