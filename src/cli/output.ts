@@ -18,6 +18,8 @@ export class Output {
   onClosed: (what: 'pipe' | 'other') => void = () => {};
   readonly #closed = new Set<StreamName>();
   readonly #streaming = new Set<StreamName>();
+  /** The last of what was passed on to each stream. */
+  readonly #passing: Partial<Record<StreamName, Promise<void>>> = {};
   /**
    * Every write is left to Node's streams. For commands that have more to do than to print: a reader that stops reading
    * (a pager) must not stop their heartbeats.
@@ -35,6 +37,7 @@ export class Output {
 
   put(name: StreamName, text: string): void {
     if (text === '' || this.#closed.has(name)) return;
+    if (this.#passing[name] !== undefined) return void this.pass(name, Buffer.from(text));
     if (this.patient || this.#streaming.has(name)) this.#stream(name, text);
     else this.#direct(name, Buffer.from(text));
   }
@@ -44,6 +47,28 @@ export class Output {
     if (this.#closed.has(name)) return;
     if (this.#streaming.has(name)) this.#stream(name, bytes);
     else this.#direct(name, Buffer.from(bytes));
+  }
+
+  /**
+   * Passes bytes on as they are, in turn; resolves when a reader has taken them. While it does not this process goes on: another thread waits,
+   * and the descriptor, which other programs may write to as well, blocks as before.
+   */
+  pass(name: StreamName, bytes: Uint8Array): Promise<void> {
+    const passed = (this.#passing[name] ?? Promise.resolve()).then(() => this.#pass(name, bytes));
+    this.#passing[name] = passed;
+    return passed;
+  }
+
+  async #pass(name: StreamName, bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length && !this.#closed.has(name); ) {
+      try {
+        at += await written(FD[name], bytes.subarray(at));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return this.#close(name, error);
+        this.#stream(name, bytes.subarray(at));
+        return this.taken(name);
+      }
+    }
   }
 
   line(name: StreamName, text: string): void {
@@ -112,6 +137,13 @@ export class Output {
     }
     if (name === 'stdout') this.onClosed(code === 'EPIPE' ? 'pipe' : 'other');
   }
+}
+
+/** How many of `bytes` were written. */
+function written(fd: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, bytes, (error, count) => (error === null ? resolve(count) : reject(error)));
+  });
 }
 
 /** Whether the descriptor is a terminal. */

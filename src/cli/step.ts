@@ -8,7 +8,7 @@ import type { Cli } from './view.ts';
 
 /** With --json stdout is for the answer. */
 function emitting({ context, screen }: Cli) {
-  const emit = ({ stream, bytes }: StepBytes) => screen.output.bytes(screen.json ? 'stderr' : stream, bytes);
+  const emit = ({ stream, bytes }: StepBytes) => screen.output.pass(screen.json ? 'stderr' : stream, bytes);
   return { ...context, emit };
 }
 

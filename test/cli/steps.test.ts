@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { lookUp } from '../../src/process/processes.ts';
 import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
@@ -27,6 +28,13 @@ async function killedAt(cwd: string, what: string): Promise<void> {
   run.signal('SIGKILL');
   await run.ended;
   writeFileSync(join(cwd, 'killed'), '');
+}
+
+/** The variables of an attempt that is at work, and that no run looks after. */
+async function atWork(cwd: string): Promise<Record<string, string>> {
+  const { claim_id, run_id } = await data(cwd, 'claim', 'a');
+  const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+  return { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
 }
 
 describe('a step', () => {
@@ -184,9 +192,7 @@ describe('a step', () => {
 
   it('a step of an attempt that has lost its task is refused, and its command is stopped', async () => {
     const cwd = project(['id: a, title: A']);
-    const { claim_id, run_id } = await data(cwd, 'claim', 'a');
-    const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
-    const env = { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
+    const env = await atWork(cwd);
     expect(await orchestrate(['step', 'one', '--', 'true'], { cwd, env })).toMatchObject({ code: 0 });
     const late = startCli(['orchestrate', 'step', 'two', '--', 'sh', '-c', 'echo begun; exec sleep 60'], { cwd, env });
     await once(late.process.stdout as NodeJS.ReadableStream, 'data');
@@ -196,13 +202,37 @@ describe('a step', () => {
     expect(after.json().error.code).toBe('LEASE_STOLEN');
   });
 
+  it.each([
+    ['its time is up', ['--timeout', '300ms', '--retry', '{max_attempts: 1}'], 'one has failed after 1 try', 143],
+    ['its attempt has lost the task', [], 'LEASE_STOLEN', 3],
+  ])('a step whose output nothing reads is stopped when %s', async (_when, options, words, code) => {
+    const cwd = project(['id: a, title: A']);
+    const env = await atWork(cwd);
+    const command = ['sh', '-c', 'echo $$ >&2; exec yes'];
+    const begun = startCli(['orchestrate', 'step', 'one', ...options, '--', ...command], { cwd, env });
+    const { stdout, stderr } = begun.process as { stdout: Readable; stderr: Readable };
+    stdout.pause();
+    let told = '';
+    const isTold = new Promise<void>((resolve) => {
+      stderr.on('data', (text: string) => {
+        told += text;
+        if (told.includes(words)) resolve();
+      });
+    });
+    const [pid] = await once(stderr, 'data');
+    if (options.length === 0) await orchestrate(['cancel', 'a'], { cwd });
+    await isTold;
+    const found = lookUp(Number(pid));
+    expect(typeof found !== 'string' && found.live).toBe(false);
+    stdout.resume();
+    expect(await begun.ended).toMatchObject({ code, stdout: expect.stringMatching(/^(y\n)+y?$/) });
+  });
+
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'that %s ends stops its command, and is tried as if it had not been begun',
     async (signal) => {
       const cwd = project(['id: a, title: A']);
-      const { claim_id, run_id } = await data(cwd, 'claim', 'a');
-      const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
-      const env = { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
+      const env = await atWork(cwd);
       const begun = startCli(['orchestrate', 'step', 'one', '--', 'sh', '-c', 'echo $$; exec sleep 600'], { cwd, env });
       const [said] = await once(begun.process.stdout as NodeJS.ReadableStream, 'data');
       begun.process.kill(signal);

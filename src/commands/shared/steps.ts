@@ -128,7 +128,7 @@ export async function atStep(
     let step: Step | null = null;
     try {
       const claimId = journal.record.lease?.claim_id ?? '';
-      const emit = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void context.emit?.({ stream, bytes } as never);
+      const emit = async (stream: 'stdout' | 'stderr', bytes: Uint8Array) => context.emit?.({ stream, bytes } as never);
       step = await alone(journal, (place) => {
         const run: AtStep['run'] = async (request) => {
           // Most waits need none of it.

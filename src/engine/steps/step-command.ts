@@ -32,8 +32,8 @@ export interface CommandOfStep {
   timeoutText: string | null;
   /** Called with its processes before they begin. */
   starts(command: WorkerIdentity): Promise<void>;
-  /** Takes what the command writes, as it comes. */
-  emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
+  /** Takes what the command writes, as it comes. Until it resolves the command is not read further, so it waits as if it wrote there itself. */
+  emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void>;
 }
 
 /** What a step's command has written to stdout: the first `RESULT_MAX_BYTES` of `bytes`, in whole characters. */
@@ -75,10 +75,13 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   const identity = identityOf(env, worker, attempt);
   if (identity !== null) await starts(identity);
   const kept = { stdout: new Kept(RESULT_MAX_BYTES), stderr: new Kept(0) };
+  let isOver = false;
   for (const stream of ['stdout', 'stderr'] as const) {
-    worker.output[stream]?.on('data', (bytes: Uint8Array) => {
+    const output = worker.output[stream];
+    output?.on('data', (bytes: Uint8Array) => {
       kept[stream].add(bytes);
-      emit(stream, bytes);
+      if (!isOver) output.pause();
+      void emit(stream, bytes).then(() => output.resume());
     });
   }
   let timedOut = false;
@@ -95,8 +98,14 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
           Math.min(timeoutMs, TIMER_MAX_MS),
         );
   worker.open();
-  // What the command has left in the background ends with it.
-  void worker.gone.then(() => stop(grace));
+  // What the command has left in the background ends with it. The end of its output is read then, whether that is taken or not.
+  void worker.gone
+    .then(() => stop(grace))
+    .then(() => {
+      isOver = true;
+      worker.output.stdout?.resume();
+      worker.output.stderr?.resume();
+    });
   try {
     const exit = await unlessLost(worker.exited, lost);
     const tail = { stdout: kept.stdout.tail, stderr: kept.stderr.tail };
