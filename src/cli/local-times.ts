@@ -1,5 +1,7 @@
 /** Times as a person has them on the wall. Data and JSON stay in UTC. */
 
+import { isTime } from '../lib/time.ts';
+
 // In backquotes stands a command, which has to stay as it is.
 const TIMES = /`[^`]*`|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
 
@@ -9,7 +11,9 @@ const COMMAND = /^[ $]*(?:forge|cd) /;
 /** `text` with each ISO 8601 time in UTC in the zone of this process: `14:05:18` where that is today, else with its date. */
 export function withLocalTimes(text: string, nowMs: number): string {
   if (!text.includes('Z')) return text;
-  const local = (found: string) => (found.startsWith('`') ? found : localTime(new Date(found), new Date(nowMs)));
+  // In a command, or no time of any day.
+  const isNone = (found: string) => found.startsWith('`') || !isTime(found);
+  const local = (found: string) => (isNone(found) ? found : localTime(new Date(found), new Date(nowMs)));
   return text
     .split('\n')
     .map((line) => (COMMAND.test(line) ? line : line.replace(TIMES, local)))

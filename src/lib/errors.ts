@@ -174,9 +174,18 @@ export function kindOf(error: unknown): ErrorKind {
   return error instanceof ForgeError ? ERROR_CODES[error.code].kind : 'internal';
 }
 
+/** A field of whatever was thrown; undefined where it has none, or one that can't be read. */
+export function thrownField(thrown: unknown, name: string): unknown {
+  try {
+    return (Object(thrown) as Record<string, unknown>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
 /** The message of whatever was thrown. */
 export function errorMessage(error: unknown): string {
-  const { message } = Object(error) as { message?: unknown };
+  const message = thrownField(error, 'message');
   if (typeof message === 'string') return message;
   try {
     return String(error);

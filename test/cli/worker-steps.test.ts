@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
@@ -92,6 +92,21 @@ describe('a step of a program', () => {
       class: 'declined',
       message: 'step pay: card refused',
     });
+  });
+
+  it('a step of a program fails its attempt also with more text than a record has room for, and a class that is none', async () => {
+    const cwd = scripted(
+      `await worker.step('x', () => { throw Object.assign(new Error('long '.repeat(60_000)), { class: 'A b' }); });`,
+      ', retry: {max_attempts: 1}',
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    const { state } = await dataOf(cwd, 'show', 'a');
+    expect(state).toMatchObject({ state: 'failed', last_error: { class: 'error' } });
+    expect(state.last_error.message).toMatch(/^step x: long long/);
+    writeFileSync(join(cwd, 'body.mjs'), `${HEAD}await worker.wait('w', 'long '.repeat(60_000));`);
+    await orchestrate(['retry', 'a'], { cwd });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect((await dataOf(cwd, 'show', 'a')).state).toMatchObject({ last_error: { class: 'fatal.step' } });
   });
 
   it('a step of a program of a reserved name fails its attempt, and no other follows', async () => {

@@ -1,5 +1,6 @@
 /** When a failure says that it may be tried again, in the forms that programs write. Pure. */
 
+import { thrownField } from '../../lib/errors.ts';
 import { fromIso, parseDuration, UNIT_MS } from '../../lib/time.ts';
 
 const SECONDS = /^\d{1,15}(?:\.\d{1,9})?$/;
@@ -46,7 +47,7 @@ function wordedMs(said: string): number | null {
 /** The same of what was thrown: its field `retryAfter` or `retry_after`, text, a Date or milliseconds from `nowMs` on. undefined: it has none of these. */
 export function thrownRetryAfter(thrown: unknown, nowMs: number): number | undefined {
   if (typeof thrown !== 'object' || thrown === null) return undefined;
-  const { retryAfter, retry_after = retryAfter } = thrown as Record<string, unknown>;
+  const retry_after = thrownField(thrown, 'retry_after') ?? thrownField(thrown, 'retryAfter');
   if (typeof retry_after === 'string') return parseRetryAfter(retry_after, nowMs) ?? undefined;
   const atMs = retry_after instanceof Date ? retry_after.getTime() : nowMs + delayOf(retry_after);
   return Number.isNaN(atMs) ? undefined : atMs;

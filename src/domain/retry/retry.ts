@@ -8,7 +8,7 @@
  * Attempts count from 1 and include the one that just failed. Time and randomness are passed in.
  */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, thrownField } from '../../lib/errors.ts';
 import { DAY_MS, parseDuration } from '../../lib/time.ts';
 import { classCovers } from './classify.ts';
 import {
@@ -256,8 +256,8 @@ function isHopeless(error: RetryError): boolean {
 /** The error's class; null where it has none: then only Error classes and a catch-all can match it. */
 function classOf(error: RetryError): string | null {
   if (typeof error === 'string') return error;
-  if (typeof error !== 'object' || error === null || !('class' in error)) return null;
-  return typeof error.class === 'string' ? error.class : null;
+  const name = thrownField(error, 'class');
+  return typeof name === 'string' ? name : null;
 }
 
 function covers(entry: RetryOn, error: RetryError): boolean {

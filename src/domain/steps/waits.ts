@@ -1,7 +1,7 @@
 /** The waits of a worker: for a time, for a condition, for a signal. How each stands after a look at it. Pure. */
 
 import { ForgeError } from '../../lib/errors.ts';
-import { durationText, fromIso, isoTime, parseDuration } from '../../lib/time.ts';
+import { durationText, fromIso, isoTime, isTime, parseDuration } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
 import { VALUE_MAX_BYTES } from './context.ts';
@@ -234,10 +234,14 @@ export function durationOf(value: number | string, what: string): number {
   );
 }
 
+const TIME_PATTERN = /^(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/;
+
 /** A time with its zone, as ISO 8601 in UTC. Throws INVALID_ARGS. */
 export function timeOf(value: string, what: string): string {
-  const ms = /(?:Z|[+-]\d\d:?\d\d)$/.test(value) ? fromIso(value) : Number.NaN;
-  if (!Number.isNaN(ms)) return isoTime(ms);
+  const [, day = ''] = TIME_PATTERN.exec(value) ?? [];
+  // Of a day that its month does not have JavaScript makes one of the next month.
+  const isDay = isTime(day) && isoTime(fromIso(day)).startsWith(day);
+  if (isDay && isTime(value)) return isoTime(fromIso(value));
   const found = JSON.stringify(value);
   throw new ForgeError(
     'INVALID_ARGS',

@@ -3,11 +3,15 @@
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { masked } from '../../domain/secrets.ts';
 import { errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
+import { oneLine } from '../../lib/text.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 
 const TYPE = 'forge.refused';
+
+/** Most of what a worker's mistake or failure says that is kept, characters: a record has no room for any length. */
+export const MESSAGE_MAX_CHARS = 2000;
 
 /** The class of an attempt that fails over such a call: its policy is not asked. */
 const CLASS = 'fatal.step';
@@ -23,7 +27,8 @@ export async function noteMistake(env: Env, attempt: AttemptRef, error: ForgeErr
     // An attempt that there is not gets no folder by that.
     const { record } = await env.store.read(attempt.taskId);
     if (record?.state.current_attempt_id !== attempt.attemptId) return;
-    const data = { code: error.code, message: masked(errorMessage(error), secretsOf(env, null)), exit_code: exitCode };
+    const message = oneLine(masked(errorMessage(error), secretsOf(env, null)), MESSAGE_MAX_CHARS);
+    const data = { code: error.code, message, exit_code: exitCode };
     await env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data });
   });
 }

@@ -1,7 +1,7 @@
 /** Steps of a program: the same records as those of `forge orchestrate step`, written by the process itself. */
 
 import { type JoinedChild, type JoinResult, joinName } from '../../domain/fan-out/join.ts';
-import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, errorClassSchema } from '../../domain/retry/classify.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
 import { requireContext } from '../../domain/steps/context.ts';
@@ -21,9 +21,10 @@ import {
   TIMEOUT_DEFAULT_MS,
   timeOf,
 } from '../../domain/steps/waits.ts';
-import { errorMessage } from '../../lib/errors.ts';
+import { errorMessage, thrownField } from '../../lib/errors.ts';
+import { oneLine } from '../../lib/text.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
-import { isMistake } from './mistakes.ts';
+import { isMistake, MESSAGE_MAX_CHARS } from './mistakes.ts';
 import { asJson, TimeUp, tryOnce } from './one-try.ts';
 import { Pass } from './pass.ts';
 import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
@@ -135,9 +136,11 @@ export class StepWorker {
    * INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
    */
   async wait(name: string, length: WaitLength): Promise<void> {
-    const until =
-      typeof length === 'object' ? timeOf(timeText(length.until), 'until') : durationOf(length, 'the length of a wait');
     await this.#once(name, 'wait', async (place) => {
+      const until =
+        typeof length === 'object'
+          ? timeOf(timeText(length.until), 'until')
+          : durationOf(length, 'the length of a wait');
       await throughLooks(place, {
         name,
         kind: 'wait',
@@ -155,9 +158,9 @@ export class StepWorker {
     fn: (scope: { signal: AbortSignal }) => unknown,
     options: WaitUntilOptions = {},
   ): Promise<void> {
-    const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
-    const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
     await this.#once(name, 'wait-until', async (place) => {
+      const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
+      const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
       const { journal, lost } = place;
       const condition = { everyMs, timeoutMs, policy: waitPolicy(options.retry), random: journal.random };
       let thrown: { error: unknown } | undefined;
@@ -185,9 +188,9 @@ export class StepWorker {
 
   /** What was sent with the signal, which may have come before. Throws an error of class `wait.timeout`, and what `wait` throws. */
   waitFor<T = unknown>(signal: string, options: WaitForOptions = {}): Promise<T> {
-    const timeoutMs = options.timeout === undefined ? null : limitOf(options.timeout, 'timeout', null);
-    const fallback = 'default' in options ? { value: asJson(options.default) } : null;
     return this.#once<T>(signal, 'wait-for', async (place) => {
+      const timeoutMs = limitOf(options.timeout, 'timeout', null);
+      const fallback = 'default' in options ? { value: asJson(options.default) } : null;
       const step = await throughLooks(place, {
         name: signal,
         kind: 'wait-for',
@@ -208,11 +211,11 @@ export class StepWorker {
     fn: (scope: TickScope) => unknown,
     { retry, till, ...written }: RepeatOptions,
   ): Promise<{ ran: number; failed: number; skipped: number }> {
-    const { readRepeat } = await import('../../domain/steps/repeats.ts');
-    const { throughTicks } = await import('./through-ticks.ts');
-    const { start } = written;
-    const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
     return this.#once(name, 'repeat', async (place) => {
+      const { readRepeat } = await import('../../domain/steps/repeats.ts');
+      const { throughTicks } = await import('./through-ticks.ts');
+      const { start } = written;
+      const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
       const { journal, lost } = place;
       let thrown: { error: unknown } | undefined;
       const step = await throughTicks(place, {
@@ -236,7 +239,6 @@ export class StepWorker {
    * with everything that is wrong, STEP_REPEATED, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
    */
   async fanOut(name: string, children: readonly FanOutChild[]): Promise<{ children: number }> {
-    requireName(name, 'a fan-out');
     return this.#once(name, 'fan-out', ({ journal }) => madeBy(journal, name, children));
   }
 
@@ -249,7 +251,8 @@ export class StepWorker {
     { allowFailed = false }: { allowFailed?: boolean } = {},
   ): Promise<JoinedChild[]> {
     const fanOuts = typeof names === 'string' ? [names] : names;
-    const result = await this.#once<JoinResult>(joinName(fanOuts), 'join', async (place) => {
+    const name = await this.#noting(async () => joinName(fanOuts));
+    const result = await this.#once<JoinResult>(name, 'join', async (place) => {
       const step = await throughJoin(place, fanOuts, allowFailed);
       if (step.status !== 'completed') throw asThrown(step.last_error);
       return step.result as JoinResult;
@@ -358,8 +361,8 @@ function failureEnd(error: unknown, { instant }: WorkerJournal) {
   return { error, told: toldOf(error), final: isMistake(error), retryAfterMs };
 }
 
-/** Anything may be thrown. */
+/** Anything may be thrown. A class that is none could not be named by a policy of the task. */
 function toldOf(error: unknown): ClassifiedError {
-  const name = (error as { class?: unknown } | null | undefined)?.class;
-  return { class: typeof name === 'string' ? name : 'error', message: errorMessage(error) };
+  const name = errorClassSchema().safeParse(thrownField(error, 'class'));
+  return { class: name.success ? name.data : 'error', message: oneLine(errorMessage(error), MESSAGE_MAX_CHARS) };
 }

@@ -335,9 +335,13 @@ test.each(['0', 'soon', '-1s', ''])('a limit of %j is refused', (value) => {
   expect(() => limitOf(value, '--timeout', 1)).toThrow(/--timeout .*: expected a duration above 0/);
 });
 
-test.each(['2030-01-01', '2030-01-01T10:00:00', 'tomorrow', '2030-13-01T10:00:00Z'])(
-  'a time of %j is refused',
-  (value) => {
-    expect(() => timeOf(value, '--until')).toThrow(/expected a time with its zone/);
-  },
-);
+test.each([
+  '2030-01-01',
+  '2030-01-01T10:00:00',
+  'tomorrow',
+  '2030-13-01T10:00:00Z',
+  '2030-02-30T10:00Z',
+  'Jan 1 2030 10:00 Z',
+])('a time of %j is refused', (value) => {
+  expect(() => timeOf(value, '--until')).toThrow(/expected a time with its zone/);
+});
