@@ -245,20 +245,50 @@ describe('a step of a program', () => {
     expect(tries).toBe(2);
   });
 
-  it.each([[Object.create(null)], [{ message: 'full', code: 7 }], [Symbol('odd')], [[1, 2]]])(
-    'a step of a program fails with %s where it throws that, after its tries',
-    async (thrown) => {
-      const worker = memoryWorker();
-      let tries = 0;
-      const fail = () => {
-        tries++;
-        throw thrown;
-      };
-      const seen = await worker.step('one', fail, { retry: { max_attempts: 2, base: 1 } }).catch((error) => [error]);
-      expect(seen[0]).toBe(thrown);
-      expect(tries).toBe(2);
-    },
-  );
+  it.each([
+    ['no prototype', Object.create(null)],
+    ['fields', { message: 'full', code: 7 }],
+    ['a symbol', Symbol('odd')],
+    ['a list', [1, 2]],
+    ['fields that throw', new Proxy(new Error('full'), { get: () => expect.fail('it was read') })],
+  ])('a step of a program fails with what it throws, after its tries: %s', async (_what, thrown) => {
+    const worker = memoryWorker();
+    let tries = 0;
+    const fail = () => {
+      tries++;
+      throw thrown;
+    };
+    const seen = await worker.step('one', fail, { retry: { max_attempts: 2, base: 1 } }).catch((error) => [error]);
+    expect(seen[0]).toBe(thrown);
+    expect(tries).toBe(2);
+  });
+
+  it('a wait or a repeat of a program that has failed before it was parked fails again, and neither looks nor ticks', async () => {
+    const { worker, clock } = worked();
+    const look = vi.fn(() => Promise.reject(new Error('full')));
+    const tick = vi.fn(() => Promise.reject(new Error('down')));
+    const repeated = { every: '1m', onError: 'fail', retry: { max_attempts: 1 } } as const;
+    const fails = async (attempt: typeof worker) => {
+      await expect(attempt.waitUntil('ready', look)).rejects.toThrow('full');
+      await expect(attempt.repeat('poll', tick, repeated)).rejects.toThrow('down');
+    };
+    await fails(worker);
+    await expect(worker.waitFor('go', { timeout: '1h' })).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 3_600_000;
+    const second = worker.next();
+    await fails(second);
+    const late = { class: 'wait.timeout' };
+    await expect(second.waitFor('go', { timeout: '1h' })).rejects.toMatchObject(late);
+    await expect(second.wait('soak', '1h')).rejects.toBeInstanceOf(Parked);
+    const third = second.next();
+    third.signal('go');
+    await fails(third);
+    await expect(third.waitFor('go')).rejects.toMatchObject(late);
+    expect([look.mock.calls.length, tick.mock.calls.length]).toEqual([1, 1]);
+    // That attempt was not parked: its failure was charged.
+    await fails(third.next());
+    expect([look.mock.calls.length, tick.mock.calls.length]).toEqual([2, 2]);
+  });
 
   it('the signal of a step whose time is over is aborted with an error of class timeout', async () => {
     const worker = memoryWorker();

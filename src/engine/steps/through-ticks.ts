@@ -13,7 +13,7 @@ import type { Looker } from '../../domain/steps/waits.ts';
 import { msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
-import { type Place, recordStanding } from './through.ts';
+import { failedBefore, type Place, recordStanding } from './through.ts';
 import { told } from './worker-journal.ts';
 
 export interface Ticking {
@@ -29,6 +29,8 @@ export interface Ticking {
 export async function throughTicks(place: Place, { name, repeat, tick, till }: Ticking): Promise<Step> {
   const { journal, pass, lost } = place;
   const record = (decide: (now: ReadJournal, looker: Looker) => RepeatStanding) => recordStanding(place, name, decide);
+  const failed = await failedBefore(journal, name);
+  if (failed !== null) return failed;
   const isOver = async () => till !== null && (await till());
   // Also of a repeat that is gone on with: its process may have been killed before it asked.
   if (await isOver()) return (await record((now, looker) => ended(now, looker, repeat))).step;

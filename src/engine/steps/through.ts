@@ -1,15 +1,7 @@
 /** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
 
 import { requireContext } from '../../domain/steps/context.ts';
-import {
-  budgetOf,
-  type Journal,
-  nextTry,
-  type Step,
-  type StepKind,
-  stepEntry,
-  stepKey,
-} from '../../domain/steps/journal.ts';
+import { budgetOf, nextTry, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
@@ -47,10 +39,8 @@ export async function throughTries(
   const sleep = (wake: Deadline) => pass.sleep(journal, { waitsFor: { kind: 'step', name }, wake, lost });
   let read = await journal.read();
   let step = read.steps.get(name);
-  const before = givenUp(step, read.journal, journal);
+  const before = await failedBefore(journal, name);
   if (before !== null) {
-    const { attemptId: attempt_id } = journal;
-    await journal.write((_, generation) => [{ step: { ...before, attempt_id, generation } }]);
     const { class: name_, message } = before.last_error;
     return { step: before, made: { error: asThrown(before.last_error), told: { class: name_, message } } };
   }
@@ -79,15 +69,23 @@ export async function throughTries(
   }
 }
 
-/** The step where its policy has given up in an earlier attempt, and no failure was charged since: its budget is used up. Null: it is to be tried. */
-function givenUp(
-  step: Step | undefined,
-  journal: Journal,
-  { attemptId }: WorkerJournal,
-): (Step & { last_error: LastError }) | null {
-  if (step?.status !== 'failed' || step.wake !== undefined || step.attempt_id === attemptId) return null;
+/**
+ * A step or a wait that has failed for good in an earlier attempt, with no failure charged since: it fails again as it did, since a script may
+ * have gone on by that. Kept as of this attempt, which may fail over it too. Null: it is to be done.
+ */
+export async function failedBefore(
+  journal: WorkerJournal,
+  name: string,
+): Promise<(Step & { last_error: LastError }) | null> {
+  const read = await journal.read();
+  const step = read.steps.get(name);
+  const { attemptId: attempt_id } = journal;
+  const isOver = step?.status === 'timed_out' || (step?.status === 'failed' && step.wake === undefined);
+  if (!isOver || step.attempt_id === attempt_id || budgetOf(step, read.journal).started_at === null) return null;
   const { last_error } = step;
-  return last_error === null || budgetOf(step, journal).started_at === null ? null : { ...step, last_error };
+  if (last_error === null) return null;
+  await journal.write((_, generation) => [{ step: { ...step, attempt_id, generation } }]);
+  return { ...step, last_error };
 }
 
 /** What a step or a wait has failed with, as a program catches it. */
@@ -121,6 +119,9 @@ export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): 
   const { name, kind, waitsFor = { kind, name }, isThere, arrives, costly = false, look } = wait;
   const sleep = (wake: Deadline | null) =>
     pass.sleep(journal, { waitsFor, wake, lost, ...(isThere && { isThere }), ...(arrives && { arrives }) });
+  // Children of a join may have been done again since.
+  const failed = kind === 'join' ? null : await failedBefore(journal, name);
+  if (failed !== null) return failed;
   let before = (await journal.read()).steps.get(name);
   const rest = costly && before?.status === 'running' ? (before.wake ?? null) : null;
   if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);

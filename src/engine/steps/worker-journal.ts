@@ -9,7 +9,6 @@ import type { Entry, JournalView, Step } from '../../domain/steps/journal.ts';
 import { alsoAsleep, type Park, Parked, parkFor, type Sleeper } from '../../domain/steps/parking.ts';
 import { type StepPolicy, stepPolicy } from '../../domain/steps/tries.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
-import { holdingOf } from '../../domain/task/lease-loss.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { workedBy } from '../../domain/task/transition.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
@@ -71,16 +70,13 @@ export async function attemptJournal(
   { interrupts, calls = callsOf(env, attempt) }: { interrupts?: Interrupts; calls?: Calls } = {},
 ): Promise<WorkerJournal & { record: TaskRecord }> {
   const { taskId, attemptId } = attempt;
-  const { read: first, record } = await openJournal(env, attempt);
-  let read = first;
-  const claimId = record.lease?.claim_id;
   const plannedOnce = once(planned);
   /** The task as it was read last, unless it was written since. */
   let seen: TaskRead | undefined;
   const lost = new AbortController();
   /** Another call may have parked the task. */
   const whyOver = (now: TaskRecord | null, otherwise?: unknown) => {
-    const isParked = now?.state.state === 'waiting' && holdingOf(now, { attemptId, claimId }).kind === 'parked';
+    const isParked = now?.state.state === 'waiting' && now.state.current_attempt_id === attemptId;
     const { waits_for = [], wake_at = null } = now?.state ?? {};
     if (isParked)
       return new Parked({ waitsFor: waits_for, wake: wake_at === null ? null : { at: wake_at, clock: null } });
@@ -88,6 +84,11 @@ export async function attemptJournal(
     const details = { task_id: taskId, attempt_id: attemptId };
     return new ForgeError('LEASE_STOLEN', `attempt ${attemptId} does not hold task ${taskId} any more`, { details });
   };
+  const over = async (error: unknown): Promise<never> => {
+    throw whyOver((await env.store.read(taskId)).record, error);
+  };
+  const { read: first, record } = await openJournal(env, attempt).catch(over);
+  let read = first;
   return {
     record,
     attemptId,
@@ -110,7 +111,7 @@ export async function attemptJournal(
     },
     settled: once(() => env.store.settle(taskId, env.newOp())),
     write: async (entriesFor) => {
-      read = await addToJournal(env, attempt, entriesFor, { seen });
+      read = await addToJournal(env, attempt, entriesFor, { seen }).catch(over);
       seen = undefined;
       return read;
     },
@@ -129,11 +130,7 @@ export async function attemptJournal(
     async park(own) {
       const instant = instantOf(env);
       const all = (now: ReadJournal) => [...own, ...alsoAsleep(own, now, { attemptId, instant })];
-      try {
-        return await parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant));
-      } catch (error) {
-        throw whyOver((await env.store.read(taskId)).record, error);
-      }
+      return parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant)).catch(over);
     },
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
