@@ -77,7 +77,10 @@ export const logs = command({
     // What prepares the worktree of the next attempt.
     const preparing = record.state.state === 'claimed' ? (record.worker?.attempt_id ?? null) : null;
     const attemptId = options.attempt ?? preparing ?? current;
-    if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
+    if (attemptId === null) {
+      const hint = `See what it waits for: \`forge orchestrate why ${options.task}\`.`;
+      throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`, { hint });
+    }
     const id = attemptId === current || attemptId === preparing ? attemptId : requireUuid(attemptId, '--attempt');
     const manifest = await session.store.readDocument('manifest', options.task, id);
     if (id !== preparing && manifest === null) {

@@ -79,13 +79,19 @@ export function publishers({ ctx, paths, settings, plan }: Facts): Finding | nul
   // That of an agent of the protocol is an argument.
   const others = [agents.worker_command ?? '', reviewCommand(settings.review)?.command ?? ''];
   const called = [...new Set([...commands, ...others].flatMap(agentsIn))].sort();
-  const found = called.flatMap((program) => {
+  const there = called.flatMap((program) => {
     const file = findProgram(program, ctx.env, paths.project);
-    const from = file === null ? null : packageOf(file);
-    const maker = from === null ? null : otherMaker(program, from.name);
-    return file === null || from === null || maker === null ? [] : [{ program, file, from, maker }];
+    return file === null ? [] : [{ program, file }];
   });
-  if (found.length === 0) return called.length === 0 ? null : ok(`no problem found with ${called.join(', ')} on PATH`);
+  const found = there.flatMap(({ program, file }) => {
+    const from = packageOf(file);
+    const maker = from && otherMaker(program, from.name);
+    return from === null || maker === null ? [] : [{ program, file, from, maker }];
+  });
+  if (found.length === 0)
+    return there.length === 0
+      ? null
+      : ok(`no problem found with ${there.map(({ program }) => program).join(', ')} on PATH`);
   const told = found.map(({ program, file, from, maker }) => {
     return `${program} on PATH (${file}) is of the package ${oneLine(from.name, 80)}, not by ${maker}`;
   });
