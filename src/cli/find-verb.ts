@@ -57,8 +57,9 @@ function unknownVerb(word: string, before: string, verbs: readonly string[]): Fo
   const begun = verbs.filter((verb) => word.length > 1 && verb.startsWith(word));
   const near = closest(word, verbs) ?? (begun.length === 1 ? (begun[0] ?? null) : null);
   const verb = before === 'forge' && near !== 'orchestrate' ? `forge orchestrate ${near}` : `${before} ${near}`;
+  const named = before.endsWith(' run') ? `A task is named by an option: \`${before} --task ${word}\`. ` : '';
   return new ForgeError('UNKNOWN_VERB', `${before} has no verb ${JSON.stringify(word)}`, {
-    hint: `${near === null ? '' : `Did you mean \`${verb}\`? `}See \`forge orchestrate --help\` for the verbs.`,
+    hint: `${near === null ? named : `Did you mean \`${verb}\`? `}See \`forge orchestrate --help\` for the verbs.`,
     details: { verb: word },
   });
 }

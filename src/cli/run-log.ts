@@ -254,11 +254,11 @@ export class RunLog {
   #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
     if (attempt_id === null) return;
     const { palette, width } = this.#options.context;
-    const most = this.#options.output === 'none' ? 0 : TAIL_LINES;
-    const stderr = lastLines(tail.stderr, most);
-    const stdout = lastLines(tail.stdout, most - stderr.length);
+    const stderr = lastLines(tail.stderr, TAIL_LINES);
+    const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
     const room = this.#options.whole ? WHOLE_MAX : width - 6;
-    for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, room)}`);
+    for (const line of this.#options.output === 'none' ? [] : [...stderr, ...stdout])
+      this.#print(`    ${palette.dim('│')} ${fitLine(line, room)}`);
     const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
     const file = `log: ${this.#options.logOf(task_id, attempt_id, log)}`;
     // A path that the end of the line breaks can't be copied, and of a stream that was not written to there is no log.
@@ -267,12 +267,16 @@ export class RunLog {
   }
 
   /** What waits for a person or an agent first, then what waits for those. */
+  #left(): Blocked[] {
+    const own = ({ reasons }: Blocked) => reasons.every(({ on }) => on === null);
+    return [...this.#blocked.filter(own), ...this.#blocked.filter((event) => !own(event))];
+  }
+
   #blockedList(): void {
-    if (this.#blocked.length === 0) return;
+    const ordered = this.#left();
+    if (ordered.length === 0) return;
     const { palette, width } = this.#options.context;
     this.#print('', palette.bold('Left'));
-    const own = ({ reasons }: Blocked) => reasons.every(({ on }) => on === null);
-    const ordered = [...this.#blocked.filter(own), ...this.#blocked.filter((event) => !own(event))];
     const shown = ordered.slice(0, LIST_LENGTH);
     const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
     for (const { task_id, reasons } of shown) {
@@ -293,10 +297,12 @@ export class RunLog {
     if (again !== undefined) return [`forge orchestrate retry ${again}`, 'forge orchestrate run'];
     if (exit_code === 1) return ['forge orchestrate status'];
     const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
+    const asks = by('TASK_WAITS_FOR_ANSWER')?.task_id;
+    if (asks !== undefined) return [answerCommand(asks), 'forge orchestrate run'];
     if (by('NO_COMMAND') !== undefined) return ['forge orchestrate claim --next'];
     const human = by('TASK_HUMAN')?.task_id;
     if (human !== undefined) return [`forge orchestrate show ${human}`, `forge orchestrate done ${human}`];
-    const [left] = this.#blocked;
+    const [left] = this.#left();
     return left === undefined ? [] : [`forge orchestrate why ${left.task_id}`];
   }
 

@@ -26,7 +26,9 @@ import { openSession, type Session } from './shared/session.ts';
 const input = z.object({
   task: taskField(),
   attempt: attemptField(),
-  verdict_file: optional.text('file', 'The verdict (default: FORGE_VERDICT_FILE, where that file exists)'),
+  verdict_file: optional.text('file', 'The verdict (default: FORGE_VERDICT_FILE, where that file exists)', {
+    stdin: 'content',
+  }),
   verdict: content(
     'verdict_file',
     VerdictSchema,

@@ -34,7 +34,7 @@ const input = z.object({
   attempt: attemptField(),
   decision_key: option(z.string(), 'key', 'Names the decision, the same in every attempt'),
   question: option(z.string(), 'text', 'What is to be decided', { stdin: true }),
-  options_file: option(z.string(), 'file', 'What may be answered, JSON or YAML'),
+  options_file: option(z.string(), 'file', 'What may be answered, JSON or YAML', { stdin: 'content' }),
   options: content('options_file', questions.OptionsSchema, 'What may be answered'),
   recommended: optional.text('id', 'The option that you would choose'),
   default: optional.text('id', 'The option that applies when no answer comes in time'),

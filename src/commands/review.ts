@@ -22,7 +22,7 @@ export const review = command({
   ],
   input: z.object({
     task: taskField(),
-    file: optional.text('file', 'A review that is done already, instead of running the command'),
+    file: optional.text('file', 'A review that is done already, instead of running the command', { stdin: 'content' }),
     review: content('file', ReviewSchema, 'A review that is done already, instead of running the command'),
     run: optionalRunField(),
   }),

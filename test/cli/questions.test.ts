@@ -84,6 +84,7 @@ describe('run', () => {
     const { code, stdout } = await orchestrate(['run'], { cwd });
     expect(code).toBe(4);
     expect(stdout).toMatch(/\nLeft\n {2}a +it asked about k/);
+    expect(stdout).toMatch(/\nNext\n {2}forge orchestrate answer a OPTION\n {2}forge orchestrate run\n/);
     expect(existsSync(join(cwd, 'b.done'))).toBe(true);
     const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
     await until('the run waits', () => run.stdout().includes('"waiting"'));
@@ -168,4 +169,22 @@ it('a worker that does not end after asking is stopped', { timeout: 30_000 }, as
   expect(settings.code).toBe(0);
   writeFileSync(join(cwd, '.forge/settings.yaml'), 'version: 1\nagents: { kill_grace_ms: 100ms }\n');
   expect((await orchestrate(['run', '--wait'], { cwd })).code).toBe(0);
+});
+
+it('question and complete read from stdin what their files would have', async () => {
+  const cwd = planned({ a: 'true' });
+  const within = async (args: string[], input?: string) =>
+    (await orchestrate([...args, '--json'], { cwd, ...(input === undefined ? {} : { input }) })).json();
+  const begun = async () => {
+    const { claim_id, run_id } = (await within(['claim', 'a'])).data;
+    return (await within(['dispatch', 'a', '--claim', claim_id, '--run', run_id])).data.attempt_id;
+  };
+  const ask = ['question', 'a', '--attempt', await begun(), '--decision-key', 'k', '--question', 'Keep?'];
+  expect(await within([...ask, '--options-file', '-'], '[{id: keep, label: K}, {id: drop, label: D}]')).toMatchObject({
+    data: { status: 'open' },
+  });
+  await within(['answer', 'a', 'keep']);
+  const done = ['complete', 'a', '--attempt', await begun(), '--verdict-file', '-'];
+  const verdict = '{"verdict": "ready_for_review", "summary": "done"}';
+  expect(await within(done, verdict)).toMatchObject({ data: { state: 'shipped' } });
 });

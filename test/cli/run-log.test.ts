@@ -295,7 +295,7 @@ describe('the output of workers', () => {
     expect(warnings).toEqual(['beware']);
     expect(lines[0]).toContain('asks: format');
     expect(lines.join('\n')).toContain('✗ failed in 1.0s: 1 failed');
-    expect(lines.join('\n')).toMatch(/a {2}exit\.2: exited with code 2\n.*log: a\/x\/stderr\.log/);
+    expect(lines.join('\n')).toMatch(/a {2}exit\.2: exited with code 2\n.*log: a\/x\/stdout\.log/);
     expect(lines.join('\n')).not.toMatch(/it says why|Do it|1 task, 4/);
   });
 });

@@ -78,10 +78,17 @@ describe('run', () => {
 
   it.each([
     ['id: h, title: H, owner_type: human', /a person does it/, 'show h\n  forge orchestrate done h'],
+    [
+      'id: h, title: H, owner_type: human, depends_on: [p]',
+      /h {2}it depends on p, which is unclaimed; a person does it/,
+      'why p',
+    ],
     ['id: h, title: H', /no `run:`/, 'claim --next'],
-    ['id: h, title: H, status: paused, run: "true"', /paused/, 'why h'],
+    ['id: h, title: H, depends_on: [p], run: "true"', /paused/, 'why p'],
   ])('run exits with 4 and says who has to act: %s', async (task, reason, next) => {
-    const { code, stdout } = await orchestrate(['run'], { cwd: project([task]) });
+    const { code, stdout } = await orchestrate(['run'], {
+      cwd: project([task, 'id: p, title: P, status: paused, run: "true"']),
+    });
     expect(code).toBe(4);
     expect(stdout).toMatch(reason);
     expect(stdout).toContain(`\nNext\n  forge orchestrate ${next}\n`);

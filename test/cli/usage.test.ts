@@ -23,6 +23,7 @@ describe('a slip on the command line', () => {
     [['statsu'], 'UNKNOWN_VERB', /has no verb "statsu"/, /Did you mean `forge orchestrate status`\?/],
     [['qqqqqq'], 'UNKNOWN_VERB', /has no verb "qqqqqq"/, /--help/],
     [['run', 'strat'], 'UNKNOWN_VERB', /has no verb "strat"/, /`forge orchestrate run start`/],
+    [['run', 'build'], 'UNKNOWN_VERB', /has no verb "build"/, /`forge orchestrate run --task build`/],
     [['status', '--jsn'], 'INVALID_ARGS', /unknown option --jsn/, /Did you mean --json\?/],
     [['run', '--max-paralel', '2'], 'INVALID_ARGS', /unknown option --max-paralel/, /Did you mean --max-parallel\?/],
     [['--jsn'], 'INVALID_ARGS', /unknown option --jsn/, /Did you mean --json\?/],

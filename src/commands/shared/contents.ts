@@ -3,10 +3,10 @@
 import { readUserFile } from '../../project/user-files.ts';
 import { invalidArgs } from './command.ts';
 
-/** The text of the file that `flag` names; of `value`, as JSON, where there is one. Throws INVALID_ARGS, also above `maxBytes`. */
+/** The text of the file that `flag` names; where there is a `value`, that: what stdin had as it is, anything else as JSON. Throws INVALID_ARGS, also above `maxBytes`. */
 export function handedOver(value: unknown, file: string, flag: string, maxBytes: number): string {
   if (value === undefined) return readUserFile(file, flag, maxBytes);
-  const text = JSON.stringify(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   if (Buffer.byteLength(text) > maxBytes) throw invalidArgs(`${flag} ${file}: it is larger than ${maxBytes} bytes`);
   return text;
 }

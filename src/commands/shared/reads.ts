@@ -116,10 +116,11 @@ export async function requireRecord(session: Session, taskId: string): Promise<T
 async function unknownTask(session: Session, taskId: string): Promise<ForgeError> {
   const loaded = await loadPlan(session);
   if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
-  plannedTask(loaded, taskId);
+  const { human } = plannedTask(loaded, taskId);
   return new ForgeError(
     'STATE_NOT_FOUND',
     `task ${taskId} has no state: nothing has happened to it yet, or it was removed`,
+    human ? { hint: `It is a checkpoint: \`forge orchestrate done ${taskId}\` says that it is done.` } : {},
   );
 }
 

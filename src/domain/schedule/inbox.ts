@@ -6,14 +6,7 @@ import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import { heldOf, heldText } from '../task/held.ts';
 import { budgetReasons } from './budgets.ts';
-import {
-  readableRecord,
-  reasonsToWait,
-  type SchedulingContext,
-  type Survey,
-  surveyOf,
-  type WaitCode,
-} from './readiness.ts';
+import { readableRecord, reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './readiness.ts';
 import { queueFor } from './run-order.ts';
 
 /** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
@@ -55,15 +48,6 @@ export function inboxOf(scheduling: SchedulingContext): InboxItem[] {
   return items.sort((a, b) => INBOX_KINDS.indexOf(a.kind) - INBOX_KINDS.indexOf(b.kind));
 }
 
-/** Reasons that keep workers from a task, and no person. */
-const ONLY_AGENTS: readonly WaitCode[] = [
-  'BUDGET',
-  'AGENT_LIMIT',
-  'AGENT_REFUSED',
-  'OVERLAP_CONFLICT',
-  'RESOURCE_LIMIT',
-];
-
 type Found = Pick<InboxItem, 'kind' | 'message' | 'commands'>;
 
 function wanting(kind: InboxKind, message: string, verbs: string[]): Found {
@@ -73,9 +57,8 @@ function wanting(kind: InboxKind, message: string, verbs: string[]): Found {
 function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey): Found | null {
   if (isOverByPlan(task)) return null;
   if (task.human) {
-    // Its turn is when an agent could start it; what keeps agents does not keep a person.
-    const waits = reasonsToWait({ ...task, human: false }, scheduling, survey);
-    return waits.every(({ code }) => ONLY_AGENTS.includes(code))
+    const waits = reasonsToWait(task, scheduling, survey);
+    return waits.every(({ code }) => code === 'TASK_HUMAN')
       ? wanting('checkpoint', 'a person does it', [`done ${task.id}`])
       : null;
   }

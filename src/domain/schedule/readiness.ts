@@ -129,12 +129,18 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
   const own = ownReasons(task, scheduling, survey);
   // A task that is over or has an owner waits for nothing else.
   if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
+  const before = [
+    ...phaseReasons(task, scheduling, survey),
+    ...task.depends_on.flatMap((id) => dependencyReason(task, id, scheduling, survey) ?? []),
+  ];
+  // Last: it is the person's turn when nothing else is left.
+  if (task.human)
+    return [...own, ...before, reason('TASK_HUMAN', `a person does it, then \`forge orchestrate done ${task.id}\``)];
   return [
     ...own,
     ...agentReasons(task, scheduling, survey.holds),
     ...budgetReasons(task, scheduling, survey.projectUsedUp).filter(() => !isWorkDone(task.id, scheduling)),
-    ...phaseReasons(task, scheduling, survey),
-    ...task.depends_on.flatMap((id) => dependencyReason(task, id, scheduling, survey) ?? []),
+    ...before,
     // A review or a merge writes none of its files, and uses nothing.
     ...(own.some(isFinishWait) ? [] : besideReasons(task, scheduling, survey)),
   ];
@@ -164,7 +170,6 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Su
   if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
   const skip = fates().skipOf(task.id);
   if (skip !== null) return [reason('TASK_SKIPPED', `it is skipped: ${skip.why}`, skip.on)];
-  if (task.human) return [reason('TASK_HUMAN', `a person does it, then \`forge orchestrate done ${task.id}\``)];
   const over = task.parent === null ? undefined : ancestorsOf(task.id).find((id) => isCancelled(id, scheduling));
   if (over !== undefined) return [reason('TASK_CANCELLED', `${over}, which made it, was cancelled`, over)];
   const reasons: Reason[] = [];
@@ -381,7 +386,7 @@ export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
   for (const task of scheduling.plan.tasks) {
     const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons.length === 0) result.ready.push(task);
-    else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
+    else if (reasons.some(({ code }) => code === 'TASK_HUMAN')) result.human.push(task);
     else if (!isOver(reasons)) result.waiting.push({ task, reasons });
   }
   result.due = dueTasks(scheduling.plan.tasks, scheduling, survey);

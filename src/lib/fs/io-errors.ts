@@ -41,7 +41,7 @@ export function whyUnread(error: unknown, maxBytes: number): string | null {
     EINVAL: 'it is not a regular file',
     EISDIR: 'it is not a regular file',
     EACCES: 'it may not be read',
-    ELOOP: 'it is a symlink',
+    ELOOP: 'it is a symlink, which is not followed',
   };
   return words[errorCode(error)] ?? null;
 }
