@@ -183,7 +183,7 @@ export interface AttemptArtifacts {
   writePrompt(attempt: AttemptRef, text: string): string;
   /** Writes what a child is given, once; returns a path for the worker. Throws IO_ERROR. */
   writeInput(attempt: AttemptRef, text: string): string;
-  /** Makes the folder for drafts, in which a worker may write what it likes; returns `draftPath`. Throws IO_ERROR. */
+  /** Makes the place where a worker may leave a draft; returns `draftPath`. Throws IO_ERROR. */
   placeForDraft(attempt: AttemptRef, draft: Draft): string;
   /** Removes this draft of the other attempts of the task: what a killed process has left. Throws IO_ERROR where these can't be listed. */
   dropOtherDrafts(attempt: AttemptRef, draft: Draft): void;

@@ -83,7 +83,7 @@ describe('a task with cache', () => {
       const run = startCli(['orchestrate', 'run'], { cwd, env });
       const attempts = join(cwd, '.forge/orchestrator/tasks/build/attempts');
       const outputs = () =>
-        readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('drafts/outputs'));
+        readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('draft-outputs'));
       await until('outputs are put back', () => outputs().length > 0);
       run.process.kill('SIGKILL');
       await run.ended;

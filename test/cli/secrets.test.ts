@@ -91,7 +91,7 @@ describe('a secret', () => {
     const run = await orchestrate(['run'], { cwd, env: ENV });
     expect([run.code, run.stdout.includes(TOKEN)]).toEqual([1, false]);
     // The worker's own draft is its own.
-    expect(leaks(cwd, TOKEN).filter((name) => !name.endsWith('drafts/verdict.json'))).toEqual([]);
+    expect(leaks(cwd, TOKEN).filter((name) => !name.endsWith('draft-verdict.json'))).toEqual([]);
   });
 
   test('a secret that a worker asks about, or notes, is not in the state tree', async () => {

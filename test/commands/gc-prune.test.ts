@@ -201,7 +201,7 @@ describe('what goes', () => {
     const folder = world.path(dirOf('build'), 'attempts', attempt);
     fs.rmSync(`${folder}/logs`, { recursive: true });
     fs.symlinkSync(world.path('outside'), `${folder}/logs`);
-    fs.symlinkSync(world.path('outside'), `${folder}/drafts/link`);
+    fs.symlinkSync(world.path('outside'), `${folder}/draft-result.json`);
     world.wait(90 * DAY_MS);
     await prune();
     expect(filesOf('build', attempt)).toEqual(KEPT);

@@ -62,7 +62,7 @@ async function oldTree(): Promise<string> {
 const attemptsOf = (dir: string, task: string) => `${dir}/.forge/orchestrator/tasks/${task}/attempts`;
 const oldFiles = (dir: string) =>
   OLD.flatMap((task) => fs.readdirSync(attemptsOf(dir, task), { recursive: true, encoding: 'utf8' })).filter((name) =>
-    /\/(logs|drafts|prompt\.md|events\.jsonl)/.test(name),
+    /\/(logs|draft-|prompt\.md|events\.jsonl)/.test(name),
   );
 
 /** What holds as soon as a removal was cut short: every read works, and where a log is missing it is said why. */

@@ -6,7 +6,7 @@ import { varied } from '../support/faults/knobs.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 
 /** `$D` is the folder of the attempt, `$H` the commit of the work. */
-const INTO = `${WORK}; D=$(dirname "$(dirname "$FORGE_VERDICT_FILE")"); H=$(git rev-parse HEAD)`;
+const INTO = `${WORK}; D=$(dirname "$FORGE_VERDICT_FILE"); H=$(git rev-parse HEAD)`;
 
 /** A twin that says that everything has passed. */
 const FORGED =
@@ -60,11 +60,11 @@ describe('a worker that writes what forge writes', () => {
   });
 });
 
-test('a verdict behind a symlink in place of the folder for drafts is none', async () => {
+test('a verdict behind a symlink is none', async () => {
   const { state, forge } = finishing(
     [
       task(
-        `${INTO}; echo '{"verdict":"ready_for_review","summary":""}' > $D/verdict.json; rm -r $D/drafts; ln -s . $D/drafts`,
+        `${INTO}; echo '{"verdict":"ready_for_review","summary":""}' > $D/other.json; ln -s other.json "$FORGE_VERDICT_FILE"`,
       ),
     ],
     'verify: {commands: ["true"]}',

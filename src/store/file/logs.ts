@@ -29,7 +29,10 @@ import type {
 import { replaceIn, type StateTree } from './tree.ts';
 
 /** What of an attempt's folder decides nothing and is read by people alone. */
-const LEFTOVERS = ['drafts', 'events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'] as const;
+const LEFTOVERS = ['events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'];
+
+/** How the names of drafts begin. They have no folder: to make and remove one takes as long as four files. */
+const DRAFT = 'draft-';
 
 /** What a worker was told. */
 const TOLD: readonly string[] = ['prompt.md', 'input.json'];
@@ -90,19 +93,16 @@ export class FileArtifacts implements AttemptArtifacts {
 
   placeForDraft(attempt: AttemptRef, draft: Draft): string {
     this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId);
-    const file = this.draftPath(attempt, draft);
-    makeFolder(path.dirname(file));
-    return file;
+    return this.draftPath(attempt, draft);
   }
 
   dropOtherDrafts({ taskId, attemptId: own }: AttemptRef, draft: Draft): void {
     for (const attemptId of this.#attemptsOf(taskId).filter((id) => id !== own)) {
       const file = this.draftPath({ taskId, attemptId }, draft);
-      if (!hasRealFolder(file) || fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) continue;
+      if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) continue;
       try {
         fs.rmSync(file, { recursive: true });
         // With it goes what it alone was in: the folder of an attempt that no commit refers to.
-        fs.rmdirSync(path.dirname(file));
         fs.rmdirSync(this.folder({ taskId, attemptId }));
       } catch {
         // The attempt has other files too.
@@ -112,7 +112,7 @@ export class FileArtifacts implements AttemptArtifacts {
 
   draftPath(attempt: AttemptRef, draft: Draft): string {
     const ending = draft === 'verdict' || draft === 'review' ? '.json' : '';
-    return `${this.folder(attempt)}/drafts/${draft}${ending}`;
+    return `${this.folder(attempt)}/${DRAFT}${draft}${ending}`;
   }
 
   openLogs(attempt: AttemptRef): WorkerLogs {
@@ -200,9 +200,8 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   readDraft(attempt: AttemptRef, draft: Draft, maxBytes: number): string {
-    const file = this.draftPath(attempt, draft);
-    refuseSymlink(path.dirname(file));
-    return readIfThere(file, maxBytes);
+    refuseSymlink(this.folder(attempt));
+    return readIfThere(this.draftPath(attempt, draft), maxBytes);
   }
 
   tellDoing(attempt: AttemptRef, text: string): void {
@@ -245,24 +244,23 @@ export class FileArtifacts implements AttemptArtifacts {
   /** Null: there are none. */
   #sweep({ taskId, attemptId }: AttemptRef, remove: boolean): Leftovers | null {
     const folder = this.#tree.attemptFolder(taskId, attemptId);
-    const rooms = LEFTOVERS.map((name) => swept(`${folder}/${name}`, { remove }));
+    const names = entriesIn(folder).map(({ name }) => name);
+    const left = names.filter((name) => LEFTOVERS.includes(name) || name.startsWith(DRAFT));
+    const rooms = left.map((name) => swept(`${folder}/${name}`, { remove }));
     return rooms.every((room) => room === null) ? null : { attempt_id: attemptId, ...sumOf(rooms) };
   }
 
   async tidy(attempt: AttemptRef, { told }: { told: boolean }): Promise<void> {
     try {
       const folder = this.#tree.attemptFolder(attempt.taskId, attempt.attemptId);
-      const inFolder = (name: string) => `${folder}/${name}`;
       const names = fs.readdirSync(folder);
-      for (const name of names.filter((name) => told && TOLD.includes(name))) removeLeft(inFolder(name));
-      const logs = names.includes('logs') ? entriesIn(inFolder('logs')) : [];
-      const silent = logs.filter(({ name }) => fs.lstatSync(inFolder(`logs/${name}`)).size === 0);
-      for (const { name } of silent) removeLeft(inFolder(`logs/${name}`));
-      const mayBeEmpty = names.filter(
-        (name) => name === 'drafts' || (name === 'logs' && silent.length === logs.length),
-      );
+      for (const name of names.filter((name) => told && TOLD.includes(name))) removeLeft(`${folder}/${name}`);
+      if (!names.includes('logs')) return;
+      const logs = entriesIn(`${folder}/logs`).map(({ name }) => `${folder}/logs/${name}`);
+      const silent = logs.filter((file) => fs.lstatSync(file).size === 0);
+      for (const file of silent) removeLeft(file);
       // Some file systems take longer for that than for all the rest, and others may go on meanwhile.
-      await Promise.all(mayBeEmpty.map((name) => removeEmpty(inFolder(name))));
+      if (silent.length === logs.length) await fs.promises.rmdir(`${folder}/logs`);
     } catch {
       // What stays does no harm.
     }
@@ -275,11 +273,6 @@ export class FileArtifacts implements AttemptArtifacts {
       // An attempt that nothing refers to did not happen, also where its files stay.
     }
   }
-}
-
-/** What is in it, or in its place, stays. */
-function removeEmpty(folder: string): Promise<void> {
-  return new Promise((resolve) => fs.rmdir(folder, () => resolve()));
 }
 
 /** A worker may have put a symlink in the place of the folder of its logs. */
