@@ -11,22 +11,30 @@ export class TimeUp extends Error {
   readonly class = 'timeout';
 }
 
-/** Calls `fn` once: what it returned, as JSON, or what it threw; `TimeUp` when its time was over first. */
+/**
+ * Calls `fn` once: what it returned, as JSON, or what it threw; `TimeUp` when its time was over first. `signalOf` gives a signal of this try, which
+ * few functions ask for: Node takes longer to make one than for the rest of a call.
+ */
 export async function tryOnce(
-  fn: (signal: AbortSignal) => unknown,
+  fn: (signalOf: () => AbortSignal) => unknown,
   { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
 ): Promise<{ value: unknown } | { error: unknown }> {
-  const limit = new AbortController();
-  const tooLong = () => new TimeUp(`step ${name} took longer than ${timeoutMs} ms`);
-  const timer =
-    timeoutMs === null ? undefined : setTimeout(() => limit.abort(tooLong()), Math.min(timeoutMs, TIMER_MAX_MS));
-  const signal = AbortSignal.any([lost, limit.signal]);
+  const stopped = new AbortController();
+  let stop = (_why: unknown) => {};
   const over = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    stop = (why) => {
+      stopped.abort(why);
+      reject(why);
+    };
   });
   over.catch(() => {});
+  const tooLong = () => stop(new TimeUp(`step ${name} took longer than ${timeoutMs} ms`));
+  const timer = timeoutMs === null ? undefined : setTimeout(tooLong, Math.min(timeoutMs, TIMER_MAX_MS));
+  const lose = () => stop(lost.reason);
+  if (lost.aborted) lose();
+  lost.addEventListener('abort', lose, { once: true });
   try {
-    const value = asJson(await Promise.race([Promise.resolve().then(() => fn(signal)), over]));
+    const value = asJson(await Promise.race([Promise.resolve().then(() => fn(() => stopped.signal)), over]));
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes <= RESULT_MAX_BYTES) return { value };
     throw new ForgeError(
@@ -40,6 +48,7 @@ export async function tryOnce(
     return { error };
   } finally {
     clearTimeout(timer);
+    lost.removeEventListener('abort', lose);
   }
 }
 

@@ -70,7 +70,7 @@ export async function attemptJournal(
   { interrupts, calls = callsOf(env, attempt) }: { interrupts?: Interrupts; calls?: Calls } = {},
 ): Promise<WorkerJournal & { record: TaskRecord }> {
   const { taskId, attemptId } = attempt;
-  const plannedOnce = once(planned);
+  const inherited = once(async () => stepPolicy(undefined, await planned(), env.settings));
   /** The task as it was read last, unless it was written since. */
   let seen: TaskRead | undefined;
   const lost = new AbortController();
@@ -93,7 +93,7 @@ export async function attemptJournal(
     record,
     attemptId,
     settings: env.settings,
-    policyOf: async (own) => stepPolicy(own, own === undefined ? await plannedOnce() : null, env.settings),
+    policyOf: async (own) => (own === undefined ? inherited() : stepPolicy(own, null, env.settings)),
     instant: () => instantOf(env),
     random: () => env.ctx.random(),
     read: async () => read,

@@ -121,8 +121,12 @@ export class StepWorker {
         // A further try reaches the steps within it again.
         for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
         const values: Record<string, unknown> = {};
-        const run = (signal: AbortSignal) => fn({ ...scope, signal, set: setterOf(values) });
-        const made = await tryOnce(run, { lost, timeoutMs, name });
+        const set = setterOf(values);
+        const made = await tryOnce((signalOf) => fn(withSignal({ ...scope, set }, signalOf)), {
+          lost,
+          timeoutMs,
+          name,
+        });
         if ('value' in made) return { ...made, values };
         return failureEnd(made.error, journal);
       });
@@ -171,7 +175,11 @@ export class StepWorker {
         look: async (before) => {
           const began = journal.instant();
           const limit = lookLimit(before, condition, began);
-          const made = await tryOnce(async (signal) => Boolean(await fn({ signal })), { lost, timeoutMs: limit, name });
+          const made = await tryOnce(async (signalOf) => Boolean(await fn(withSignal({}, signalOf))), {
+            lost,
+            timeoutMs: limit,
+            name,
+          });
           const isLate = 'error' in made && made.error instanceof TimeUp;
           thrown = 'error' in made && !isLate ? made : undefined;
           const found =
@@ -223,7 +231,7 @@ export class StepWorker {
         repeat: { ...asked, policy: await journal.policyOf(retry), random: journal.random },
         tick: async (scope) => {
           const limits = { lost, timeoutMs: asked.timeoutMs, name };
-          const made = await tryOnce((signal) => fn({ ...scope, signal }), limits);
+          const made = await tryOnce((signalOf) => fn(withSignal({ ...scope }, signalOf)), limits);
           thrown = 'error' in made ? made : undefined;
           return 'error' in made ? failureEnd(made.error, journal) : { done: true };
         },
@@ -341,6 +349,11 @@ export class StepWorker {
 /** As `timeOf` reads it, which refuses a date that is none. */
 function timeText(time: Date | string): string {
   return time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : String(time);
+}
+
+/** Made when it is asked for. */
+function withSignal<T extends object>(scope: T, signalOf: () => AbortSignal): T & { signal: AbortSignal } {
+  return Object.defineProperty(scope, 'signal', { get: signalOf, enumerable: true }) as T & { signal: AbortSignal };
 }
 
 /** A value of JSON that the program may change. Node 20 takes 10 µs to copy a number. */
