@@ -4,7 +4,6 @@ import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
 import { type RepeatWritten, readRepeat } from '../domain/steps/repeats.ts';
 import { throughTicks } from '../engine/steps/through-ticks.ts';
-import { ForgeError } from '../lib/errors.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
@@ -69,8 +68,8 @@ export const repeat = workerCommand({
             : async () => {
                 const argv = ['/bin/sh', '-c', till];
                 const { exit, failed } = await run({ argv, variables: { FORGE_STEP: name }, ...limits });
-                if (failed !== null && exit.code !== 1) throw tillFailed(name, failed.told.message);
-                return failed === null;
+                if (failed === null || exit.code === 1) return failed === null;
+                return { ...failed, told: { ...failed.told, message: `${failed.told.message} (of --till)` } };
               },
       });
     });
@@ -78,10 +77,3 @@ export const repeat = workerCommand({
     return { ...shownStep(options.task, step, recorded), ran, failed, skipped };
   },
 });
-
-/** Its attempt fails by it, as by a look that fails. */
-function tillFailed(name: string, why: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', `--till of ${name} has failed: ${why}`, {
-    hint: 'It exits with 0 when the repeat is over, and with 1 when it is not.',
-  });
-}

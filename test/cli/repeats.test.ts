@@ -45,6 +45,25 @@ describe('a repeat', () => {
     expect(lines(cwd)).toEqual(['two', 'two']);
   });
 
+  it('a repeat fails its attempt where a command cannot say whether it is over, and goes on with its ticks in the next', async () => {
+    const till =
+      'echo asked >> asked; case $(wc -l < asked) in 3) echo no route >&2; exit 7;; 4) exit 0;; *) exit 1;; esac';
+    const cwd = scripted(
+      `${F} repeat poll --every 1ms --till '${till}' -- sh -c 'echo "$FORGE_TICK_AT" >> ledger'\n`,
+      '',
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    const { state } = await dataOf(cwd, 'show', 'a');
+    expect(state.last_error).toMatchObject({
+      class: 'exit.7',
+      message: expect.stringMatching(/^step poll: .*no route \(of --till\)$/),
+    });
+    expect((await orchestrate(['steps', 'a'], { cwd })).stdout).toMatch(/poll {2}ran 2 times.*exit\.7: /s);
+    await orchestrate(['retry', 'a'], { cwd });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([{ status: 'completed', result: { ran: 2 } }]);
+  });
+
   it('a repeat goes on after a tick that has failed, or fails with it', async () => {
     const cwd = scripted(
       `${F} repeat on --every 1ms --times 2 --retry '{max_attempts: 1}' -- sh -c 'echo on >> ledger; exit 7'\n` +

@@ -225,6 +225,24 @@ describe('a repeat of a program', () => {
     expect(await worker.next().repeat('poll', tick, options)).toEqual({ ran: 1, failed: 0, skipped: 0 });
     expect(tick).toHaveBeenCalledTimes(1);
   });
+
+  it('a repeat of a program fails with what its end was asked with, and goes on in the attempt behind that', async () => {
+    const { worker, clock } = worked();
+    const tick = vi.fn();
+    const down = new Error('down');
+    let till: () => boolean = () => false;
+    const poll = (attempt: typeof worker) =>
+      attempt.repeat('poll', tick, { every: '1h', times: 2, till: () => till() });
+    await expect(poll(worker)).rejects.toBeInstanceOf(Parked);
+    clock.nowMs += 3_600_000;
+    const second = worker.next();
+    till = () => {
+      throw down;
+    };
+    await expect(poll(second)).rejects.toBe(down);
+    till = () => false;
+    expect(await poll(second.next())).toEqual({ ran: 2, failed: 0, skipped: 0 });
+  });
 });
 
 describe('a step of a program', () => {

@@ -88,6 +88,15 @@ export function ended(now: Journaled, looker: Looker, repeat: Repeat): RepeatSta
   return over(now, looker, begun(now, looker, repeat));
 }
 
+/** Ends a repeat of which could not be said whether it is over. It goes on with its ticks when an attempt reaches it again. */
+export function tillFailed(now: Journaled, looker: Looker, repeat: Repeat, { told }: Failed): RepeatStanding {
+  const at = begun(now, looker, repeat);
+  const { ticks } = at;
+  const step = stepOf(now, looker, at, { ticks, wakeAt: ticks.next ?? ticks.start });
+  const failed: Step = { ...step, status: 'failed', ended_at: isoTime(looker.instant.nowMs), last_error: { ...told } };
+  return { step: failed, over: true, due: null, tickOver: false };
+}
+
 interface At {
   before: Step | undefined;
   ticks: TicksOf;
@@ -96,7 +105,8 @@ interface At {
 }
 
 function begun(now: Journaled, { name, instant }: Looker, { schedule, startMs }: Repeat): At {
-  const before = reached(now, name, 'repeat');
+  const known = now.steps.get(name);
+  const before = reached(now, name, 'repeat') ?? (known?.wake === undefined ? undefined : known);
   if (before?.ticks !== undefined)
     return { before, ticks: before.ticks, counted: countedOf(budgetOf(before, now.journal)) };
   const first = startMs ?? schedule.first(instant.nowMs);

@@ -7,8 +7,10 @@ import {
   type Repeat,
   type RepeatStanding,
   type TickEnd,
+  tillFailed,
   upcoming,
 } from '../../domain/steps/ticks.ts';
+import type { Failed } from '../../domain/steps/tries.ts';
 import type { Looker } from '../../domain/steps/waits.ts';
 import { msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -22,18 +24,26 @@ export interface Ticking {
   /** Does the tick that was due at `at`, once. */
   tick(scope: { at: Date; key: string; try: number }): Promise<TickEnd>;
   /** Whether the repeat is over; asked when an attempt reaches it, and after each tick. Null: it never is by that. */
-  till: (() => Promise<boolean>) | null;
+  till: (() => Promise<boolean | Failed>) | null;
 }
 
-/** Does ticks until the repeat is over. Throws what `till` throws, what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
+/** Does ticks until the repeat is over, or has failed. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
 export async function throughTicks(place: Place, { name, repeat, tick, till }: Ticking): Promise<Step> {
   const { journal, pass, lost } = place;
   const record = (decide: (now: ReadJournal, looker: Looker) => RepeatStanding) => recordStanding(place, name, decide);
   const failed = await failedBefore(journal, name);
   if (failed !== null) return failed;
-  const isOver = async () => till !== null && (await till());
+  const end = async (): Promise<Step | null> => {
+    const found = (await till?.()) ?? false;
+    if (found === false) return null;
+    const standing = await record((now, looker) =>
+      found === true ? ended(now, looker, repeat) : tillFailed(now, looker, repeat, found),
+    );
+    return standing.step;
+  };
   // Also of a repeat that is gone on with: its process may have been killed before it asked.
-  if (await isOver()) return (await record((now, looker) => ended(now, looker, repeat))).step;
+  const before = await end();
+  if (before !== null) return before;
   for (;;) {
     const { step, over, due } = await record((now, looker) => upcoming(now, looker, repeat));
     if (over) return step;
@@ -47,9 +57,10 @@ export async function throughTicks(place: Place, { name, repeat, tick, till }: T
     const key = `${stepKey(read.journal, read, name)}:${isoTime(due)}`;
     const number = nextTry(step);
     const text = `${name} of ${isoTime(due)}${number === 1 ? '' : `, try ${number}`}`;
-    const end = await told(journal, text, tick({ at, key, try: number }));
-    const after = await record((now, looker) => afterTick(now, looker, repeat, end));
+    const made = await told(journal, text, tick({ at, key, try: number }));
+    const after = await record((now, looker) => afterTick(now, looker, repeat, made));
     if (after.over) return after.step;
-    if (after.tickOver && (await isOver())) return (await record((now, looker) => ended(now, looker, repeat))).step;
+    const last = after.tickOver ? await end() : null;
+    if (last !== null) return last;
   }
 }

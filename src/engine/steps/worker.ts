@@ -235,7 +235,18 @@ export class StepWorker {
           thrown = 'error' in made ? made : undefined;
           return 'error' in made ? failureEnd(made.error, journal) : { done: true };
         },
-        till: till === undefined ? null : async () => Boolean(await till()),
+        till:
+          till === undefined
+            ? null
+            : async () => {
+                const made = await tryOnce(async () => Boolean(await till()), {
+                  lost,
+                  timeoutMs: asked.timeoutMs,
+                  name,
+                });
+                thrown = 'error' in made ? made : undefined;
+                return 'error' in made ? failureEnd(made.error, journal) : made.value === true;
+              },
       });
       if (step.status === 'failed') throw thrown === undefined ? asThrown(step.last_error) : thrown.error;
       return step.result as { ran: number; failed: number; skipped: number };
