@@ -3,8 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
-import { BUILD } from '../lib/build.ts';
 import { codeCache } from '../lib/fs/code-cache.ts';
+import { BUILD } from '../project/build.ts';
 import type { MainOptions } from './main.ts';
 import { leadingWords } from './words.ts';
 

@@ -1,18 +1,16 @@
 /** Reads JSON. */
 
-/** Limit of nested lists and objects; writing much deeper values would exhaust the stack. */
-const MAX_DEPTH = 100;
+/** Limit of nested lists and objects in what others give. */
+const MAX_LEVELS = 100;
 
-/** The value of a text of anyone, or undefined when it is no JSON, or nested more than 100 deep. */
-export function parseJson(text: string): unknown {
-  const value = parseOwn(text);
-  return value === undefined || isDeeperThan(MAX_DEPTH, text) ? undefined : value;
-}
+/** The same of what forge keeps, in which such a value lies. Writing much deeper values would exhaust the stack. */
+export const KEPT_LEVELS = 1000;
 
-/** The value of a text that a checksum shows to be forge's own, or undefined when it is no JSON. A step may have kept what is nested deep. */
-export function parseOwn(text: string): unknown {
+/** The value of `text`, or undefined when it is no JSON, or nested more than `levels` deep; default: 100. */
+export function parseJson(text: string, levels = MAX_LEVELS): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return isDeeperThan(levels, text) ? undefined : value;
   } catch {
     return undefined;
   }
@@ -21,7 +19,7 @@ export function parseOwn(text: string): unknown {
 const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Of a text that is JSON; its values may be many. Without code that V8 has compiled, 250 KB take some 6 ms. */
-function isDeeperThan(levels: number, text: string): boolean {
+export function isDeeperThan(levels: number, text: string): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at);

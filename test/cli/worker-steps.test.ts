@@ -40,11 +40,12 @@ describe('a step of a program', () => {
     expect((await dataOf(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
-  it('a step of a program keeps what is nested deep, in the record and in a part that was moved out of it', async () => {
+  it('a step of a program keeps what is nested up to 500 deep, in the record and in a part that was moved out of it', async () => {
     const cwd = scripted(`
       const nested = (levels) => levels === 0 ? 'x'.repeat(10_000) : [nested(levels - 1)];
-      for (const name of ['one', 'two', 'three']) note(JSON.stringify(await worker.step(name, () => { note(name); return nested(150); })) === JSON.stringify(nested(150)));
+      for (const name of ['one', 'two', 'three']) note(JSON.stringify(await worker.step(name, () => { note(name); return nested(500); })) === JSON.stringify(nested(500)));
       if (!existsSync('tried')) { writeFileSync('tried', ''); throw new Error('not yet'); }
+      await worker.step('deep', () => nested(501), { retry: { max_attempts: 1 } }).catch((error) => { if (!/nested 500 levels/.test(error.message)) throw error; });
     `);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(lines(cwd)).toEqual(['one', 'true', 'two', 'true', 'three', 'true', 'true', 'true', 'true']);

@@ -3,10 +3,10 @@
 import { type Context, newId } from '../../domain/context.ts';
 import type { Warning } from '../../domain/warnings.ts';
 import { type Env, instantOf, secretsOf } from '../../engine/env.ts';
-import { BUILD } from '../../lib/build.ts';
 import { cacheOf } from '../../lib/fs/cache.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
 import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
+import { BUILD } from '../../project/build.ts';
 import { refuseForeign, requireProject } from '../../project/find-project.ts';
 import { loadSettings } from '../../project/settings-file.ts';
 import { claimHistory, publisher, questionNotices, type Subscriber } from '../../store/events.ts';

@@ -6,7 +6,7 @@
 import * as z from 'zod/mini';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
-import { parseOwn } from '../../lib/json.ts';
+import { parseJson } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { isTime } from '../../lib/time.ts';
@@ -128,14 +128,14 @@ const CHUNK_HEAD = /^\{"version":1,"chunk_id":"[^"\\]+","sum":"([0-9a-f]{8})","e
 export function sealedChunk(text: string): Chunk | null {
   const head = CHUNK_HEAD.exec(text);
   if (head === null || crc32(text.slice(head[0].length, -'}\n'.length)) !== head[1]) return null;
-  return (parseOwn(text) as Chunk | undefined) ?? null;
+  return (parseJson(text, Number.POSITIVE_INFINITY) as Chunk | undefined) ?? null;
 }
 
 const list = () => ({
   /** Oldest first. `bytes`: of its entries. */
   chunks: z.array(z.looseObject({ chunk_id: text, attempt_id: text, bytes: count })),
-  /** Entries since the last chunk: as a commit wrote them, whose record is sealed. */
-  tail: z.custom<readonly Entry[]>(Array.isArray),
+  /** Entries since the last chunk. */
+  tail: z.readonly(z.array(EntrySchema())),
 });
 
 const JournalSchema = once(() =>

@@ -1,6 +1,7 @@
 /** One call of a function of a program, within its time, and for as long as its attempt holds the task. */
 
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { isDeeperThan } from '../../lib/json.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 
 /** Largest result of a step, bytes of JSON. */
@@ -52,12 +53,18 @@ export async function tryOnce(
   }
 }
 
-/** The value as it is read again: `undefined` is null. Throws INVALID_ARGS for what JSON has no form for. */
+/** Levels of lists and objects in a value that a program keeps. */
+const KEPT_LEVELS_MAX = 500;
+
+/** The value as it is read again: `undefined` is null. Throws INVALID_ARGS for what JSON has no form for, and what is nested over 500 deep. */
 export function asJson(value: unknown): unknown {
+  let text: string | undefined;
   try {
-    const text = JSON.stringify(value);
-    return text === undefined ? null : JSON.parse(text);
+    text = JSON.stringify(value);
   } catch (cause) {
     throw new ForgeError('INVALID_ARGS', `a step can keep JSON alone: ${errorMessage(cause)}`, { cause });
   }
+  if (text === undefined) return null;
+  if (!isDeeperThan(KEPT_LEVELS_MAX, text)) return JSON.parse(text);
+  throw new ForgeError('INVALID_ARGS', `a step can keep what is nested ${KEPT_LEVELS_MAX} levels deep at most`);
 }

@@ -1,9 +1,8 @@
 /** How records look as files: versions, which only forge reads, and views, which people read and may edit. */
 
 import { parseRecord, type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
-import { BUILD } from '../../lib/build.ts';
 import { crc32 } from '../../lib/checksum.ts';
-import { parseOwn } from '../../lib/json.ts';
+import { KEPT_LEVELS, parseJson } from '../../lib/json.ts';
 
 const VERSION_NAME = /^v(\d{9})\.json$/;
 
@@ -47,7 +46,7 @@ let last: { text: string; version: VersionFile } | null = null;
 const SEAL = /,"sum":"([0-9a-f]{8})"\}\n$/;
 
 export function encodeVersion({ n, op, record }: VersionFile): string {
-  const open = JSON.stringify({ format: 1, n, op, ...record, by: markOf(op) }).slice(0, -1);
+  const open = JSON.stringify({ format: 1, n, op, ...record }).slice(0, -1);
   const text = `${open},"sum":"${crc32(open)}"}\n`;
   last = { text, version: { n, op, record } };
   return text;
@@ -57,24 +56,15 @@ export function decodeVersion(text: string): Decoded {
   if (last?.text === text) return { kind: 'valid', version: last.version };
   const seal = SEAL.exec(text);
   if (seal === null || crc32(text.slice(0, seal.index)) !== seal[1]) return { kind: 'void' };
-  type Raw = { format?: unknown; n: number; op: string; by?: unknown; sum?: unknown };
-  const raw = parseOwn(text) as Raw | undefined;
+  type Raw = { format?: unknown; n: number; op: string; sum?: unknown };
+  const raw = parseJson(text, KEPT_LEVELS) as Raw | undefined;
   if (raw === undefined) return { kind: 'void' };
   if (raw.format !== 1) return { kind: 'unknown', why: `format ${String(raw.format)} was written by a newer forge` };
-  const { format: _format, sum: _sum, by, n, op, ...rest } = raw;
-  const isOurs = by !== undefined && by === markOf(op);
-  const parsed = isOurs ? { ok: true as const, value: rest as TaskRecord } : parseRecord(TaskRecordSchema, rest);
+  const { format: _format, sum: _sum, n, op, ...rest } = raw;
+  const parsed = parseRecord(TaskRecordSchema, rest);
   if (!parsed.ok) return { kind: 'unknown', why: parsed.why };
   last = { text, version: { n, op, record: parsed.value } };
   return { kind: 'valid', version: last.version };
-}
-
-/**
- * What this build writes is not checked by it again: that takes a tenth of a short verb. The mark is of one commit, since a build that does
- * not know the field keeps it. Absent: this is no build.
- */
-function markOf(op: string): string | undefined {
-  return BUILD === null ? undefined : crc32(op + BUILD);
 }
 
 const VIEW_SEAL = /,\n {2}"checksum": "([0-9a-f]{8})"\n\}\n?$/;
