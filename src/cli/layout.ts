@@ -45,6 +45,13 @@ export function pad(text: string, width: number): string {
   return short + ' '.repeat(Math.max(0, width - widthOf(short)));
 }
 
+/** `pad` for an id, cut in its middle: those of a matrix or a fan-out differ at their ends. */
+export function padId(id: string, width: number): string {
+  const tail = Math.floor((width - 1) / 2);
+  const isLong = widthOf(id) > width && tail > 0;
+  return pad(isLong ? `${id.slice(0, width - 1 - tail)}…${id.slice(-tail)}` : id, width);
+}
+
 /** The width of a column that holds all of `texts`, at most `max`. */
 export function widest(max: number, texts: readonly string[]): number {
   return texts.reduce((width, text) => Math.max(width, Math.min(max, widthOf(oneLine(text, max + 1)))), 0);

@@ -9,7 +9,7 @@ import { EXIT } from '../lib/errors.ts';
 import { sizeText } from '../lib/size.ts';
 import { firstOf, oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
-import { columnOf, cut, fitting, hang, pad, plural, widthOf } from './layout.ts';
+import { columnOf, cut, fitting, hang, padId, plural, widthOf } from './layout.ts';
 import { countsText, inColourOf, signFor } from './render/parts.ts';
 import { optionMarks } from './render/questions.ts';
 import type { Palette, RenderContext } from './render-context.ts';
@@ -227,7 +227,7 @@ export class RunLog {
     const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
     for (const { task_id, branch, summary } of shown) {
       const text = [summary, branch === null ? null : `branch ${branch}`].filter(Boolean).join('; ');
-      this.#print(...hang(`  ${pad(task_id, column)}  `, text, width));
+      this.#print(...hang(`  ${padId(task_id, column)}  `, text, width));
     }
     const rest = all.length - LIST_LENGTH;
     if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate status\``);
@@ -281,7 +281,7 @@ export class RunLog {
     const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
     for (const { task_id, reasons } of shown) {
       const text = reasons.map(({ message }) => message).join('; ');
-      this.#print(...hang(`  ${pad(task_id, column)}  `, text, width));
+      this.#print(...hang(`  ${padId(task_id, column)}  `, text, width));
     }
     const more = ordered.length - shown.length;
     if (more > 0) this.#print(`  and ${more} more: \`forge orchestrate phases --ready\``);
@@ -327,7 +327,7 @@ export class RunLog {
   /** The id in the column of ids. */
   #padded(taskId: string): string {
     this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
-    return pad(taskId, this.#idColumn);
+    return padId(taskId, this.#idColumn);
   }
 
   /** What a stream of an attempt has written, below a line that says whose it is. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { columnOf, cut, fold, hang, pad, plural, widest, widthOf, wrap } from '../../src/cli/layout.ts';
+import { columnOf, cut, fold, hang, pad, padId, plural, widest, widthOf, wrap } from '../../src/cli/layout.ts';
 import { project } from '../support/cli.ts';
 import fc from '../support/properties.ts';
 import { noTerminal, Terminal } from '../support/terminal.ts';
@@ -44,6 +44,16 @@ describe('cut', () => {
       }),
     );
   });
+});
+
+it.each([
+  ['test.node-20.os-linux', 30, 'test.node-20.os-linux         '],
+  ['test.node-20.os-linux', 21, 'test.node-20.os-linux'],
+  ['test.node-20.os-linux', 12, 'test.n…linux'],
+  ['test.node-20.os-macos', 12, 'test.n…macos'],
+  ['test', 2, 't…'],
+])('the id %s in %i columns shows its end: %s', (id, width, expected) => {
+  expect(padId(id, width)).toBe(expected);
 });
 
 describe('wrap', () => {

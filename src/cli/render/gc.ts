@@ -4,7 +4,7 @@ import { isPreview } from '../../commands/gc.ts';
 import type { VerbData } from '../../commands/registry.ts';
 import { sizeText } from '../../lib/size.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
-import { columnOf, hang, pad, plural } from '../layout.ts';
+import { columnOf, hang, pad, padId, plural } from '../layout.ts';
 import type { Renderers } from '../view.ts';
 
 type Data = VerbData<'gc'>;
@@ -35,7 +35,7 @@ export const GC = {
         : [palette.bold(`Unfinished files of killed processes, ${dryRun ? 'to be ' : ''}removed`)]),
       ...removed.map((file) => `  ${plainText(file)}`),
       ...lines.flatMap((line) =>
-        hang(`${line.sign} ${pad(line.task, task)}  ${pad(line.what, what)}  `, line.why, width),
+        hang(`${line.sign} ${padId(line.task, task)}  ${pad(line.what, what)}  `, line.why, width),
       ),
       '',
       dryRun ? previewTotals(data, input.out) : outcomeTotals(data),
@@ -62,7 +62,9 @@ function prunedLines(pruned: NonNullable<Data['pruned']>, dryRun: boolean, width
   const andRuns = runs.length === 0 ? '' : `, and ${plural(runs.length, 'run')}`;
   const rest = kept.length === 0 ? '' : `; ${plural(kept.length, 'task')} kept`;
   return [
-    ...lines.flatMap((line) => hang(`${line.sign} ${pad(oneLine(line.id, 64), id)}  `, oneLine(line.text, 400), width)),
+    ...lines.flatMap((line) =>
+      hang(`${line.sign} ${padId(oneLine(line.id, 64), id)}  `, oneLine(line.text, 400), width),
+    ),
     ...(more === 0 ? [] : [`  and ${more} more; --json has all`]),
     ...(lines.length === 0 ? [] : ['']),
     `${dryRun ? 'to be removed' : 'removed'}: ${what}${andRuns}${rest}`,

@@ -4,7 +4,7 @@ import { answerCommand } from '../../domain/question/questions.ts';
 import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
 import { firstOf, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { columnOf, cut, pad, plural, widest, widthOf } from '../layout.ts';
+import { columnOf, cut, pad, padId, plural, widest, widthOf } from '../layout.ts';
 import { withLocalTimes } from '../local-times.ts';
 import type { Palette } from '../render-context.ts';
 
@@ -94,7 +94,7 @@ function runLines(running: readonly LiveRun[], lines: number, frame: Frame): str
     const title = frame.columns < 60 ? '' : `${pad(titleOf(run), titleColumn)}  `;
     const checks = run.checking === null ? run.line : `verifying: ${run.checking}`;
     const output = run.setup === null ? checks : `setting up: ${run.setup}`;
-    return row(frame, [['● ', cyan], [pad(run.task_id, idColumn)], [` ${took}  `], [title], [output, dim]]);
+    return row(frame, [['● ', cyan], [padId(run.task_id, idColumn)], [` ${took}  `], [title], [output, dim]]);
   };
   return listed(running, lines, line, (rest) => row(frame, [[`  +${rest.length} more`, dim]]));
 }

@@ -3,7 +3,7 @@
 import type { TaskState } from '../../domain/task/records.ts';
 import { oneLine } from '../../lib/text.ts';
 import { formatDuration, fromIso } from '../../lib/time.ts';
-import { columnOf, cut, hang, pad } from '../layout.ts';
+import { columnOf, cut, hang, padId } from '../layout.ts';
 import type { Palette, RenderContext } from '../render-context.ts';
 
 /** `done` and `dropped` are the plan's word; `skipped`: a condition can't come true; `unreadable`: the record can't be read. */
@@ -89,7 +89,7 @@ export function taskList(title: string, rows: readonly Row[], { palette, width }
   if (rows.length === 0) return [];
   const id = columnOf(24, rows, 'task_id');
   const lines = rows.flatMap((row) => {
-    const first = `  ${pad(row.task_id, id)}  `;
+    const first = `  ${padId(row.task_id, id)}  `;
     return 'reason' in row ? hang(first, row.reason, width) : [first + cut(row.title, Math.max(16, width - id - 4))];
   });
   return [palette.bold(`${title} (${rows.length})`), ...lines];

@@ -4,7 +4,7 @@ import type { VerbData } from '../../commands/registry.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
 import { heldText } from '../../domain/task/held.ts';
 import { oneLine } from '../../lib/text.ts';
-import { columnOf, cut, hang, pad, paragraphs } from '../layout.ts';
+import { columnOf, cut, hang, pad, padId, paragraphs } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { ago, taskList } from './parts.ts';
@@ -71,7 +71,7 @@ function readyList(ready: readonly Ready[], { palette, width }: RenderContext): 
   const id = columnOf(24, ready, 'task_id');
   const phase = columnOf(16, ready, 'phase_id');
   const lines = ready.map(({ priority, task_id, phase_id, title }) => {
-    const texts = [palette.green(priority), pad(task_id, id), palette.dim(pad(phase_id, phase))];
+    const texts = [palette.green(priority), padId(task_id, id), palette.dim(pad(phase_id, phase))];
     return `  ${texts.join('  ')}  ${cut(title, Math.max(16, width - id - phase - 10))}`;
   });
   return [palette.bold(`Ready (${ready.length})`), ...lines];
@@ -85,7 +85,7 @@ function startList({ would_start: rows, max_parallel }: DryRun, { palette, width
   return [
     palette.bold(`Would start now (${rows.length}, ${max_parallel} at a time)`),
     ...rows.flatMap(({ task_id, title, command, command_from }) => [
-      `  ${pad(task_id, id)}  ${cut(title, room)}`,
+      `  ${padId(task_id, id)}  ${cut(title, room)}`,
       ...hang(`${indent}$ `, firstLine(command), width).map(palette.dim),
       ...(command_from === 'run' ? [] : [`${indent}${palette.dim(`(${settingOf(command_from)})`)}`]),
     ]),

@@ -3,7 +3,7 @@
 import type { VerbData } from '../../commands/registry.ts';
 import { type TreeRow, treeOf } from '../../domain/plan/graph.ts';
 import { firstOf, oneLine, plainJson } from '../../lib/text.ts';
-import { columnOf, cut, pad, paragraphs, widest } from '../layout.ts';
+import { columnOf, cut, pad, padId, paragraphs, widest } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { inColourOf, nextCommands, signFor } from './parts.ts';
@@ -56,7 +56,7 @@ function trees({ phases, tasks }: Omit<VerbData<'graph'>, 'drawing'>, context: R
       const lines = rows.map((row) => {
         const { task, lead } = row;
         const rest = cut(aboutText(row), Math.max(8, width - MARGIN - ids - states - 4));
-        const id = pad(task.task_id, Math.max(1, ids - lead.length));
+        const id = padId(task.task_id, Math.max(1, ids - lead.length));
         return `  ${signFor(task.state, context)} ${palette.dim(lead)}${id}  ${inColourOf(task.state, context, pad(task.state, states))}  ${rest}`.trimEnd();
       });
       const title = `${phase_id}  ${cut(name, Math.max(8, width - phase_id.length - 2))}`;

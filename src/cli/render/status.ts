@@ -8,7 +8,7 @@ import { heldText } from '../../domain/task/held.ts';
 import { usedText } from '../../domain/task/spending.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { columnOf, cut, fitting, hang, pad, plural, widest, widthOf } from '../layout.ts';
+import { columnOf, cut, fitting, hang, pad, padId, plural, widest, widthOf } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { foldChildren } from './children.ts';
@@ -85,7 +85,7 @@ function taskLines(row: Row, columns: Columns, ownerGone: boolean, context: Rend
   const start = 4 + columns.id + 2;
   const room = width - start - columns.state - 6;
   const title = room < NARROWEST.title ? '' : cut(row.title ?? '', room);
-  const id = `${signFor(state, context)} ${pad(row.task_id, columns.id)}`;
+  const id = `${signFor(state, context)} ${padId(row.task_id, columns.id)}`;
   const first = `  ${id}  ${inColourOf(state, context, pad(state, columns.state))} ${tries.padStart(3)}  ${title}`;
   const more = detail(row, ownerGone, context);
   if (more.length === 0) return [first.trimEnd()];

@@ -118,7 +118,7 @@ function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
   }
   if (found === undefined && site.path.length > 0) return [missing(site)];
   if (issue.code === 'invalid_key')
-    return [{ ...finding(site, issue.issues[0]?.message ?? 'not a legal name'), at: 'key' }];
+    return [{ ...finding(site, issue.issues[0]?.message || 'not a legal name'), at: 'key' }];
   if (schemasAt(site.schema, site.path).includes(durationSchema())) return [badDuration(found, site)];
   if (issue.code === 'invalid_union') return unionFindings(issue, found, site);
   const allowed = issue.code === 'invalid_value' ? issue.values.map(String) : [];

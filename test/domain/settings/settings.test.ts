@@ -276,6 +276,7 @@ describe('invalid settings', () => {
         '1:25 agents.kill_grace_ms: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "ten seconds"',
       ],
     ],
+    ['a name that is empty', 'limits: {"": 3}', ['1:10 limits.: not a legal name']],
     [
       'a prefix that git refuses',
       'agents: {branch_prefix: a..b}',
