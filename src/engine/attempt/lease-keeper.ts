@@ -73,7 +73,8 @@ export class LeaseKeeper {
     const { store } = this.#env;
     const { taskId } = this.#holder;
     const { cursor, changed } = await store.changesSince(this.#cursor, [taskId]);
-    if (changed.length === 0) return;
+    // At the first look it may be gone already.
+    if (this.#cursor !== null && changed.length === 0) return;
     const { record, problem } = await store.read(taskId);
     this.#cursor = cursor;
     if (problem === null) this.#hold(holdingOf(record, this.#holder));

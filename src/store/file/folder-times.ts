@@ -54,9 +54,10 @@ export class FolderTimes {
     // Where no folder was made or removed, tasks without one have none now: of a large plan most, for long.
     const isSame = above === stamps.above;
     for (const id of isSame && isNext && taskIds === stamps.asked ? stamps.present : taskIds) {
-      const before = tasks.get(id) ?? null;
-      const now = isSame && before?.inode === 0 ? before : this.#stampOfTask(id, before, look);
-      if (now !== before) tasks.set(id, now);
+      const known = tasks.get(id);
+      const before = known ?? NEVER_THERE;
+      const now = isSame && before.inode === 0 ? before : this.#stampOfTask(id, before, look);
+      if (now !== known) tasks.set(id, now);
       if (now.look > since) changed.push(id);
       if (now.inode !== 0) present.push(id);
     }
@@ -83,7 +84,7 @@ export class FolderTimes {
     });
   }
 
-  #stampOfTask(taskId: string, before: Stamp | null, look: number): Stamp {
+  #stampOfTask(taskId: string, before: Stamp, look: number): Stamp {
     const folder = this.#layout.task(taskId);
     const newest = () => ifThere(`looking at ${folder}`, () => newestOf(fs.readdirSync(folder)), NO_PATH) ?? 0;
     return this.#stampOf(folder, before, look, newest);
@@ -106,3 +107,5 @@ function timeOf(folder: string): { inode: number; mtimeMs: number; isSettled: bo
 
 const GONE = -1;
 const NO_FOLDER = { ino: 0, mtimeMs: 0 };
+/** A plan has thousands of tasks that nothing has happened to: none of them is read. */
+const NEVER_THERE: Stamp = { inode: 0, mtimeMs: 0, more: null, look: 0 };

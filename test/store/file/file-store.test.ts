@@ -299,6 +299,7 @@ describe('changes since', () => {
     for (const folder of [tree.at('build'), path.dirname(tree.at('build'))]) fs.utimesSync(folder, old, old);
     const look = (cursor: ChangeCursor | null) => tree.store.changesSince(cursor, ['build', 'test']);
     const first = await look(null);
+    expect(first.changed).toEqual(['build']);
     const second = await look(first.cursor);
     expect(second.changed).toEqual([]);
     await tree.commit('test', record('test'));
