@@ -29,6 +29,11 @@ const GROUPS = [
     test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|contents|data|whole-ids)|domain[\\/](plan[\\/]definition|task[\\/]held)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|store[\\/]port|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|retry-after|verdicts))\.ts$/,
     priority: 1,
   },
+  // What a step needs from its start to its end.
+  {
+    name: 'steps',
+    test: /src[\\/](commands[\\/](step|shared[\\/]steps)|cli[\\/]step|engine[\\/](attempt[\\/]lease-keeper|steps[\\/](mistakes|step-command|task-journal))|process[\\/]exit-code)\.ts$/,
+  },
   // What verbs need that look at all tasks.
   {
     name: 'looks',

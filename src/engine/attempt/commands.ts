@@ -19,9 +19,9 @@ import { type LimitName, settingLimit } from '../../project/limits.ts';
 import { workdirOf } from '../../project/workdir.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
+import { type CommandFacts, commandEnvironment } from './environment.ts';
 import { LogKeeper } from './output.ts';
-import { stopOrphan } from './takeover.ts';
+import { identityOf, stopOrphan } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
 const TAIL_BYTES = 4000;

@@ -1,10 +1,9 @@
 /** The environment of every command that works for a task: its worker, its checks, its reviewer. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { PhaseOfWork, TaskStateRecord } from '../../domain/task/records.ts';
 import { commandsAround, gitSetting, NO_COMMIT_GRAPH } from '../../domain/task/workspaces.ts';
-import type { GatedWorker, WorkerOptions } from '../../process/gated-worker.ts';
+import type { WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
 import { slotVariables } from './slots.ts';
@@ -65,13 +64,4 @@ export function commandEnvironment(
       FORGE_REVIEW_FILE: review.file,
     }),
   };
-}
-
-/** The identity that a record names a process group by; null for a worker that was not started. */
-export function identityOf(
-  { ctx }: Env,
-  { identity }: GatedWorker,
-  { claimId, attemptId }: { claimId: string; attemptId: string },
-): WorkerIdentity | null {
-  return identity && { ...ctx.machine(), ...identity, claim_id: claimId, attempt_id: attemptId };
 }

@@ -38,7 +38,7 @@ import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { checkoutWatch } from './checkout-watch.ts';
-import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
+import { type CommandFacts, commandEnvironment } from './environment.ts';
 import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, rivalsFor, settleClaim } from './overlap.ts';
 import { gatherPrompt } from './prompt.ts';
@@ -46,7 +46,7 @@ import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts'
 import { beforeWork } from './reuse.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { countLeft } from './session-meter.ts';
-import { stopFormerWorker } from './takeover.ts';
+import { identityOf, stopFormerWorker } from './takeover.ts';
 import { CanNotStart, setupNow, workspaceOf } from './workspace.ts';
 import type { SetupHeard } from './worktree-setup.ts';
 

@@ -1,11 +1,13 @@
-/** Stops a task's former worker before the task is started again. */
+/** By what a record knows the processes of a worker, and how those of a former one are stopped before the task is started again. */
 
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { firstOf } from '../../lib/text.ts';
+import type { GatedWorker } from '../../process/gated-worker.ts';
 import { type StopOptions, stopWorker } from '../../process/groups.ts';
 import { nameOf } from '../../process/processes.ts';
+import type { Env } from '../env.ts';
 
 /** How long a worker whose owner is gone may take to end after SIGTERM, milliseconds. */
 export const TAKEOVER_GRACE_MS = 1000;
@@ -46,4 +48,13 @@ export async function stopOrphan(
     `process group ${worker.pgid} on ${worker.host} may still work on task ${taskId} (attempt ${worker.attempt_id}); it cannot be verified from here, so it was left alone`,
   );
   return false;
+}
+
+/** The identity that a record names a process group by; null for a worker that was not started. */
+export function identityOf(
+  { ctx }: Pick<Env, 'ctx'>,
+  { identity }: GatedWorker,
+  { claimId, attemptId }: { claimId: string; attemptId: string },
+): WorkerIdentity | null {
+  return identity && { ...ctx.machine(), ...identity, claim_id: claimId, attempt_id: attemptId };
 }

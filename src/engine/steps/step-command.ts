@@ -8,10 +8,8 @@ import { errorMessage } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { AttemptRef, RetryAfterDraft } from '../../store/port.ts';
-import { identityOf } from '../attempt/environment.ts';
-import { endOf } from '../attempt/output.ts';
 import { toldRetryAfter } from '../attempt/retry-after.ts';
-import { stopOrphan } from '../attempt/takeover.ts';
+import { identityOf, stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
 import { unlessLost } from './through.ts';
 
@@ -111,6 +109,8 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
     const tail = { stdout: kept.stdout.tail, stderr: kept.stderr.tail };
     const ended = { exit, timedOut, output: kept.stdout.output };
     if (exit.code === 0 && !timedOut) return { ...ended, failed: null };
+    // Most do not fail.
+    const { endOf } = await import('../attempt/output.ts');
     const end = endOf(env, exit, timedOut ? timeoutText : null, tail);
     const error = classifyError(end);
     return {
