@@ -12,8 +12,12 @@ const ENCODER = new TextEncoder();
 
 /** CRC-32 (IEEE 802.3) of the UTF-8 form of `text`, as eight hex digits. */
 export function crc32(text: string): string {
-  const bytes = ENCODER.encode(text);
   let crc = -1;
-  for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[at] as number)) & 0xff] as number);
+  let at = 0;
+  // Most texts are ASCII, whose characters are its bytes.
+  for (; at < text.length && text.charCodeAt(at) < 0x80; at++)
+    crc = (crc >>> 8) ^ (TABLE[(crc ^ text.charCodeAt(at)) & 0xff] as number);
+  if (at < text.length)
+    for (const byte of ENCODER.encode(text.slice(at))) crc = (crc >>> 8) ^ (TABLE[(crc ^ byte) & 0xff] as number);
   return (~crc >>> 0).toString(16).padStart(8, '0');
 }

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { folderSynced, syncDir, synced } from './folders.ts';
 import type { FsCall, Step } from './operations.ts';
-import { readIfThere } from './read.ts';
+import { readCapped } from './read.ts';
 
 /** A driver runs a step to its end. */
 export type Driver = <T>(step: Step<T>) => Promise<T>;
@@ -16,7 +16,7 @@ export function performSync(call: FsCall): unknown {
     case 'list':
       return fs.readdirSync(call.path);
     case 'read':
-      return readIfThere(call.path, call.max);
+      return readCapped(call.path, call.max);
     case 'create':
       return fs.openSync(call.path, 'wx', 0o600);
     case 'write':

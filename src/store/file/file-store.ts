@@ -57,7 +57,7 @@ import type { KnownVersion } from './protocol.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { type VersionFile, versionName } from './record-file.ts';
 import { SnapshotCache } from './snapshot-cache.ts';
-import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
+import { commitTask, createOnce, type FolderRead, lookAtTask, readTask, settleTask } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
 
 export class FileStore implements TaskStore {
@@ -120,7 +120,7 @@ export class FileStore implements TaskStore {
   async read(taskId: string, { thorough = false, cursor = null }: ReadOptions = {}): Promise<FolderRead> {
     const dir = this.#tree.taskFolder(taskId);
     const isRead = cursor && this.#times.reading(cursor, taskId);
-    const read = readNow(dir, taskId, thorough, this.#known.get(taskId));
+    const read = readNow(taskId, readTask(dir, taskId, thorough, this.#known.get(taskId)));
     isRead?.(read.version);
     this.#know(taskId, dir, read.whole);
     return read;
@@ -193,7 +193,7 @@ export class FileStore implements TaskStore {
     const runs = await seen.runs(() => this.listRuns());
     refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());
-    const tasks = seen.read(ids, (id) => readNow(this.layout.task(id), id, false));
+    const tasks = seen.read(ids, (id) => readNow(id, lookAtTask(this.layout.task(id), id, false)));
     return { tasks, runs, seen };
   }
 
@@ -377,8 +377,8 @@ export class FileStore implements TaskStore {
 }
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
-function readNow(dir: string, taskId: string, thorough: boolean, known?: KnownVersion): FolderRead {
-  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough, known)));
+function readNow(taskId: string, read: Step<FolderRead>): FolderRead {
+  return whileDoing(`reading task ${taskId}`, () => runSync(read));
 }
 
 /** Why `work` failed; null when it did not. */

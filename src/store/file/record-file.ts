@@ -4,7 +4,7 @@ import { parseRecord, type TaskRecord, TaskRecordSchema } from '../../domain/tas
 import { crc32 } from '../../lib/checksum.ts';
 import { KEPT_LEVELS, parseJson } from '../../lib/json.ts';
 
-const VERSION_NAME = /^v(\d{9})\.json$/;
+const VERSION_NAME = /^v\d{9}\.json$/;
 
 /** File name of version `n`; the names sort like the numbers. */
 export function versionName(n: number): string {
@@ -13,8 +13,7 @@ export function versionName(n: number): string {
 
 /** Number of a version file, or null for any other name. */
 export function versionNumber(name: string): number | null {
-  const match = VERSION_NAME.exec(name);
-  return match === null ? null : Number(match[1]);
+  return VERSION_NAME.test(name) ? Number(name.slice(1, -5)) : null;
 }
 
 /** Names of unfinished files. Any of them may be removed at any time: its writer notices and starts over. */

@@ -38,11 +38,19 @@ export interface FolderRead extends TaskRead {
   whole: VersionFile | null;
 }
 
+/** `lookAtTask` for what may be decided and committed on it. */
+export function* readTask(...args: Parameters<typeof lookAtTask>): Step<FolderRead> {
+  const read = yield* lookAtTask(...args);
+  const { record, whole, version } = read;
+  if (record !== null && record === whole?.record) READ_FROM.set(record.state, { version, lease: record.lease });
+  return read;
+}
+
 /**
  * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;
  * a change is always decided on a thorough read. `known`: a version that need not be read.
  */
-export function* readTask(
+export function* lookAtTask(
   dir: string,
   taskId: string,
   thorough: boolean,
@@ -65,7 +73,6 @@ export function* readTask(
     ...edits.warnings,
   ];
   const record = afterDamage(edits.edited ?? head.version.record, head.voided.length);
-  if (record === head.version.record) READ_FROM.set(record.state, { version: head.n, lease: record.lease });
   return { ...base, origin: 'record', record, problem: edits.refused, warnings };
 }
 
