@@ -6,10 +6,10 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { build } from 'rolldown';
-import { buildId } from './build-id.mjs';
 
 const repo = path.resolve(import.meta.dirname, '..');
 /** Of the library. */
@@ -129,6 +129,10 @@ function neededBy(id, modules, found = new Set()) {
   return found;
 }
 
+function buildId() {
+  return { FORGE_BUILD: JSON.stringify(sumOfSources()) };
+}
+
 async function bundleCommand(dir) {
   const main = await bundle(path.join(repo, 'src/cli/main.ts'), {
     external: (id) => sdkOf(id) !== undefined,
@@ -184,6 +188,16 @@ function withValues(code) {
     if (new RegExp(`^let ${value}\\b`, 'm').test(code)) throw new Error(`export ${value} as a constant`);
     return `exports[${name}] = ${value};`;
   });
+}
+
+/** Names this build: what another one has put into its cache is not read. */
+function sumOfSources() {
+  const sources = fs.readdirSync(path.join(repo, 'src'), { recursive: true }).filter((name) => name.endsWith('.ts'));
+  const others = ['package.json', 'package-lock.json', 'scripts/build.mjs'];
+  const files = [...sources.sort().map((name) => path.join('src', name)), ...others];
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file}\0`).update(fs.readFileSync(path.join(repo, file)));
+  return hash.digest('hex').slice(0, 16);
 }
 
 /**

@@ -2,7 +2,6 @@
 
 import path from 'node:path';
 import { build } from 'rolldown';
-import { buildId } from '../../scripts/build-id.mjs';
 import { scratchFolder } from './scratch.mjs';
 
 const made = new Map();
@@ -12,9 +11,7 @@ export async function program(name) {
   if (!made.has(name)) {
     const file = path.join(scratchFolder('program'), `${name}.mjs`);
     const input = path.resolve(import.meta.dirname, '..', 'programs', `${name}.mjs`);
-    const output = { file, format: 'esm', codeSplitting: false };
-    // What a program writes is then what this checkout's command has written.
-    await build({ input, platform: 'node', logLevel: 'warn', transform: { define: buildId() }, output });
+    await build({ input, platform: 'node', logLevel: 'warn', output: { file, format: 'esm', codeSplitting: false } });
     made.set(name, file);
   }
   return made.get(name);
