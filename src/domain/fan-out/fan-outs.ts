@@ -31,7 +31,8 @@ function isChild(value: unknown): boolean {
   const { name, run, title, env, timeout_ms } = (value ?? {}) as Partial<Record<string, unknown>>;
   const isWhole = isText(name) && isText(run) && (title === null || isText(title));
   const hasLimit = timeout_ms === null || Number.isSafeInteger(timeout_ms);
-  return isWhole && hasLimit && typeof env === 'object' && env !== null && Object.values(env).every(isText);
+  const isMapping = typeof env === 'object' && env !== null && !Array.isArray(env);
+  return isWhole && hasLimit && isMapping && Object.values(env).every(isText);
 }
 const areChildren = (value: unknown) => Array.isArray(value) && value.every(isChild);
 
