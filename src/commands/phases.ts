@@ -5,7 +5,7 @@ import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
 import { overlapWarnings } from '../domain/schedule/overlap-warnings.ts';
 import * as readiness from '../domain/schedule/readiness.ts';
 import { queueFor } from '../domain/schedule/run-order.ts';
-import { PHASES_OF_WORK } from '../domain/task/records.ts';
+import { PHASES_OF_WORK, seenState } from '../domain/task/records.ts';
 import { recordWarnings, warningOf } from '../domain/warnings.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -95,10 +95,7 @@ export const phases = command({
 });
 
 function phaseRows(scheduling: readiness.SchedulingContext, blockedBy: string | undefined): PhaseRow[] {
-  const isShipped = (id: string) => {
-    const record = scheduling.recordOf(id);
-    return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
-  };
+  const isShipped = (id: string) => seenState(scheduling.recordOf(id)) === 'shipped';
   const fates = readiness.surveyOf(scheduling).fates();
   const wanted = scheduling.plan.phases.filter((phase) => blockedBy === undefined || phase.blocked_by === blockedBy);
   return wanted.map((phase) => ({

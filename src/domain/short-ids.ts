@@ -27,9 +27,7 @@ export function wholeId(given: string, known: Iterable<string>, what: string): s
   throw new ForgeError(
     'INVALID_ARGS',
     `${given} is the beginning of several ${what}: ${firstOf([...fitting].sort())}`,
-    {
-      hint: 'Write more of the one that you mean.',
-    },
+    { hint: 'Write more of the one that you mean.' },
   );
 }
 

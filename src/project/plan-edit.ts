@@ -12,7 +12,7 @@ import type { YamlEdit } from '../lib/yaml-edit.ts';
 import type { TaskStore } from '../store/port.ts';
 import type { FanOutStore } from './fan-outs.ts';
 import { problemsText } from './parse-cache.ts';
-import { includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
+import { filesOf, includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
 
 export type PlanEditEnv = PlanEnv & {
   store: FanOutStore & Pick<TaskStore, 'planTurn'>;
@@ -106,10 +106,6 @@ async function checked(
       hint: 'Nothing was changed. The places are those that the lines would have.',
     },
   );
-}
-
-function filesOf({ file, included }: LoadedPlan): string[] {
-  return [file, ...included.map((other) => other.file)];
 }
 
 /** Those that were not there before, whatever line they name. */

@@ -40,6 +40,11 @@ export async function loadPlan(env: PlanEnv & { store: FanOutStore }): Promise<L
 }
 
 /** A plan as it is cached. */
+/** All files that a plan was read from. */
+export function filesOf({ file, included }: LoadedPlan): string[] {
+  return [file, ...included.map((other) => other.file)];
+}
+
 interface ParsedPlan extends Pick<LoadedPlan, 'warnings' | 'included'> {
   plan: Omit<PlanData, 'tasks'> & { tasks: readonly SparseTask[] };
 }
@@ -101,9 +106,7 @@ export function includedBy({ paths: { project } }: Pick<PlanEnv, 'paths'>): Read
       throw new ForgeError(
         'FOREIGN_PROJECT',
         `${file}, which the plan includes, belongs to another user (uid ${owner})`,
-        {
-          hint: 'It says what is run. Take it over with chown, or leave it out.',
-        },
+        { hint: 'It says what is run. Take it over with chown, or leave it out.' },
       );
     }
     return readOptional(place);

@@ -113,6 +113,12 @@ export function refuseUnreadable(read: TaskRead): void {
   });
 }
 
+/** That a task has no record. */
+export function noState(taskId: string, options: { hint?: string } = {}): ForgeError {
+  const message = `task ${taskId} has no state: nothing has happened to it yet, or it was removed`;
+  return new ForgeError('STATE_NOT_FOUND', message, options);
+}
+
 // --- parked tasks ----------------------------------------------------------------------------------------------------
 
 /** The record with the question that a tree written by hand keeps only in a file. */

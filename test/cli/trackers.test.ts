@@ -40,7 +40,7 @@ issues:
   - id: 1
     task_id: a
     state: done   # first
-    claimed_by: ${run}
+    claimed_by: "${run}"
   - id: 2
     state: open
     comments:

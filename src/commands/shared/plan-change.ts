@@ -43,9 +43,7 @@ export function placeToChange({ plan, texts }: PlanToEdit, taskId: string): Plan
     throw new ForgeError(
       'TASK_NOT_FOUND',
       `task ${taskId} is not written in the plan: it is a child that ${parent} has made`,
-      {
-        hint: `To end it: forge orchestrate cancel ${taskId}`,
-      },
+      { hint: `To end it: forge orchestrate cancel ${taskId}` },
     );
   }
   const { matrix = null } = plan.byId.get(taskId) ?? {};
@@ -53,9 +51,7 @@ export function placeToChange({ plan, texts }: PlanToEdit, taskId: string): Plan
     throw new ForgeError(
       'TASK_NOT_FOUND',
       `task ${taskId} is made by the matrix of ${matrix.task}, and is not written in the plan`,
-      {
-        hint: `Change ${matrix.task}; \`exclude\` of its matrix leaves a combination out.`,
-      },
+      { hint: `Change ${matrix.task}; \`exclude\` of its matrix leaves a combination out.` },
     );
   }
   throw new ForgeError(

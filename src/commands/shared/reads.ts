@@ -117,11 +117,8 @@ async function unknownTask(session: Session, taskId: string): Promise<ForgeError
   const loaded = await loadPlan(session);
   if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
   const { human } = plannedTask(loaded, taskId);
-  return new ForgeError(
-    'STATE_NOT_FOUND',
-    `task ${taskId} has no state: nothing has happened to it yet, or it was removed`,
-    human ? { hint: `It is a checkpoint: \`forge orchestrate done ${taskId}\` says that it is done.` } : {},
-  );
+  const hint = `It is a checkpoint: \`forge orchestrate done ${taskId}\` says that it is done.`;
+  return change.noState(taskId, human ? { hint } : {});
 }
 
 /** Changes a task that something has happened to. Throws like `requireRecord`, and what `decide` throws. */

@@ -3,7 +3,7 @@
 import type * as z from 'zod/mini';
 import type { RunFinished } from '../../domain/run/events.ts';
 import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
-import type { TaskSummary } from '../../domain/task/records.ts';
+import { readable, type TaskSummary } from '../../domain/task/records.ts';
 import { phaseDue } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
 import { worktreesThere } from '../../git/worktree-files.ts';
@@ -44,8 +44,8 @@ export function resultsOf(
 ): RunFinished['results'] {
   const resultOf = resultReader(session);
   return plan.tasks.flatMap(({ id }) => {
-    const record = recordOf(id);
-    if (record === null || record === 'unreadable' || record.state.updated_by.run_id !== runId) return [];
+    const record = readable(recordOf(id));
+    if (record?.state.updated_by.run_id !== runId) return [];
     const { state } = record.state;
     if (state !== 'shipped' && phaseDue(state) === null) return [];
     const result = resultOf(id, record);

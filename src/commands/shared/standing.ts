@@ -6,6 +6,7 @@ import * as readiness from '../../domain/schedule/readiness.ts';
 import { queueFor } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
 import { HeldSchema, heldOf } from '../../domain/task/held.ts';
+import { readable, seenState } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { schedulingContextOf } from '../../engine/env.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -46,7 +47,7 @@ export async function standingOf(context: CommandContext): Promise<Standing> {
   const classes = readiness.classifyTasks(scheduling);
   // Counted as `status` counts them: as they are, not as the next claim will find them.
   const now = schedulingContextOf(session, plan, reads);
-  const states = plan.tasks.map(({ id }) => stateOf(id, now));
+  const states = plan.tasks.map(({ id }) => seenState(now.recordOf(id)));
   const fates = readiness.surveyOf(now).fates();
   const shown = plan.tasks.map((task, i) =>
     isOverByPlan(task) ? task.status : fates.skipOf(task.id) !== null ? 'skipped' : (states[i] ?? ''),
@@ -76,14 +77,9 @@ async function sessionIfAny(context: CommandContext): Promise<Session | null> {
 }
 
 function heldNow(task_id: string, { recordOf }: readiness.SchedulingContext) {
-  const record = recordOf(task_id);
-  const held = record === null || record === 'unreadable' ? null : heldOf(record);
+  const record = readable(recordOf(task_id));
+  const held = record && heldOf(record);
   return held === null ? [] : [{ task_id, ...held }];
-}
-
-function stateOf(taskId: string, { recordOf }: readiness.SchedulingContext) {
-  const record = recordOf(taskId);
-  return record === 'unreadable' ? record : (record?.state.state ?? 'unclaimed');
 }
 
 /** Reasons of tasks that are over or have an owner: these are counted by their state. */
@@ -108,7 +104,9 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
     return next('questions --open', 'a worker waits for an answer');
   if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
     return next('run', 'tasks are ready, or will be');
-  const failed = tasks.find(({ id, continue_on_error: goesOn }) => !goesOn && stateOf(id, scheduling) === 'failed');
+  const failed = tasks.find(
+    ({ id, continue_on_error: goesOn }) => !goesOn && seenState(scheduling.recordOf(id)) === 'failed',
+  );
   if (failed !== undefined)
     return next(`logs ${failed.id}`, `it failed; then \`forge orchestrate retry ${failed.id}\``);
   if (ready.some((task) => !readiness.hasWork(task, scheduling)))

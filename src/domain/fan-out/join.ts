@@ -7,7 +7,7 @@ import { type ClassifiedError, errorText } from '../retry/classify.ts';
 import type { Journal, JournalView, Step } from '../steps/journal.ts';
 import { requireName } from '../steps/names.ts';
 import { type Looker, reached, type Standing, stands } from '../steps/waits.ts';
-import type { TaskState, TaskSummary, WaitsFor } from '../task/records.ts';
+import { readable, type SeenRecord, type TaskState, type TaskSummary, type WaitsFor } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
 
 /** The class of a join of which a child has not shipped, and of work with a fan-out that was never joined. */
@@ -111,7 +111,7 @@ export function unjoinedFault(sealed: readonly { name: string }[], steps: Iterab
 
 interface Known {
   plan: Pick<Plan, 'childrenOf'>;
-  recordOf(taskId: string): TaskSummary | null | 'unreadable';
+  recordOf(taskId: string): SeenRecord;
 }
 
 /** The children that a parked task waits for, a list for each of its joins: one that is over lets it go on. */
@@ -127,7 +127,7 @@ export function awaitedChildren(
 /** How many of the children are over. */
 export function overAmong(children: readonly PlanTask[], { recordOf }: Pick<Known, 'recordOf'>): number {
   return children.filter(({ id }) => {
-    const record = recordOf(id);
-    return record !== null && record !== 'unreadable' && isTerminal(record.state.state);
+    const record = readable(recordOf(id));
+    return record !== null && isTerminal(record.state.state);
   }).length;
 }

@@ -2,7 +2,7 @@
 
 import { crc32 } from '../../lib/checksum.ts';
 import { firstOf } from '../../lib/text.ts';
-import type { TaskSummary } from '../task/records.ts';
+import { readable, type SeenRecord } from '../task/records.ts';
 import type { Plan, PlanTask } from './plan.ts';
 
 /** A checksum of what a worker is given and its result is checked by. It is no defence against forgery, so a quick one will do. */
@@ -24,12 +24,11 @@ const SHOWN = 10;
  */
 export function redefinedText(
   plan: Pick<Plan, 'tasks'>,
-  recordOf: (taskId: string) => TaskSummary | null | 'unreadable' | undefined,
+  recordOf: (taskId: string) => SeenRecord | undefined,
 ): string | null {
   const changed = plan.tasks.filter((task) => {
-    const record = recordOf(task.id);
-    if (!record || record === 'unreadable' || record.state.state !== 'shipped') return false;
-    const { definition } = record.memo;
+    const record = readable(recordOf(task.id));
+    const definition = record?.state.state === 'shipped' && record.memo.definition;
     return !!definition && definition !== definitionOf(task);
   });
   if (changed.length === 0) return null;

@@ -16,7 +16,7 @@ import {
 import { dueAt } from '../task/deadlines.ts';
 import type { Liveness, OwnerIdentity } from '../task/identity.ts';
 import { instantFor, leaseStanding } from '../task/leases.ts';
-import type { PhaseOfWork, TaskSummary } from '../task/records.ts';
+import { type PhaseOfWork, readable, type TaskSummary } from '../task/records.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
 /** An attempt of the process that shows the view; its record may not have been read since. */
@@ -134,8 +134,7 @@ export function liveModel({ scheduling: asked, selected, own, setups, unfolded =
   const fanOuts = new Map<string, FoldedChildren>();
   for (const task of scheduling.plan.tasks) {
     if (task.status === 'dropped' || selected?.has(task.id) === false) continue;
-    const read = scheduling.recordOf(task.id);
-    const record = read === 'unreadable' ? null : read;
+    const record = readable(scheduling.recordOf(task.id));
     const why = reasonsToWait(task, scheduling, survey);
     const count = own.has(task.id) ? 'running' : countOf(why, record, scheduling);
     model.counts[count]++;

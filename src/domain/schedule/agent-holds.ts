@@ -12,7 +12,7 @@ import { errorText } from '../retry/classify.ts';
 import { type ReviewHold, reviewHoldOf } from '../review/review-hold.ts';
 import { type Instant, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver } from '../task/leases.ts';
-import type { TaskSummary } from '../task/records.ts';
+import { readable, type SeenRecord, type TaskSummary } from '../task/records.ts';
 import { isInFlight, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
@@ -27,7 +27,7 @@ export interface AgentHold {
 
 interface Standing {
   plan: Plan;
-  recordOf(taskId: string): TaskSummary | null | 'unreadable';
+  recordOf(taskId: string): SeenRecord;
   observer: LeaseObserver;
   workers: WorkerSettings;
 }
@@ -40,8 +40,8 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
   const handedIn = new Map<Agent, number>();
   const instant = instantFor(observer);
   for (const task of plan.tasks) {
-    const record = recordOf(task.id);
-    if (!isSummary(record)) continue;
+    const record = readable(recordOf(task.id));
+    if (record === null) continue;
     const { state, last_error: error, updated_at } = record.state;
     const { agent } = record.memo;
     const reviews = phaseDue(state) === 'review' ? reviewHoldOf(record) : null;
@@ -146,17 +146,13 @@ export function agentReasons(
   holds: () => ReadonlyMap<string, AgentHold>,
 ): { code: 'AGENT_LIMIT' | 'AGENT_REFUSED'; message: string; on: string }[] {
   if (bringsWorker === true) return [];
-  const record = recordOf(task.id);
-  const due = isSummary(record) ? phaseDue(record.state.state) : null;
+  const record = readable(recordOf(task.id));
+  const due = record && phaseDue(record.state.state);
   // What is handed in needs no agent any more, but for its review.
-  const isDone = due !== null || (isSummary(record) && pendingVerification(record) !== null);
+  const isDone = due !== null || (record !== null && pendingVerification(record) !== null);
   const agent = due === 'review' ? reviewer : isDone ? null : agentFor(task, workers);
   const hold = agent === null ? undefined : holds().get(agent);
   // An attempt waits for its own limit by its backoff.
   if (hold === undefined || (hold.task_id === task.id && (due === null || hold.until === null))) return [];
   return [{ code: hold.until === null ? 'AGENT_REFUSED' : 'AGENT_LIMIT', message: hold.message, on: hold.task_id }];
-}
-
-function isSummary(record: TaskSummary | null | 'unreadable'): record is TaskSummary {
-  return record !== null && record !== 'unreadable';
 }

@@ -3,8 +3,8 @@
 import { durationText, formatDuration } from '../../lib/time.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { Budget, Settings } from '../settings/settings.ts';
-import type { TaskSummary } from '../task/records.ts';
-import { costText, NOTHING_SPENT, type Spent, spendingOf, spentInAll, sumOf, tokensText } from '../task/spending.ts';
+import { readable, type SeenRecord, type TaskSummary } from '../task/records.ts';
+import { costText, type Spent, spendingOf, spentInAll, sumOf, tokensText } from '../task/spending.ts';
 import { isInFlight } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
@@ -40,7 +40,7 @@ export function isUnlimited(budget: Budget): boolean {
 
 interface Standing {
   plan: Pick<Plan, 'tasks'>;
-  recordOf(taskId: string): TaskSummary | null | 'unreadable';
+  recordOf(taskId: string): SeenRecord;
   budget: Settings['budget'];
 }
 
@@ -51,13 +51,13 @@ interface Standing {
 export function projectUsedUp({ plan, recordOf, budget }: Standing, active: Iterable<string> = []): string | null {
   if (isUnlimited(budget.project)) return null;
   const spent = projectSpent({ plan, recordOf });
-  const working = new Set([...active, ...plan.tasks.flatMap(({ id }) => (isAtWork(recordOf(id)) ? id : []))]);
+  const working = new Set([...active, ...plan.tasks.flatMap(({ id }) => (isAtWork(readable(recordOf(id))) ? id : []))]);
   return usedUp(budget.project, { ...spent, attempts: spent.attempts + working.size });
 }
 
 /** An attempt at it is being made, which is counted once it has ended. */
-function isAtWork(record: TaskSummary | null | 'unreadable'): boolean {
-  if (record === null || record === 'unreadable' || !isInFlight(record.state.state)) return false;
+function isAtWork(record: TaskSummary | null): boolean {
+  if (record === null || !isInFlight(record.state.state)) return false;
   const isOwn = pendingVerification(record) === null;
   return isOwn || spendingOf(record)?.attempt_id !== record.state.current_attempt_id;
 }
@@ -70,11 +70,8 @@ export function isBudgeted(task: Pick<PlanTask, 'budget'> | null, budget: Settin
 
 /** What all attempts at the tasks of a plan have used. */
 export function projectSpent({ plan, recordOf }: Pick<Standing, 'plan' | 'recordOf'>): Spent {
-  const spent = plan.tasks.map(({ id }) => {
-    const record = recordOf(id);
-    return record === null || record === 'unreadable' ? NOTHING_SPENT : spentInAll(record);
-  });
-  return sumOf(spent);
+  const records = plan.tasks.flatMap(({ id }) => readable(recordOf(id)) ?? []);
+  return sumOf(records.map(spentInAll));
 }
 
 export interface BudgetReason {
@@ -87,8 +84,8 @@ export interface BudgetReason {
 export function budgetReasons(task: PlanTask, standing: Standing, project: () => string | null): BudgetReason[] {
   const reason = (message: string) => [{ code: 'BUDGET' as const, message, on: null }];
   const budget = taskBudget(task, standing.budget);
-  const record = isUnlimited(budget) ? null : standing.recordOf(task.id);
-  const spent = record === null || record === 'unreadable' ? null : spendingOf(record)?.spent;
+  const record = isUnlimited(budget) ? null : readable(standing.recordOf(task.id));
+  const spent = record && spendingOf(record)?.spent;
   const own = spent ? usedUp(budget, spent) : null;
   if (own !== null)
     return reason(`its budget is used up: ${own}; raise it, or begin anew with \`forge orchestrate retry ${task.id}\``);

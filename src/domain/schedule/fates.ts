@@ -13,7 +13,7 @@ import {
   type PlanPhase,
   type PlanTask,
 } from '../plan/plan.ts';
-import type { TaskState, TaskSummary } from '../task/records.ts';
+import { readable, type SeenRecord, type TaskState } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
 import { edges } from './critical-path.ts';
 
@@ -25,7 +25,7 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'dropped' | 'skippe
 
 interface Standing {
   plan: Plan;
-  recordOf(taskId: string): TaskSummary | null | 'unreadable';
+  recordOf(taskId: string): SeenRecord;
   /** Who asks starts nothing more but finalizers. Default: false. */
   stopping?: boolean;
 }
@@ -96,8 +96,7 @@ export function fatesOf(standing: Standing): Fates {
   const stateOf = (id: string): TaskState | null => {
     const before = states.get(id);
     if (before !== undefined) return before;
-    const record = recordOf(id);
-    const state = record === null || record === 'unreadable' ? null : record.state.state;
+    const state = readable(recordOf(id))?.state.state ?? null;
     states.set(id, state);
     return state;
   };

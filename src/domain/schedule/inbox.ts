@@ -5,8 +5,9 @@ import { isOverByPlan, type PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import { heldOf, heldText } from '../task/held.ts';
+import { readable } from '../task/records.ts';
 import { budgetReasons } from './budgets.ts';
-import { readableRecord, reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './readiness.ts';
+import { reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './readiness.ts';
 import { queueFor } from './run-order.ts';
 
 /** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
@@ -42,7 +43,7 @@ export function inboxOf(scheduling: SchedulingContext): InboxItem[] {
         : null) ??
       (merges.has(task) ? wanting('merge', 'it is reviewed and waits to be merged', [`ship ${task.id}`]) : null);
     if (found === null) continue;
-    const since = found.kind === 'checkpoint' ? null : readableRecord(task.id, scheduling)?.state.updated_at;
+    const since = found.kind === 'checkpoint' ? null : readable(scheduling.recordOf(task.id))?.state.updated_at;
     items.push({ ...found, task_id: task.id, title: task.title, since: since ?? null });
   }
   return items.sort((a, b) => INBOX_KINDS.indexOf(a.kind) - INBOX_KINDS.indexOf(b.kind));
@@ -62,7 +63,7 @@ function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey)
       ? wanting('checkpoint', 'a person does it', [`done ${task.id}`])
       : null;
   }
-  const record = readableRecord(task.id, scheduling);
+  const record = readable(scheduling.recordOf(task.id));
   if (record === null) return null;
   const { state, last_error } = record.state;
   if (state === 'blocked_on_question') {
@@ -86,11 +87,12 @@ function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey)
 function logins({ plan, recordOf }: SchedulingContext, survey: Survey): InboxItem[] {
   return [...survey.holds().values()].flatMap(({ task_id, until, message }) => {
     if (until !== null) return [];
-    const record = recordOf(task_id);
-    const isReview = record !== null && record !== 'unreadable' && record.state.state !== 'failed';
+    const record = readable(recordOf(task_id));
+    const isReview = record !== null && record.state.state !== 'failed';
     const found = wanting('login', message, [`${isReview ? 'review' : 'retry'} ${task_id}`, 'run']);
-    const since = record === null || record === 'unreadable' ? null : record.state.updated_at;
-    return [{ ...found, task_id, title: plan.byId.get(task_id)?.title ?? null, since }];
+    return [
+      { ...found, task_id, title: plan.byId.get(task_id)?.title ?? null, since: record?.state.updated_at ?? null },
+    ];
   });
 }
 

@@ -12,7 +12,7 @@ import type { Settings } from '../settings/settings.ts';
 import { parkedText } from '../steps/parking.ts';
 import { dueAt, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver, leaseStanding, unseenOwner } from '../task/leases.ts';
-import type { TaskSummary } from '../task/records.ts';
+import { readable, type SeenRecord, seenState, type TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
 import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
@@ -68,7 +68,7 @@ export interface Reason {
 export interface SchedulingContext {
   plan: Plan;
   /** The record of a task; null for one without state. */
-  recordOf(taskId: string): TaskSummary | null | 'unreadable';
+  recordOf(taskId: string): SeenRecord;
   observer: LeaseObserver;
   /** Whether forge itself reviews and merges, by the settings. */
   does: Readonly<Record<IntegrationPhase, boolean>>;
@@ -96,7 +96,7 @@ export interface Survey {
 
 export function surveyOf(scheduling: SchedulingContext): Survey {
   const isHeld = ({ id }: PlanTask) => {
-    const record = readableRecord(id, scheduling);
+    const record = readable(scheduling.recordOf(id));
     return record !== null && isWorkedOn(record, scheduling.observer);
   };
   const using = once(() => scheduling.plan.tasks.filter((task) => Object.keys(task.uses).length > 0 && isHeld(task)));
@@ -112,14 +112,8 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
 
 /** What is handed in is verified, reviewed and merged whatever was used for it. */
 function isWorkDone(taskId: string, scheduling: SchedulingContext): boolean {
-  const record = readableRecord(taskId, scheduling);
+  const record = readable(scheduling.recordOf(taskId));
   return record !== null && (phaseDue(record.state.state) !== null || pendingVerification(record) !== null);
-}
-
-/** The record of a task; null where it has none that can be read. */
-export function readableRecord(taskId: string, { recordOf }: Pick<SchedulingContext, 'recordOf'>): TaskSummary | null {
-  const record = recordOf(taskId);
-  return record === 'unreadable' ? null : record;
 }
 
 const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
@@ -272,7 +266,7 @@ function doing(record: TaskSummary, observer: LeaseObserver): string {
 /** Whether a runner has anything to do for the task: its command, its verification, its review, its merge. */
 export function hasWork(task: PlanTask, scheduling: SchedulingContext): boolean {
   if (commandSource(task, scheduling.workers) !== null) return true;
-  const record = readableRecord(task.id, scheduling);
+  const record = readable(scheduling.recordOf(task.id));
   if (record === null) return false;
   const due = phaseDue(record.state.state);
   return due === null ? pendingVerification(record) !== null : scheduling.does[due];
@@ -284,7 +278,7 @@ export function dueNow(
   scheduling: SchedulingContext,
   survey = surveyOf(scheduling),
 ): IntegrationPhase | null {
-  const record = readableRecord(task.id, scheduling);
+  const record = readable(scheduling.recordOf(task.id));
   const due = record && phaseDue(record.state.state);
   if (record === null || due === null || heldReason(record, scheduling.observer) !== null) return null;
   const [wait, ...others] = reasonsToWait(task, scheduling, survey);
@@ -330,11 +324,11 @@ function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: 
 }
 
 export function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
-  return readableRecord(taskId, scheduling)?.state.state === 'shipped';
+  return readable(scheduling.recordOf(taskId))?.state.state === 'shipped';
 }
 
 function isCancelled(taskId: string, scheduling: SchedulingContext): boolean {
-  return readableRecord(taskId, scheduling)?.state.state === 'cancelled';
+  return readable(scheduling.recordOf(taskId))?.state.state === 'cancelled';
 }
 
 function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingContext, { fates }: Survey): Reason | null {
@@ -354,8 +348,7 @@ function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingCont
   };
   const waits = `${words[condition.when]}, ${isAlone ? 'which' : `and ${on}`}`;
   if (outcome === 'dropped') return reason('DEPENDENCY_DROPPED', `${waits} was dropped`, on);
-  const record = scheduling.recordOf(on);
-  const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
+  const state = seenState(scheduling.recordOf(on));
   if (outcome === 'failed' || outcome === 'cancelled') return reason('DEPENDENCY_FAILED', `${waits} is ${state}`, on);
   const over = lostOver(on);
   if (over === undefined) return reason('DEPENDENCY_PENDING', `${waits} is ${state}`, on);
@@ -365,7 +358,7 @@ function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingCont
 /** How the task stands over which others are lost. */
 function standing(id: string, scheduling: SchedulingContext): string {
   const isDropped = scheduling.plan.byId.get(id)?.status === 'dropped';
-  return `${id} is ${isDropped ? 'dropped' : readableRecord(id, scheduling)?.state.state}`;
+  return `${id} is ${isDropped ? 'dropped' : readable(scheduling.recordOf(id))?.state.state}`;
 }
 
 export interface TaskClasses {

@@ -2,12 +2,12 @@
 
 import { kindOf } from '../../lib/errors.ts';
 import { conditionOn, type PlanTask } from '../plan/plan.ts';
+import { readable } from '../task/records.ts';
 import { type IntegrationPhase, isTerminal, phaseDue } from '../task/states.ts';
 import {
   dueNow,
   isOver,
   isShipped,
-  readableRecord,
   reasonsToWait,
   type SchedulingContext,
   surveyOf,
@@ -128,7 +128,7 @@ function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string |
 
 /** Whether the task has not come to an end, whatever that would be. */
 function isOpen(taskId: string, scheduling: SchedulingContext): boolean {
-  return !isTerminal(readableRecord(taskId, scheduling)?.state.state ?? 'unclaimed');
+  return !isTerminal(readable(scheduling.recordOf(taskId))?.state.state ?? 'unclaimed');
 }
 
 /** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
@@ -139,7 +139,7 @@ export function queueFor(
   const survey = surveyOf(scheduling);
   const queue: Pick<TaskClasses, 'ready' | 'waiting'> = { ready: [], waiting: [] };
   for (const task of scheduling.plan.tasks) {
-    const record = readableRecord(task.id, scheduling);
+    const record = readable(scheduling.recordOf(task.id));
     if (record === null || phaseDue(record.state.state) !== phase) continue;
     const reasons = reasonsToWait(task, scheduling, survey);
     if (isOver(reasons)) continue;

@@ -3,13 +3,12 @@
 import { awaitedChildren } from '../fan-out/join.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
-import type { TaskSummary } from '../task/records.ts';
+import { readable, type TaskSummary } from '../task/records.ts';
 import { isTerminal, phaseDue } from '../task/states.ts';
 import {
   hasWork,
   heldReason,
   isOver,
-  readableRecord,
   reasonsToWait,
   type SchedulingContext,
   surveyOf,
@@ -74,7 +73,7 @@ export function mayStillRun(
     if (isOver(reasons)) return true;
     if (surrounding.has(task.id)) return false;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    const record = readableRecord(task.id, scheduling);
+    const record = readable(scheduling.recordOf(task.id));
     const isUnderWay = record !== null && phaseDue(record.state.state) !== null;
     if (isUnderWay && heldReason(record, scheduling.observer) !== null) return true;
     if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
@@ -93,7 +92,7 @@ export function mayStillRun(
       return false;
     });
   };
-  const hasEnded = (id: string) => isTerminal(readableRecord(id, scheduling)?.state.state ?? 'unclaimed');
+  const hasEnded = (id: string) => isTerminal(readable(scheduling.recordOf(id))?.state.state ?? 'unclaimed');
   const mayJoin = (id: string, record: TaskSummary) =>
     awaitedChildren(id, record, scheduling.plan).some((all) =>
       all.every((child) => hasEnded(child.id) || progresses(child.id)),

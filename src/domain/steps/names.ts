@@ -15,9 +15,7 @@ export function requireName(name: string, what = 'a step'): string {
     throw new ForgeError(
       'INVALID_ID',
       `${JSON.stringify(oneLine(name, 60))}: names that start with ${RESERVED} are forge's own`,
-      {
-        hint: 'Choose another name.',
-      },
+      { hint: 'Choose another name.' },
     );
   }
   if (NAME_PATTERN.test(name)) return name;

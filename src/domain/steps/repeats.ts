@@ -45,8 +45,6 @@ function scheduleOf({ every, cron, tz }: RepeatWritten, dashes: string): Schedul
   throw new ForgeError(
     'INVALID_ARGS',
     `${dashes}tz is for ${dashes}cron and for days, and ${JSON.stringify(every)} is not a number of days`,
-    {
-      hint: `Leave ${dashes}tz out, or write days such as 1d or 7d.`,
-    },
+    { hint: `Leave ${dashes}tz out, or write days such as 1d or 7d.` },
   );
 }

@@ -209,9 +209,7 @@ export function signalEntries({ signals }: JournalView, signal: Signal): Entry[]
   throw new ForgeError(
     'INVALID_ARGS',
     `the task has ${pending.length} signals that it has not taken yet, and room for no more`,
-    {
-      hint: 'Let the task run, or send less.',
-    },
+    { hint: 'Let the task run, or send less.' },
   );
 }
 

@@ -322,6 +322,18 @@ export interface TaskSummary {
   };
 }
 
+/** What is known of the record of a task. Null: nothing has happened to it; `unreadable`: it is there, and can't be read. */
+export type SeenRecord = TaskSummary | null | 'unreadable';
+
+/** The record, where it can be read. */
+export function readable(record: SeenRecord | undefined): TaskSummary | null {
+  return record === undefined || record === 'unreadable' ? null : record;
+}
+
+export function seenState(record: SeenRecord): TaskState | 'unreadable' {
+  return record === 'unreadable' ? record : (record?.state.state ?? 'unclaimed');
+}
+
 /** The documents of an attempt. `verified`: the result of verifying the verdict. Those of which an attempt has several carry the id that they are found by. */
 export type DocumentKind =
   | 'manifest'

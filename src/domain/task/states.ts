@@ -104,9 +104,7 @@ export function transitions(taskId: string, from: TaskState, moves: readonly Mov
       throw new ForgeError(
         'ILLEGAL_TRANSITION',
         `task ${taskId} is ${state}; ${move} needs ${rule.from.join(' or ')}`,
-        {
-          details: { task_id: taskId, state, move },
-        },
+        { details: { task_id: taskId, state, move } },
       );
     }
     taken.push({ move, from: state, to: rule.to });

@@ -22,7 +22,7 @@ import { setupChange } from '../../git/setup.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { isThere } from '../../project/user-files.ts';
-import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { changeTask, noState, refuseUnreadable } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
 import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
@@ -98,9 +98,7 @@ export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
     throw new ForgeError(
       'NOT_READY',
       `the verified commit of task ${task_id}, ${target_sha}, is not in the repository`,
-      {
-        hint: 'Bring that commit back, for example with `git fetch`; or cancel the task and retry it.',
-      },
+      { hint: 'Bring that commit back, for example with `git fetch`; or cancel the task and retry it.' },
     );
   }
   // What was done in the project itself has a commit, but no branch of its own.
@@ -237,11 +235,7 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
   const { taskId, runId, owner } = request;
   const read = await env.store.read(taskId, { thorough: true });
   refuseUnreadable(read);
-  if (read.record === null)
-    throw new ForgeError(
-      'STATE_NOT_FOUND',
-      `task ${taskId} has no state: nothing has happened to it yet, or it was removed`,
-    );
+  if (read.record === null) throw noState(taskId);
   const seen = read.record;
   request.refuse(seen);
   const { target, base } = await lookAtWork(env, seen);

@@ -4,6 +4,7 @@ import { leftMs } from '../../domain/run/estimate.ts';
 import type { LiveProgress, OwnAttempt, Standing } from '../../domain/run/live-model.ts';
 import { attemptEndOf } from '../../domain/task/attempt-ends.ts';
 import { attemptsThatHappened } from '../../domain/task/attempts.ts';
+import { readable } from '../../domain/task/records.ts';
 import type { Env } from '../env.ts';
 
 /** How often what is left is estimated, milliseconds: it looks at every task. */
@@ -47,10 +48,8 @@ export class Durations {
     this.#isLookedUp = true;
     const { store, eventLog } = this.#env;
     const tried = scheduling.plan.tasks.filter(({ id }) => {
-      const record = scheduling.recordOf(id);
-      return (
-        selected?.has(id) !== false && record !== null && record !== 'unreadable' && record.state.attempt_count > 0
-      );
+      const record = readable(scheduling.recordOf(id));
+      return selected?.has(id) !== false && record !== null && record.state.attempt_count > 0;
     });
     for (const { id } of tried.slice(0, LOOKED_UP)) {
       try {

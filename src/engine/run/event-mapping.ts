@@ -13,7 +13,7 @@ import {
   type WaitCode,
 } from '../../domain/schedule/readiness.ts';
 import { parkedText } from '../../domain/steps/parking.ts';
-import type { FailureReason, TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { type FailureReason, readable, seenState, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
 
@@ -130,13 +130,13 @@ export function leftovers(
     if (!selected.has(task.id)) continue;
     const record = scheduling.recordOf(task.id);
     const planned = isOverByPlan(task) ? task.status : null;
-    const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
+    const state = planned ?? seenState(record);
     const reasons = reasonsToWait(task, scheduling, survey);
     const shown = reasons[0]?.code === 'TASK_SKIPPED' ? 'skipped' : state;
     left.counts[shown] = (left.counts[shown] ?? 0) + 1;
     if (planned !== null || shown === 'skipped' || state === 'shipped' || state === 'cancelled') continue;
     if (state === 'failed') {
-      const error = record === null || record === 'unreadable' ? null : (record.state.last_error ?? null);
+      const error = readable(record)?.state.last_error ?? null;
       left.failed.push({
         task_id: task.id,
         error: error && { class: error.class, message: error.message },

@@ -4,7 +4,14 @@
 
 import type { TaskSummary } from '../../domain/task/records.ts';
 import { ForgeError, type Place } from '../../lib/errors.ts';
-import { type LoadedPlan, loadPlanned, parsePlanText, planStamp, withChildrenOf } from '../../project/plan-file.ts';
+import {
+  filesOf,
+  type LoadedPlan,
+  loadPlanned,
+  parsePlanText,
+  planStamp,
+  withChildrenOf,
+} from '../../project/plan-file.ts';
 import type { Env } from '../env.ts';
 
 /** Records as they are known. */
@@ -99,10 +106,6 @@ function fanOutsIn(known: Known): string {
       ids.push(...sets.map((set) => String((set as { fan_out_id?: unknown } | null)?.fan_out_id)));
   }
   return ids.sort().join(' ');
-}
-
-function filesOf({ file, included }: LoadedPlan): string[] {
-  return [file, ...included.map((other) => other.file)];
 }
 
 function textOf({ text, included }: LoadedPlan): string {

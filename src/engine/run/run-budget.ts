@@ -4,7 +4,7 @@ import type { RunEvent } from '../../domain/run/events.ts';
 import { isUnlimited, projectSpent, projectUsedUp, usedUp } from '../../domain/schedule/budgets.ts';
 import { classifyTasks, type SchedulingContext } from '../../domain/schedule/readiness.ts';
 import type { Budget } from '../../domain/settings/settings.ts';
-import type { TaskSummary } from '../../domain/task/records.ts';
+import { readable, type TaskSummary } from '../../domain/task/records.ts';
 import { NOTHING_SPENT, type Spent, spendingOf, spentBy, sumOf } from '../../domain/task/spending.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
@@ -67,8 +67,8 @@ export class RunBudget {
   /** What of the project's budget is used up: by what is counted, by what is at work here, and by agents at work elsewhere. */
   #ofProject(project: Budget, { plan, recordOf }: SchedulingContext, working: readonly Spent[]): string | null {
     const elsewhere = plan.tasks.flatMap(({ id }) => {
-      const record = this.#active.has(id) ? null : recordOf(id);
-      return record === null || record === 'unreadable' ? [] : (this.#spentBy(record) ?? []);
+      const record = this.#active.has(id) ? null : readable(recordOf(id));
+      return (record && this.#spentBy(record)) ?? [];
     });
     return usedUp(project, sumOf([projectSpent({ plan, recordOf }), ...working, ...elsewhere]));
   }
@@ -96,8 +96,8 @@ export class RunBudget {
 
   /** Why no attempt at a task is begun; null while the budget lasts, and where a result is only to be verified. */
   keeps(taskId: string, scheduling: SchedulingContext): string | null {
-    const record = scheduling.recordOf(taskId);
-    if (record !== null && record !== 'unreadable' && pendingVerification(record) !== null) return null;
+    const record = readable(scheduling.recordOf(taskId));
+    if (record !== null && pendingVerification(record) !== null) return null;
     if (this.over !== null) return this.over;
     const { run, project } = this.#env.settings.budget;
     const attempts = this.#spent.attempts + this.#active.size;

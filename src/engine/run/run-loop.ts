@@ -11,7 +11,7 @@ import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
 import { anotherWasFirst, inOrder, WorkQueue } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
-import type { TaskRecord } from '../../domain/task/records.ts';
+import { readable, type TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
@@ -276,8 +276,8 @@ export class RunLoop {
       onCheck: ({ name, command }: VerifyCommand) =>
         this.#emit({ type: 'task_verifying', task_id: task.id, name, command }),
     };
-    const record = this.#scheduling().recordOf(task.id);
-    const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
+    const record = readable(this.#scheduling().recordOf(task.id));
+    const unverified = record !== null && pendingVerification(record) !== null;
     const own = commandFor(task, this.#env.settings.agents);
     if (unverified || own === null) return takeOverVerification(this.#env, request);
     const missing = missingAgent(this.#env, task.id, own.from);

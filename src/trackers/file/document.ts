@@ -7,7 +7,7 @@ import type { Problem } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
-import { parseYaml, spellingIn } from '../../lib/yaml.ts';
+import { parseYaml, positionsOf, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 import type { YamlEdit } from '../../lib/yaml-edit.ts';
 
 /** A change of an issue; omitted fields stay. */
@@ -74,11 +74,15 @@ function twins(issues: readonly TrackerIssue[]): Finding[] {
 }
 
 /** `change` of issue number `index` of a file, as edits of its text. */
-export function editsOf(index: number, { state, claimed_by, comment }: IssueChange): YamlEdit[] {
+export function editsOf(text: string, index: number, { state, claimed_by, comment }: IssueChange): YamlEdit[] {
   const at = (key: string) => ({ path: ['issues', index, key] });
+  // A claim that is released goes with its line, unless a comment stands there too.
+  const hasComment = (path: YamlPath) =>
+    text.split('\n')[(positionsOf(text).place(path)?.line ?? 0) - 1]?.includes('#') === true;
+  const released = () => (hasComment(at('claimed_by').path) ? null : undefined);
   return [
     ...(state === undefined ? [] : [{ ...at('state'), set: state }]),
-    ...(claimed_by === undefined ? [] : [{ ...at('claimed_by'), set: claimed_by }]),
+    ...(claimed_by === undefined ? [] : [{ ...at('claimed_by'), set: claimed_by ?? released() }]),
     ...(comment === undefined ? [] : [{ ...at('comments'), append: comment }]),
   ];
 }

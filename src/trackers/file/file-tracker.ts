@@ -133,7 +133,7 @@ export class FileTracker implements Tracker {
 
   async #edited(read: Read, index: number, change: IssueChange): Promise<string> {
     const { editYaml } = await import('../../lib/yaml-edit.ts');
-    const text = await editYaml(read.text, editsOf(index, change));
+    const text = await editYaml(read.text, editsOf(read.text, index, change));
     if (text === null) {
       const id = oneLine(read.issues[index]?.id ?? '', 80);
       throw refusal(
