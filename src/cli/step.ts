@@ -20,8 +20,10 @@ export async function showStep(cli: Cli, input: VerbInput<'step'>): Promise<numb
   else if (data.recorded) {
     const kept = data.base64 === undefined ? Buffer.from(data.stdout) : Buffer.from(data.base64, 'base64');
     screen.output.bytes('stdout', kept);
-    if (data.bytes > kept.length)
-      screen.note(`step ${data.name} wrote ${data.bytes} bytes; the first ${kept.length} were kept`);
+    if (data.bytes > kept.length) {
+      const where = data.file === null ? 'and the others are gone' : `and all are in ${data.file}`;
+      screen.note(`step ${data.name} wrote ${data.bytes} bytes; these are the first ${kept.length}, ${where}`);
+    }
   } else if (data.why !== null)
     screen.note(`step ${data.name} has failed after ${plural(data.tries, 'try', 'tries')}: ${data.why}`);
   return data.exit_code;

@@ -5,8 +5,10 @@ import { requireName } from '../domain/steps/names.ts';
 import { stepTimeout } from '../domain/steps/tries.ts';
 import type { StepOutput } from '../engine/steps/step-command.ts';
 import { throughTries } from '../engine/steps/through.ts';
+import { type AttemptRef, type LogName, stepLog } from '../store/port.ts';
 import { invalidArgs, operand, optional, rest } from './shared/command.ts';
-import { countSchema } from './shared/data.ts';
+import { countSchema, textOrNull } from './shared/data.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const step = workerCommand({
@@ -35,6 +37,8 @@ export const step = workerCommand({
       base64: z.optional(z.string()),
       /** How much that was in all. */
       bytes: countSchema(),
+      /** The file that has all of it; null where that is no more, and where it is gone. */
+      file: textOrNull(),
     }),
   /** Throws what `atStep` throws, INVALID_ARGS. */
   async run(context, options) {
@@ -47,17 +51,26 @@ export const step = workerCommand({
       const policy = await place.journal.policyOf(declared);
       const { step } = await throughTries(place, { name, policy }, async ({ key, try: number }) => {
         const variables = { FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) };
-        const { failed, output } = await run({ argv, variables, timeoutMs, timeoutText: options.timeout ?? null });
+        const timeoutText = options.timeout ?? null;
+        const { failed, output } = await run({ argv, variables, timeoutMs, timeoutText, log: stepLog(name) });
         return failed ?? { value: output };
       });
       return step;
     });
-    const { stdout = '', base64, bytes = 0 } = (step.result ?? {}) as Partial<StepOutput>;
+    const { stdout = '', base64, bytes = 0, log } = (step.result ?? {}) as Partial<StepOutput>;
     return {
       ...shownStep(options.task, step, recorded),
       stdout,
       ...(base64 === undefined ? {} : { base64 }),
       bytes,
+      file:
+        log === undefined ? null : await logFile(context, { taskId: options.task, attemptId: step.attempt_id }, log),
     };
   },
 });
+
+/** Its path; null where it was removed, as by `gc --prune`. */
+async function logFile(context: CommandContext<never>, attempt: AttemptRef, log: LogName): Promise<string | null> {
+  const { artifacts } = await openSession(context);
+  return artifacts.writtenAt(attempt, log) === null ? null : artifacts.logPath(attempt, log);
+}

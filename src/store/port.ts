@@ -18,6 +18,7 @@ import type {
   Verdict,
 } from '../domain/task/records.ts';
 import type { Verified } from '../domain/verify/verification.ts';
+import { crc32 } from '../lib/checksum.ts';
 import type { Room } from '../lib/fs/folders.ts';
 import type { LockOwner } from '../lib/fs/locks.ts';
 
@@ -117,12 +118,17 @@ export type StreamName = (typeof STREAMS)[number];
 export const SHOWN_LOGS = ['setup', ...STREAMS] as const;
 export type ShownLog = (typeof SHOWN_LOGS)[number];
 
-/** A log of an attempt: that of a stream of its worker, `SETUP_LOG`, or `checkLog`. */
+/** A log of an attempt: that of a stream of its worker, `SETUP_LOG`, `checkLog` or `stepLog`. */
 export type LogName = `${string}.log`;
 
 /** The log of the check that runs as number `index` (from 1) of its attempt, stdout and stderr as they come. */
 export function checkLog(index: number, name: string): LogName {
   return `verify-${index}-${name}.log`;
+}
+
+/** All that the step has written to stdout, where that is more than its record keeps. Names that differ in case are one file on some systems. */
+export function stepLog(step: string): LogName {
+  return `step-${step}-${crc32(step)}.log`;
 }
 
 /** The log of what has prepared the attempt's checkout. */
@@ -143,6 +149,8 @@ export type RetryAfterDraft = 'retry-after' | `retry-after-${string}`;
 /** A log that a process writes to by its file descriptor. */
 export interface OpenLog {
   fd: number;
+  /** Throws IO_ERROR. */
+  write(bytes: Uint8Array): void;
   close(): void;
 }
 

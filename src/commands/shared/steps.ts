@@ -91,7 +91,7 @@ export interface AtStep {
   place: Place;
   attempt: AttemptRef;
   /** Runs a command of the step to its end, and passes on what it writes. Throws why `lost` of `place` was aborted. */
-  run(request: Pick<CommandOfStep, 'argv' | 'variables' | 'timeoutMs' | 'timeoutText'>): Promise<EndedCommand>;
+  run(request: Pick<CommandOfStep, 'argv' | 'variables' | 'timeoutMs' | 'timeoutText' | 'log'>): Promise<EndedCommand>;
 }
 
 /**

@@ -7,7 +7,7 @@ import { commandsAround } from '../../domain/task/workspaces.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
-import type { AttemptRef, RetryAfterDraft } from '../../store/port.ts';
+import type { AttemptRef, LogName, OpenLog, RetryAfterDraft } from '../../store/port.ts';
 import { toldRetryAfter } from '../attempt/retry-after.ts';
 import { identityOf, stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
@@ -28,6 +28,8 @@ export interface CommandOfStep {
   timeoutMs: number | null;
   /** The limit, as the error names it; null where it is none of its own. */
   timeoutText: string | null;
+  /** Keeps all of its stdout where that is more than `RESULT_MAX_BYTES`. Default: the beginning is enough. */
+  log?: LogName;
   /** Called with its processes before they begin. */
   starts(command: WorkerIdentity): Promise<void>;
   /** Takes what the command writes, as it comes. Until it resolves the command is not read further, so it waits as if it wrote there itself. */
@@ -40,6 +42,8 @@ export interface StepOutput {
   /** The same bytes, where they are no UTF-8. */
   base64?: string;
   bytes: number;
+  /** The log that has all of it, where that is more. */
+  log?: LogName;
 }
 
 export interface EndedCommand {
@@ -72,7 +76,8 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   });
   const identity = identityOf(env, worker, attempt);
   if (identity !== null) await starts(identity);
-  const kept = { stdout: new Kept(RESULT_MAX_BYTES), stderr: new Kept(0) };
+  const whole = request.log === undefined ? null : new Whole(env, attempt, request.log);
+  const kept = { stdout: new Kept(RESULT_MAX_BYTES, whole), stderr: new Kept(0, null) };
   let isOver = false;
   for (const stream of ['stdout', 'stderr'] as const) {
     const output = worker.output[stream];
@@ -107,7 +112,8 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   try {
     const exit = await unlessLost(worker.exited, lost);
     const tail = { stdout: kept.stdout.tail, stderr: kept.stderr.tail };
-    const ended = { exit, timedOut, output: kept.stdout.output };
+    const log = whole?.end() ?? null;
+    const ended = { exit, timedOut, output: { ...kept.stdout.output, ...(log === null ? {} : { log }) } };
     if (exit.code === 0 && !timedOut) return { ...ended, failed: null };
     // Most do not fail.
     const { endOf } = await import('../attempt/output.ts');
@@ -125,6 +131,7 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
     await stop(grace);
     throw error;
   } finally {
+    whole?.end();
     clearTimeout(timer);
   }
 }
@@ -134,18 +141,60 @@ async function stopTree(env: Env, taskId: string, identity: WorkerIdentity, grac
   await stopOrphan(env, taskId, identity, { graceMs }).catch((error: unknown) => env.warn(errorMessage(error)));
 }
 
-/** The beginning and the end of what is written. */
+/** A log that is made when something is written to it. */
+class Whole {
+  readonly #env: Env;
+  readonly #attempt: AttemptRef;
+  readonly #name: LogName;
+  #log: OpenLog | null = null;
+  #fails = false;
+
+  constructor(env: Env, attempt: AttemptRef, name: LogName) {
+    this.#env = env;
+    this.#attempt = attempt;
+    this.#name = name;
+  }
+
+  /** A disk without room for it keeps no step from being done. */
+  add(bytes: Uint8Array): void {
+    if (this.#fails) return;
+    try {
+      this.#log ??= this.#env.artifacts.openLog(this.#attempt, this.#name);
+      this.#log.write(bytes);
+    } catch (error) {
+      this.#fails = true;
+      this.#env.warn(errorMessage(error));
+    }
+  }
+
+  /** Its name; null where it is not there, or lacks something. What is still written then is not for it. */
+  end(): LogName | null {
+    const isWhole = this.#log !== null && !this.#fails;
+    this.#log?.close();
+    this.#log = null;
+    this.#fails = true;
+    return isWhole ? this.#name : null;
+  }
+}
+
+/** The beginning and the end of what is written. `whole`: gets all, once that is more than the beginning. */
 class Kept {
   readonly #max: number;
+  readonly #whole: Whole | null;
   #head: Buffer = Buffer.alloc(0);
   #tail: Buffer = Buffer.alloc(0);
   bytes = 0;
 
-  constructor(max: number) {
+  constructor(max: number, whole: Whole | null) {
     this.#max = max;
+    this.#whole = whole;
   }
 
   add(bytes: Uint8Array): void {
+    if (this.bytes + bytes.length > this.#max) {
+      if (this.bytes <= this.#max) this.#whole?.add(this.#head);
+      this.#whole?.add(bytes);
+    }
     const room = this.#max - this.#head.length;
     if (room > 0) this.#head = Buffer.concat([this.#head, bytes.subarray(0, room)]);
     this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-TAIL_BYTES);

@@ -135,7 +135,11 @@ export class FileArtifacts implements AttemptArtifacts {
       makeFolder(dir);
       fs.rmSync(file, { force: true });
       const fd = createLog(file);
-      return { fd, close: () => fs.closeSync(fd) };
+      const writeAll = (bytes: Uint8Array) => {
+        for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
+      };
+      const write = (bytes: Uint8Array) => whileDoing(`writing ${file}`, () => writeAll(bytes));
+      return { fd, write, close: () => fs.closeSync(fd) };
     });
   }
 
