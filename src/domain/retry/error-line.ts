@@ -109,6 +109,9 @@ const TOOLS = once(
 /** What Node prints of an error's own fields behind its stack. */
 const FIELDS = /^( +at .*) \{\n(?: .*\n)*\}$/gm;
 
+/** An error of forge, and a hint, over several lines. */
+const WRAPPED = /^(?:error\[[A-Z_]+\]|hint): .*(?:\n {6,}\S.*)+/gm;
+
 /** What is looked at: the end of an output, and the beginning of a line. Patterns may take time in proportion to its square. Characters. */
 const MOST = { output: 16 * 1024, line: 500 };
 
@@ -137,6 +140,7 @@ function readStream(output: string): Stream {
   const lines = output
     .slice(-MOST.output)
     .replace(FIELDS, '$1')
+    .replace(WRAPPED, (lines) => lines.replace(/\n +/g, ' '))
     .split('\n')
     .flatMap((line) => (line.trim() === '' ? [] : [line.slice(0, MOST.line)]));
   return { lines, telling: lines.filter((line) => !saysNothing(line)) };

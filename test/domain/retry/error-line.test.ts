@@ -500,6 +500,15 @@ The full log is in /var/tmp/deploy-7.log
     'migrating\nthe database is locked\n',
   ],
   ['a line about logs that is the error', 'logs/a.txt: Permission denied', 'logs/a.txt: Permission denied\n'],
+  [
+    'forge: an error and a hint over several lines',
+    'error[IO_ERROR]: writing the record of task a failed: ENOSPC: no space left on device',
+    `error[IO_ERROR]: writing the record of task a failed: ENOSPC: no space
+                 left on device
+hint: Nothing was changed. Check free space and permissions of the
+      state tree, then repeat.
+`,
+  ],
   ['an output in which nothing counts', 'hint: see the manual', 'hint: see the manual\n'],
   ['no output', '', '', '\n \n'],
   [
