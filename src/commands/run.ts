@@ -14,10 +14,12 @@ import { resourceReasons, unlimitedTexts } from '../domain/schedule/resources.ts
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
 import { rerunTask } from '../domain/task/by-hand.ts';
+import type { TaskRecord } from '../domain/task/records.ts';
 import { claimsAround } from '../domain/task/workspaces.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, schedulingContextOf } from '../engine/env.ts';
+import { putBackEvent } from '../engine/run/event-mapping.ts';
 import type { Notifier } from '../engine/run/notifier.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
@@ -133,14 +135,14 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
   return interruptible(context, async (interrupts) => {
     const session = await openSession({ ...context, warn }, yielding);
     const { loaded: before, options } = await planFor(session, given);
-    const again = await rerunFor(session, before, options);
+    const again = await rerunFor(session, before, options, true);
     if (options.junit !== undefined || options.summary !== undefined)
       reports = (await import('./shared/run-report.ts')).reportsFor(session, options);
     const owner = ownIdentity(session);
     const changed = await otherMeaning(session, before);
     const within = claimsAround(session.ctx.env);
     const manifest = await openRun(session, { owner, stops_at_failure: true, ...(within.length > 0 && { within }) });
-    await rerunTasks(session, again, again.fresh);
+    await rerunTasks(session, again, again.fresh, again.changed);
     // Of a task that begins again the children of before are in the plan no more.
     const loaded = again.tasks.length === 0 ? before : await requirePlan(session);
     for (const message of [...warningsOf(session, loaded), ...changed]) warn(message);
@@ -164,8 +166,11 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
       },
       source,
       interrupts,
-      // The last word comes when there is nothing left to warn of.
-      (event) => event.type !== 'run_finished' && emit(event),
+      (event) => {
+        // The last word comes when there is nothing left to warn of.
+        if (event.type !== 'run_finished') emit(event);
+        if (event.type === 'run_started') for (const record of again.putBack) emit(putBackEvent(record));
+      },
     );
     if (context.watched !== undefined) {
       const { LiveDetails } = await import('../engine/run/live-details.ts');
@@ -237,21 +242,24 @@ async function planFor(session: Session, options: Input): Promise<{ loaded: Load
   return { loaded, options: { ...options, ...meant } };
 }
 
-/** What the run begins again before it starts, also since its inputs have changed; `fresh`: without what is kept of it. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
-async function rerunFor(
-  session: Session,
-  loaded: LoadedPlan,
-  options: Input,
-): Promise<{ tasks: string[]; fresh: ReadonlySet<string> }> {
+interface Again {
+  tasks: string[];
+  /** Those of them of which nothing that is kept is used. */
+  fresh: ReadonlySet<string>;
+  /** Those of them that nobody has named, and that are out of date. */
+  changed: string[];
+  /** Others, of which outputs were put back. */
+  putBack: TaskRecord[];
+}
+
+/** What the run begins again before it starts. `puttingBack`: outputs that are gone are put back. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
+async function rerunFor(session: Session, loaded: LoadedPlan, options: Input, puttingBack: boolean): Promise<Again> {
   const { task = [], only = [], from = [], force = false } = options;
   const all = await planRerun(session, loaded, from, true);
   const isAll = task.length + only.length + from.length === 0;
   const behind = [...dependentsOf(from, loaded.plan)].filter((id) => loaded.plan.byId.get(id)?.status === 'active');
   const forced = isAll ? reusableIn(session, loaded) : [...task, ...only, ...from, ...behind];
   const named = await planRerun(session, loaded, force ? forced : [], false);
-  const changed = await changedSince(session, loaded, selectionOf(options)(loaded.plan));
-  const again = new Set([...all.tasks, ...named.tasks, ...changed]);
-  const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
   for (const id of only) {
     const reasons = await waitsOf(session, loaded, plannedTask(loaded, id));
     const reason = reasons.find(({ code, on }) => isOrder(code) && !(on !== null && only.includes(on)));
@@ -261,7 +269,12 @@ async function rerunFor(
       hint: `\`run --task ${id}\` does first what it depends on.`,
     });
   }
-  return { tasks, fresh: new Set(named.tasks) };
+  const meant = new Set([...all.tasks, ...named.tasks]);
+  const unnamed = new Set([...selectionOf(options)(loaded.plan)].filter((id) => !meant.has(id)));
+  const { changed, putBack } = await changedSince(session, loaded, unnamed, puttingBack);
+  const again = new Set([...meant, ...changed]);
+  const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
+  return { tasks, fresh: new Set(named.tasks), changed, putBack };
 }
 
 /** Ids of the tasks that are not done again for the same inputs. */
@@ -322,7 +335,7 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
   const { loaded, options } = await planFor(session, given);
   const { agents } = session.settings;
   const { reads } = await readAll(session);
-  for (const id of (await rerunFor(session, loaded, options)).tasks) {
+  for (const id of (await rerunFor(session, loaded, options, false)).tasks) {
     const read = await session.store.read(id);
     if (read.record !== null)
       reads.set(id, { ...read, record: rerunTask(read.record, session.now()).record ?? read.record });

@@ -89,7 +89,7 @@ describe('a task with cache', () => {
       await run.ended;
       rmSync(join(kept, file));
       renameSync(join(kept, 'aside'), join(kept, file));
-      expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: ['build', 'test'] });
+      expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: ['build'] });
       expect(outputs()).toEqual([]);
       expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
     },
@@ -116,22 +116,26 @@ describe('a task with cache', () => {
     const cwd = made();
     await doneBy(cwd);
     rmSync(join(cwd, 'dist'), { recursive: true });
-    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build', 'test'], warnings: [] });
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: ['build'], warnings: [] });
     expect(existsSync(join(cwd, 'dist/out'))).toBe(true);
   });
 
-  it('has them put back in three commits: begun again, claimed, and done', async () => {
+  it('has what is missing put back without a commit, and is begun again where a file is there that is another', async () => {
     const cwd = made();
     await doneBy(cwd);
-    const newest = () =>
-      readdirSync(join(cwd, '.forge/orchestrator/tasks/build'))
-        .filter((name) => /^v\d+\.json$/.test(name))
-        .map((name) => Number.parseInt(name.slice(1), 10))
-        .reduce((a, b) => Math.max(a, b));
-    const before = newest();
+    const versions = () =>
+      readdirSync(join(cwd, '.forge/orchestrator/tasks/build')).filter((name) => /^v\d/.test(name));
+    const before = versions();
     rmSync(join(cwd, 'dist'), { recursive: true });
-    expect(await doneBy(cwd)).toMatchObject({ code: 0, unchanged: ['build', 'test'] });
-    expect(newest() - before).toBe(3);
+    const preview = await orchestrate(['run', '--dry-run', '--json'], { cwd, env });
+    expect(preview.json().data.would_start).toMatchObject([{ task_id: 'build' }]);
+    expect(existsSync(join(cwd, 'dist'))).toBe(false);
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: ['build'] });
+    expect(versions()).toEqual(before);
+    expect(readdirSync(join(cwd, '.forge/orchestrator/tasks/build/attempts'))).toHaveLength(1);
+    writeFileSync(join(cwd, 'dist/out'), 'by hand');
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: ['build', 'test'] });
+    expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
     const { attempts, state, history } = (await orchestrate(['show', 'build', '--json'], { cwd, env })).json().data;
     expect(state).toMatchObject({ state: 'shipped', attempt_count: 2 });
     expect(attempts).toMatchObject([

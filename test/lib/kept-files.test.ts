@@ -74,6 +74,19 @@ describe('files that are kept', () => {
     expect(fs.statSync(at('project/dist/bin/run')).mtimeMs).toBe(before);
   });
 
+  test('fill puts back what is missing, and replaces nothing', async () => {
+    await keep('k');
+    fs.rmSync(at('project/dist/a.js'));
+    fs.rmSync(at('project/dist/link'));
+    const fill = () => keptFiles().fill('k', at('project'), at('project', '.aside'));
+    expect(await fill()).toBe(true);
+    expect([read('project/dist/a.js'), fs.readlinkSync(at('project/dist/link'))]).toEqual(['a', 'a.js']);
+    write('project/dist/a.js', 'b');
+    expect(await fill()).toBe(false);
+    expect(read('project/dist/a.js')).toBe('b');
+    expect(fs.readdirSync(at('project'))).toEqual(['dist']);
+  });
+
   test('files that are kept are replaced by those that are kept later by the same key', async () => {
     await keep('k');
     write('project/dist/a.js', 'later');

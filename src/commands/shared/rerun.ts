@@ -3,7 +3,7 @@
 import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { changedTasks, isReusable, reuseOf } from '../../domain/reuse/reuse.ts';
 import { dependencyOrder, dependentsOf } from '../../domain/schedule/selection.ts';
-import { isUntouched, refuseRerun, rerunTask } from '../../domain/task/by-hand.ts';
+import { isUntouched, refuseRerun, rerunShipped, rerunTask } from '../../domain/task/by-hand.ts';
 import type { MoveResult } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
@@ -57,31 +57,38 @@ export async function planRerun(
 
 /**
  * Begins these tasks again, in their order; a repeat finishes what one that was cut off has left. `fresh`: those of which nothing that is kept is
- * used. Throws as `planRerun` does.
+ * used. `changed`: those that have shipped, and that another process may have begun again meanwhile. Throws as `planRerun` does.
  */
 export async function rerunTasks(
   session: Session,
   { tasks }: Pick<Rerun, 'tasks'>,
   fresh: ReadonlySet<string>,
+  changed: readonly string[] = [],
 ): Promise<MoveResult[]> {
+  const again = (record: TaskRecord, id: string) =>
+    changed.includes(id) ? rerunShipped(record, session.now()) : rerunTask(record, session.now(), fresh.has(id));
   const moved: MoveResult[] = [];
-  for (const id of tasks)
-    moved.push((await changeTask(session, id, (record) => rerunTask(record, session.now(), fresh.has(id)))).result);
+  for (const id of tasks) moved.push((await changeTask(session, id, (record) => again(record, id))).result);
   return moved;
 }
 
-/** The tasks among `selected` that have shipped, and are to be done again since what they read has changed or what they made is gone; each behind those that it depends on. */
+/**
+ * The tasks among `selected` that have shipped, and are to be done again since what they read has changed or what they made is gone; each behind
+ * those that it depends on. With `puttingBack` what is gone is put back before, where it is kept: of these tasks.
+ */
 export async function changedSince(
   session: Session,
   { plan }: LoadedPlan,
   selected: ReadonlySet<string>,
-): Promise<string[]> {
+  puttingBack: boolean,
+): Promise<{ changed: string[]; putBack: TaskRecord[] }> {
   const isAsked = (task: PlanTask) => selected.has(task.id) && isReusable(task, session.settings);
-  if (!plan.tasks.some(isAsked)) return [];
+  const back: TaskRecord[] = [];
+  if (!plan.tasks.some(isAsked)) return { changed: [], putBack: back };
   const reused = dependencyOrder(plan)
     .flatMap((id) => plan.byId.get(id) ?? [])
     .filter(isAsked);
-  const { standsBy } = await import('../../engine/attempt/reuse.ts');
+  const { putBack, standsBy } = await import('../../engine/attempt/reuse.ts');
   const records = new Map<string, TaskRecord | null>();
   const readRecord = async (id: string) => {
     const record = records.get(id) ?? (await session.store.read(id)).record;
@@ -92,14 +99,18 @@ export async function changedSince(
   for (const task of reused) {
     const record = await readRecord(task.id);
     const reuse = record === null ? null : reuseOf(record);
-    if (reuse !== null) standing.set(task.id, await standsBy(session, task, reuse, readRecord));
+    if (record === null || reuse === null) continue;
+    const { isSame, isPresent } = await standsBy(session, task, reuse, readRecord);
+    const isBack = puttingBack && isSame && !isPresent && (await putBack(session, task, reuse));
+    if (isBack) back.push(record);
+    standing.set(task.id, isPresent || isBack);
   }
   const changed = changedTasks(
     reused,
     (id) => records.get(id) ?? null,
     ({ id }) => standing.get(id) === true,
   );
-  return changed.map(({ id }) => id);
+  return { changed: changed.map(({ id }) => id), putBack: back };
 }
 
 async function recordOf(session: Session, taskId: string): Promise<TaskRecord | null> {

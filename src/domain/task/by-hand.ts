@@ -86,6 +86,11 @@ export function rerunTask(record: TaskRecord, nowMs: number, fresh = false): Dec
   return begunAgain(record, nowMs, fresh);
 }
 
+/** `rerunTask` for a result that is out of date. Changes nothing where it is there no more. */
+export function rerunShipped(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+  return record.state.state === 'shipped' ? begunAgain(record, nowMs) : repeated(resultOf(record));
+}
+
 /** `rerunTask` for a child of a task that is begun again, wherever it stands: what it did belongs to a set that is gone. */
 export function restartChild(record: TaskRecord, nowMs: number): Decision<MoveResult> {
   return isUntouched(record) && record.lease === null ? repeated(resultOf(record)) : begunAgain(record, nowMs);

@@ -44,9 +44,34 @@ async function keyNow(env: Env, task: PlanTask, read = readIn(env), warn = env.w
  * Whether a task that has shipped is what it was done for, and its outputs are there. `read`: a record, as it is known. What is missing now may be
  * made again before its turn, so nothing is warned of. Throws as `keyNow` does.
  */
-export async function standsBy(env: Env, task: PlanTask, { key }: Reuse, read: ReadRecord): Promise<boolean> {
-  if (key === null || key !== (await keyNow(env, task, read, () => {}))) return false;
-  return KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project) ?? true;
+export async function standsBy(
+  env: Env,
+  task: PlanTask,
+  { key }: Reuse,
+  read: ReadRecord,
+): Promise<{ isSame: boolean; isPresent: boolean }> {
+  const isSame = key !== null && key === (await keyNow(env, task, read, () => {}));
+  return {
+    isSame,
+    isPresent: isSame && (KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project) ?? true),
+  };
+}
+
+/**
+ * Puts back what is missing of the outputs of a task that has shipped and is what it was done for. That is no attempt: its result is the one that is
+ * recorded, and no file that is there is replaced. False where they are not kept, or one is there that is another. Throws IO_ERROR.
+ */
+export async function putBack(env: Env, task: PlanTask, { key }: Reuse): Promise<boolean> {
+  const kept = KeptFiles.of(env.ctx.env, env.now);
+  if (key === null || kept === null) return false;
+  const unused = { taskId: task.id, attemptId: newId(env.ctx) };
+  // Another run that puts them back at this moment begins the task again.
+  env.artifacts.dropOtherDrafts(unused, 'outputs');
+  try {
+    return await kept.fill(key, env.paths.project, env.artifacts.placeForDraft(unused, 'outputs'));
+  } finally {
+    env.artifacts.discard(unused);
+  }
 }
 
 /** Before the work of an attempt that holds its task: `unchanged` when its outputs are there by what was kept. */

@@ -76,6 +76,22 @@ function unchangedIn(record: TaskRecord): { unchanged?: true } {
   return reuseOf(record)?.unchanged === true ? { unchanged: true } : {};
 }
 
+/** The event of a task that has shipped before, and whose outputs were put back. */
+export function putBackEvent({ state }: TaskRecord): RunEvent {
+  const { task_id, current_attempt_id: attempt_id, attempt_count: attempts } = state;
+  const rest = { error: null, failure_reason: null, tail: { stdout: '', stderr: '' } };
+  return {
+    type: 'task_finished',
+    task_id,
+    attempt_id,
+    unchanged: true,
+    state: 'shipped',
+    attempts,
+    duration_ms: 0,
+    ...rest,
+  };
+}
+
 /** The event of a task that failed because its workers were lost too often. `record` null: unreadable. */
 export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEvent {
   const error = record?.state.last_error ?? null;

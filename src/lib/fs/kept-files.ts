@@ -100,7 +100,24 @@ export class KeptFiles {
    * Puts the files of `key` into `project`, where they are not there as they are; all of them, or none. `aside`: a path on the same disk, for
    * files that are not whole yet. False: they are not kept, or can't be put there. Never throws.
    */
-  async restore(key: string, project: string, aside: string): Promise<boolean> {
+  restore(key: string, project: string, aside: string): Promise<boolean> {
+    return this.#putBack(key, project, aside, fs.renameSync);
+  }
+
+  /**
+   * As `restore`, and replaces nothing that is there: others may be making these files. False also where one is there that is another; then some
+   * of those that were missing may be there.
+   */
+  fill(key: string, project: string, aside: string): Promise<boolean> {
+    return this.#putBack(key, project, aside, created);
+  }
+
+  async #putBack(
+    key: string,
+    project: string,
+    aside: string,
+    put: (copy: string, target: string) => void,
+  ): Promise<boolean> {
     const list = this.#listed(key);
     if (list === null) return false;
     try {
@@ -115,7 +132,7 @@ export class KeptFiles {
       for (const file of missing) {
         const target = path.join(project, file.path);
         fs.mkdirSync(path.dirname(target), { recursive: true });
-        fs.renameSync(path.join(aside, String(file.at)), target);
+        put(path.join(aside, String(file.at)), target);
       }
       this.#use(this.#at(key));
       return true;
@@ -179,6 +196,12 @@ async function copied(from: string, to: string, kind: MatchingFile['kind']): Pro
   if (kind === 'link') return fs.symlinkSync(fs.readlinkSync(from), to);
   // Its mode comes with it: what only its owner may read is not opened to others.
   await fs.promises.copyFile(from, to, fs.constants.COPYFILE_FICLONE);
+}
+
+/** On macOS a hard link of a symbolic link is one of what it points at. */
+function created(copy: string, target: string): void {
+  if (fs.lstatSync(copy).isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(copy), target);
+  else fs.linkSync(copy, target);
 }
 
 type KeptFile = List['files'][number];
