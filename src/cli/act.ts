@@ -1,15 +1,14 @@
 /** `forge __acp [--model M] [--resume SESSION] -- COMMAND ARGS...`: the worker of `worker: acp`. Its prompt comes on stdin. */
 
 import { doTask } from '../acp/client.ts';
+import type { Variables } from '../lib/variables.ts';
 import { readStdin } from './input.ts';
 import type { Output } from './output.ts';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Returns the exit code. Throws INVALID_ARGS without stdin. */
 export async function actOn(
   args: readonly string[],
-  { env, cwd, output }: { env: Environment; cwd: string; output: Output },
+  { env, cwd, output }: { env: Variables; cwd: string; output: Output },
 ): Promise<number> {
   const at = args.indexOf('--');
   const flag = (name: string) => {

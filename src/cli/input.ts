@@ -6,6 +6,7 @@ import { type Command, contentFieldOf, type FieldInfo, fieldsOf } from '../comma
 import { type Input, withEnvironment } from '../commands/shared/environment.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
+import type { Variables } from '../lib/variables.ts';
 import { usageError } from './errors.ts';
 import { nameOf } from './find-verb.ts';
 
@@ -16,7 +17,7 @@ export interface Given {
   options: Readonly<Record<string, unknown>>;
   /** What stood behind `--`, as it was. */
   rest: readonly string[];
-  env: Readonly<Record<string, string | undefined>>;
+  env: Variables;
 }
 
 /** What the schema of a command with these fields makes of it. Throws INVALID_ARGS. */

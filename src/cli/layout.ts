@@ -1,7 +1,7 @@
 /** Text on a grid of columns: how wide it is, cut or filled to a width, broken into lines. */
 
 import { oneLine } from '../lib/text.ts';
-import { withLocalTimes } from './local-times.ts';
+import { COMMAND, withLocalTimes } from './local-times.ts';
 
 const ASCII = /^[\x20-\x7e]*$/;
 
@@ -96,9 +96,6 @@ export function hang(first: string, text: string, width: number, colour = (plain
 
 /** Colours, which take no columns. */
 const COLOURS = /\x1b\[[\d;]*m/g;
-
-/** Commands to copy stay on one line: a newline would run the first half of one. */
-const COMMAND = /^[ $]*(?:forge|cd) /;
 
 /**
  * The text with every line that is wider than the terminal broken between words; the rest of it is indented by 2 more. A longer word stays

@@ -5,8 +5,8 @@ import { isTime } from '../lib/time.ts';
 // In backquotes stands a command, which has to stay as it is.
 const TIMES = /`[^`]*`|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
 
-/** A command to copy, on a line of its own. */
-const COMMAND = /^[ $]*(?:forge|cd) /;
+/** A command to copy, on a line of its own: it stays as it is, and on one line, since a newline would run the first half of it. */
+export const COMMAND = /^[ $]*(?:forge|cd) /;
 
 /** `text` with each ISO 8601 time in UTC in the zone of this process: `14:05:18` where that is today, else with its date. */
 export function withLocalTimes(text: string, nowMs: number): string {

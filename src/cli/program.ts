@@ -5,6 +5,7 @@ import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
 import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/command.ts';
 import type { Input } from '../commands/shared/environment.ts';
 import { closest } from '../lib/text.ts';
+import type { Variables } from '../lib/variables.ts';
 import { usageError } from './errors.ts';
 import { findVerb, nameOf } from './find-verb.ts';
 import { GLOBAL, LETTERS } from './words.ts';
@@ -16,10 +17,8 @@ export type Request =
   | { kind: 'help'; verb: VerbName | null }
   | { kind: 'version' };
 
-type Env = Readonly<Record<string, string | undefined>>;
-
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
-export async function parseArgv(argv: readonly string[], env: Env): Promise<Request> {
+export async function parseArgv(argv: readonly string[], env: Variables): Promise<Request> {
   const { verb, args, help } = findVerb(argv);
   // Without a verb there are only the flags of all, and what is behind the help of all need not be loaded.
   const named = verb === HOME ? null : verb;

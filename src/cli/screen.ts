@@ -5,13 +5,12 @@ import { jsonError } from '../commands/shared/error-body.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
+import type { Variables } from '../lib/variables.ts';
 import { exitCodeOf, humanError, type Sources, warningLine } from './errors.ts';
 import { fold } from './layout.ts';
 import { withLocalTimes } from './local-times.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
 import { type Palette, paletteFor, type RenderContext } from './render-context.ts';
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** Larger files are pointed into without showing the line. */
 const SOURCE_MAX_BYTES = 16 * 1024 * 1024;
@@ -23,13 +22,13 @@ export class Screen {
   dir: string | undefined;
   /** The verb that was called, once it is known. */
   verb: string | null = null;
-  readonly #env: Env;
+  readonly #env: Variables;
   readonly #palettes: Record<StreamName, Palette>;
   readonly #said = new Set<Warning>();
   /** Of the streams that were printed to. */
   readonly #isTerminal: Partial<Record<StreamName, boolean>> = {};
 
-  private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Env) {
+  private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Variables) {
     this.json = json;
     this.#palettes = palettes;
     this.#env = env;
@@ -37,7 +36,7 @@ export class Screen {
   }
 
   /** Colours are for terminals, or where `colourIn` says so; never with --no-color or --json. */
-  static async open(argv: readonly string[], env: Env): Promise<Screen> {
+  static async open(argv: readonly string[], env: Variables): Promise<Screen> {
     const end = argv.indexOf('--');
     const own = end === -1 ? argv : argv.slice(0, end);
     const json = own.includes('--json');
@@ -151,7 +150,7 @@ export class Screen {
  * NO_COLOR first, whatever it says; then FORCE_COLOR, of which 0 and false mean none and anything else means also without a terminal; both count
  * as not set where they are empty. Source: no-color.org; FORCE_COLOR as Node has it, in this order as picocolors has them.
  */
-function colourIn(env: Env): 'always' | 'terminal' | 'never' {
+function colourIn(env: Variables): 'always' | 'terminal' | 'never' {
   const { NO_COLOR: no, FORCE_COLOR: force, TERM: term } = env;
   if (no) return 'never';
   if (force) return force === '0' || force === 'false' ? 'never' : 'always';

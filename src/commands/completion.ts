@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import * as z from 'zod/mini';
+import type { Variables } from '../lib/variables.ts';
 import { command, flag, invalidArgs, operand } from './shared/command.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -74,8 +75,6 @@ export const completion = command({
 });
 
 type Shell = (typeof SHELLS)[number];
-type Env = Readonly<Record<string, string | undefined>>;
-
 /** What is added. A shell starts without a word where forge is gone. */
 const LINES: Record<Shell, string> = {
   bash: 'command -v forge >/dev/null && eval "$(forge completion bash)"',
@@ -93,7 +92,7 @@ function shellOf(program: string | undefined): Shell {
 }
 
 /** The file that an interactive shell reads when it starts. Sources: bash(1), zsh(1), fish(1). */
-function startFile(shell: Shell, env: Env): string {
+function startFile(shell: Shell, env: Variables): string {
   const home = env['HOME'];
   if (!home)
     throw invalidArgs(

@@ -1,5 +1,7 @@
 /** Values of variables that no log, prompt or message may show: which they are, and what stands in their place. Pure. */
 
+import type { Variables } from '../lib/variables.ts';
+
 /** Names that people and services give to secrets: GITHUB_TOKEN, AWS_SECRET_ACCESS_KEY, ANTHROPIC_API_KEY, DB_PASSWORD. */
 const LOOKS_SECRET = /SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING|ENCRYPTION)_?KEY/i;
 
@@ -7,7 +9,7 @@ const LOOKS_SECRET = /SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(API|AC
 const LEAST = { looksSecret: 8, listed: 4 };
 
 /** The values of variables whose name looks like a secret, or is one of `redact`; the longest first. */
-export function secretsIn(env: Readonly<Record<string, string | undefined>>, redact: readonly string[]): string[] {
+export function secretsIn(env: Variables, redact: readonly string[]): string[] {
   const values = Object.entries(env).flatMap(([name, value = '']) => {
     const least = redact.includes(name) ? LEAST.listed : LOOKS_SECRET.test(name) ? LEAST.looksSecret : null;
     // A file that ends in a line end is often read into a variable with it, and printed without.

@@ -8,6 +8,7 @@ import type { Settings } from '../domain/settings/settings.ts';
 import { NO_COMMIT_GRAPH, nulSeparated, withoutGitLocals } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
+import type { Variables } from '../lib/variables.ts';
 import { send } from '../process/groups.ts';
 import { isPipe, watchForPipe } from './pipes.ts';
 
@@ -34,7 +35,7 @@ export interface GitOptions {
   /** The folder that it runs in. */
   cwd: string;
   /** Its environment, without variables that would make it prompt or use another repository. */
-  env: Readonly<Record<string, string | undefined>>;
+  env: Variables;
   /** Milliseconds after which it is killed. Default: a minute. */
   timeoutMs?: number;
   /**

@@ -9,6 +9,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { closest, plainJson } from '../lib/text.ts';
+import type { Variables } from '../lib/variables.ts';
 import { RaisedInterrupts } from '../process/interrupts.ts';
 import type { CallToolResult } from './sdk.ts';
 import type { Tool } from './tools.ts';
@@ -83,7 +84,7 @@ function cancelledBy(signal: AbortSignal, outer: CommandContext['interrupts']) {
 }
 
 /** Throws INVALID_ARGS. */
-export function inputOf(tool: Tool, given: unknown, env: Readonly<Record<string, string | undefined>>): Input {
+export function inputOf(tool: Tool, given: unknown, env: Variables): Input {
   const { command, fixed, defaults, schema } = tool;
   const values = (given ?? {}) as Input;
   const names = Object.keys(schema.input['properties'] as object);

@@ -3,8 +3,9 @@
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
 import type { Command } from '../commands/shared/command.ts';
 import { fieldsOf } from '../commands/shared/command.ts';
-import type { Input, Variables } from '../commands/shared/environment.ts';
+import type { Input } from '../commands/shared/environment.ts';
 import { type CallSchema, callSchema } from '../commands/shared/json-schema.ts';
+import type { Variables } from '../lib/variables.ts';
 
 /** Hints of the protocol, each as it says; `readOnlyHint` comes from the command unless a tool is more harmless than its verb. */
 interface Effects {

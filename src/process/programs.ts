@@ -5,8 +5,7 @@ import path from 'node:path';
 import { PRESETS, type TaskCommand } from '../domain/plan/task-command.ts';
 import { inherited } from '../domain/task/workspaces.ts';
 import { readCapped } from '../lib/fs/read.ts';
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Variables } from '../lib/variables.ts';
 
 /** What execvp(3) and most shells search without a PATH. */
 const USUAL_PATH = '/usr/bin:/bin';
@@ -18,7 +17,7 @@ const OWN_FOLDER = path.join(import.meta.dirname, '../../bin');
 export const OWN_PROGRAM = `${OWN_FOLDER}/forge.cjs`;
 
 /** Where PATH has `name`, relative to `cwd`; null when it does not. */
-export function findProgram(name: string, env: Environment, cwd: string): string | null {
+export function findProgram(name: string, env: Variables, cwd: string): string | null {
   const folders = (env['PATH'] ?? USUAL_PATH).split(':');
   const places = folders.map((folder) => `${folder.startsWith('/') ? '' : `${cwd}/`}${folder || '.'}/${name}`);
   return places.find(isExecutable) ?? null;
@@ -39,7 +38,7 @@ function isExecutable(file: string): boolean {
 }
 
 /** The program of a preset when it is not on PATH; else null. */
-export function missingProgram(from: TaskCommand['from'] | null, env: Environment, cwd: string): string | null {
+export function missingProgram(from: TaskCommand['from'] | null, env: Variables, cwd: string): string | null {
   if (from === null || from === 'run' || from === 'worker_command' || from === 'acp') return null;
   const { program } = PRESETS[from];
   return findProgram(program, env, cwd) === null ? program : null;
@@ -49,7 +48,7 @@ export function missingProgram(from: TaskCommand['from'] | null, env: Environmen
  * The inherited environment, in which FORGE_CLI calls this forge. PATH gets a `forge` if it has none; an existing one stays the first,
  * because the worker's own commands may rely on it. FORGE_CLI needs a `node`.
  */
-export function workerEnvironment(env: Environment, cwd: string): Readonly<Record<string, string | undefined>> {
+export function workerEnvironment(env: Variables, cwd: string): Variables {
   const known = ENVIRONMENTS.get(env);
   if (known?.cwd === cwd) return known.made;
   const missing = missingFolders(env, cwd);
@@ -60,10 +59,10 @@ export function workerEnvironment(env: Environment, cwd: string): Readonly<Recor
 }
 
 /** By what was inherited. A process makes it once for all of its workers: each look for a program is at every folder of PATH. */
-const ENVIRONMENTS = new WeakMap<Environment, { cwd: string; made: Readonly<Record<string, string | undefined>> }>();
+const ENVIRONMENTS = new WeakMap<Variables, { cwd: string; made: Variables }>();
 
 /** The folders of `forge` and `node` where PATH has none. */
-function missingFolders(env: Environment, cwd: string): string[] {
+function missingFolders(env: Variables, cwd: string): string[] {
   return [
     ...(findProgram('forge', env, cwd) === null ? [OWN_FOLDER] : []),
     ...(findProgram('node', env, cwd) === null ? [path.dirname(process.execPath)] : []),

@@ -6,6 +6,7 @@ import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
+import type { Variables } from '../lib/variables.ts';
 import { inMainCheckout } from './linked-worktree.ts';
 import { isFile, isFolder, lookAt } from './look.ts';
 
@@ -43,8 +44,6 @@ export function findProject(cwd: string, dir: string | undefined): ProjectPaths 
     if (at === path.dirname(at)) return null;
   }
 }
-
-type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What of a project says what is run, and where. */
 const DECISIVE = ['', 'plans', '.forge', '.forge/plans', ...PLAN_PLACES, '.forge/settings.yaml', '.forge/orchestrator'];

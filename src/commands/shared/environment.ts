@@ -1,10 +1,9 @@
 /** What FORGE_* stands in for in the input of a command, whatever calls it. */
 
+import type { Variables } from '../../lib/variables.ts';
 import type { FieldInfo } from './command.ts';
 
 export type Input = Record<string, unknown>;
-export type Variables = Readonly<Record<string, string | undefined>>;
-
 /** `given`, with the fields that it leaves out taken from `env`. */
 export function withEnvironment(given: Readonly<Input>, fields: readonly FieldInfo[], env: Variables): Input {
   const values: Input = { ...given };

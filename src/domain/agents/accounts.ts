@@ -1,5 +1,6 @@
 /** What is known of an agent's program and login without starting it: the version that forge was tried with, and where logins are kept. Pure. */
 
+import type { Variables } from '../../lib/variables.ts';
 import { LOGINS, type PresetAgent } from './known.ts';
 
 interface Account {
@@ -58,8 +59,6 @@ const ACCOUNTS: Readonly<Record<PresetAgent, Account>> = {
   },
 };
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** The version that forge was tried with where this one is older; null where it is not, and where it can't be read. */
 export function olderThan(agent: PresetAgent, version: string): string | null {
   const [major, minor] = ACCOUNTS[agent].tried;
@@ -72,7 +71,7 @@ export function olderThan(agent: PresetAgent, version: string): string | null {
 /** Where an agent has its login: a variable or a file; `missing`: where it has none, in words, and how to log in. */
 export function loginOf(
   agent: PresetAgent,
-  env: Environment,
+  env: Variables,
   exists: (file: string) => boolean,
 ): { found: string } | { missing: string; login: string } {
   const { variables, files } = ACCOUNTS[agent];

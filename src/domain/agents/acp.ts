@@ -3,13 +3,16 @@
  * OpenCode 1.18, Qwen Code 0.15, GitHub Copilot CLI 1.0, and the adapter of Claude Code, claude-agent-acp 0.101.
  */
 
+import { parseJson } from '../../lib/json.ts';
 import { oneLine } from '../../lib/text.ts';
 import { CAUSE, RESET, resetIn } from './claude.ts';
 import {
   type Adapter,
   type AgentEvent,
   type Cause,
+  type CauseWords,
   causeOfAnswer,
+  causeSaid,
   countOf,
   type Fields,
   fieldsOf,
@@ -31,7 +34,7 @@ type UsageEvent = AgentEvent & { type: 'usage' };
 const AUTH_REQUIRED = -32000;
 
 /** What agents and servers say in errors, which have no field for the cause. */
-const SAYS: readonly (readonly [RegExp, Cause])[] = [
+const SAYS: CauseWords = [
   [/ContextOverflowError|too large to compact|rejected the prompt as too long/, 'context'],
   [
     /ProviderAuthError|\bapi[- ]?key\b.*\b(?:invalid|missing)|\binvalid\b.*\bapi[- ]?key\b|unauthori[sz]ed|authentication failed/i,
@@ -136,16 +139,12 @@ function failed({ step, code, message, data }: Fields): AgentEvent {
 
 /** The message of a server's answer, where that is passed on whole. */
 function answerIn(message: string): string {
-  try {
-    return textOf(fieldsOf(fieldsOf(JSON.parse(message))['error'])['message']) || message;
-  } catch {
-    return message;
-  }
+  return textOf(fieldsOf(fieldsOf(parseJson(message))['error'])['message']) || message;
 }
 
 /** By the words of the server, else by its status, which stands first or behind `HTTP`. */
 function causeIn(text: string): Cause | null {
   const status = /^(\d{3})\b|\bHTTP (\d{3})\b|\berror: (\d{3})\b|\((\d{3})\)/.exec(text);
   const named = causeOfAnswer(Number(status?.slice(1).find((digits) => digits !== undefined)), text);
-  return named ?? SAYS.find(([words]) => words.test(text))?.[1] ?? null;
+  return named ?? causeSaid(SAYS, text);
 }

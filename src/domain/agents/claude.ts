@@ -5,7 +5,9 @@ import {
   type Adapter,
   type AgentEvent,
   type Cause,
+  type CauseWords,
   causeOfStatus,
+  causeSaid,
   costOf,
   countOf,
   type Fields,
@@ -43,7 +45,7 @@ export function resetIn(text: string): number | ClockTime | null {
 }
 
 /** What it writes as text where it ends before it begins. */
-const PLAIN: readonly (readonly [RegExp, Cause])[] = [
+const PLAIN: CauseWords = [
   [/^(?:You've hit your .*\blimit\b|Claude AI usage limit reached)/, 'rate_limit'],
   [/^(?:Invalid API key|Please run \/login|Not logged in)/, 'auth'],
   [/^Credit balance is too low/, 'billing'],
@@ -51,8 +53,8 @@ const PLAIN: readonly (readonly [RegExp, Cause])[] = [
 
 export const claude: Adapter = {
   plain(line) {
-    const cause = PLAIN.find(([words]) => words.test(line))?.[1];
-    return cause === undefined ? [] : [{ type: 'trouble', cause, text: line, until: resetIn(line), ended: true }];
+    const cause = causeSaid(PLAIN, line);
+    return cause === null ? [] : [{ type: 'trouble', cause, text: line, until: resetIn(line), ended: true }];
   },
   events(line) {
     switch (line['type']) {

@@ -5,8 +5,9 @@ import { type ClockTime, minutesOf, monthOf } from './clock-time.ts';
 import {
   type Adapter,
   type AgentEvent,
-  type Cause,
+  type CauseWords,
   causeOfStatus,
+  causeSaid,
   countOf,
   type Fields,
   fieldsOf,
@@ -15,7 +16,7 @@ import {
 } from './events.ts';
 
 /** It names no cause in a field of its own; these are its own words for them. */
-const SAYS: readonly (readonly [RegExp, Cause])[] = [
+const SAYS: CauseWords = [
   [/ran out of room in the model's context window/, 'context'],
   [/hit your usage limit/, 'rate_limit'],
   [/^quota exceeded/i, 'billing'],
@@ -89,7 +90,7 @@ function used(usage: Fields): AgentEvent {
 
 function trouble(text: string, ended: boolean): AgentEvent {
   const status = /\bstatus:? (\d{3})\b/.exec(text)?.[1];
-  const cause = SAYS.find(([words]) => words.test(text))?.[1] ?? causeOfStatus(Number(status));
+  const cause = causeSaid(SAYS, text) ?? causeOfStatus(Number(status));
   return { type: 'trouble', cause, text: text.replace(/^Reconnecting\.\.\. /, ''), until: resetIn(text), ended };
 }
 

@@ -63,6 +63,14 @@ export interface Adapter {
   exits?: Readonly<Record<number, Cause>>;
 }
 
+/** What an agent says over a cause, where no field of its output names that. */
+export type CauseWords = readonly (readonly [words: RegExp, Cause])[];
+
+/** The first cause whose words are in `text`; null for none. */
+export function causeSaid(said: CauseWords, text: string): Cause | null {
+  return said.find(([words]) => words.test(text))?.[1] ?? null;
+}
+
 /** The cause that a status of HTTP stands for; null for none. Source: RFC 9110, and 529 as model servers use it. */
 export function causeOfStatus(status: unknown): Cause | null {
   if (status === 401 || status === 403) return 'auth';

@@ -1,10 +1,13 @@
 /** Gemini CLI: the lines of `gemini -o stream-json`. Tried with 0.61. */
 
+import { parseJson } from '../../lib/json.ts';
 import {
   type Adapter,
   type AgentEvent,
   type Cause,
+  type CauseWords,
   causeOfAnswer,
+  causeSaid,
   countOf,
   type Fields,
   fieldsOf,
@@ -20,7 +23,7 @@ const CAUSE: Readonly<Record<string, Cause>> = {
 };
 
 /** Its own words for causes that it has no field for. */
-const SAYS: readonly (readonly [RegExp, Cause])[] = [
+const SAYS: CauseWords = [
   [/^Please wait and try again later\. To increase your limits|^Possible quota limitations in place/m, 'rate_limit'],
   [/fetch failed|ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT/, 'network'],
   [/^Maximum session turns exceeded$/, 'max_turns'],
@@ -66,7 +69,7 @@ export const gemini: Adapter = {
 function stopped({ severity, message }: Fields): AgentEvent[] {
   const text = textOf(message);
   if (severity !== 'error' && !text.startsWith('Loop detected')) return [];
-  return [{ type: 'trouble', cause: causeSaid(text), text, until: null, ended: true }];
+  return [{ type: 'trouble', cause: causeSaid(SAYS, text), text, until: null, ended: true }];
 }
 
 function result(line: Fields): AgentEvent[] {
@@ -84,23 +87,15 @@ function result(line: Fields): AgentEvent[] {
   const { code, message: words } = answer;
   // It calls any limit a quota.
   const ofAnswer = code === 429 ? 'rate_limit' : causeOfAnswer(code, JSON.stringify(answer));
-  const cause = CAUSE[textOf(type)] ?? ofAnswer ?? causeSaid(said);
+  const cause = CAUSE[textOf(type)] ?? ofAnswer ?? causeSaid(SAYS, said);
   const text = textOf(words) || said.replace(/^\[API Error: (.*?)\](?:\n.*)?$/s, '$1');
   return [used, { type: 'trouble', cause, text, until: retryAt(answer, said, line['timestamp']), ended: true }];
-}
-
-function causeSaid(text: string): Cause | null {
-  return SAYS.find(([words]) => words.test(text))?.[1] ?? null;
 }
 
 /** What the server has answered: `[API Error: {"error":{…}}]`. Empty where it is not told. */
 function answerIn(message: string): Fields {
   const [, json = ''] = /^\[API Error: (\{.*\})\]/s.exec(message) ?? [];
-  try {
-    return fieldsOf(fieldsOf(JSON.parse(json))['error']);
-  } catch {
-    return {};
-  }
+  return fieldsOf(fieldsOf(parseJson(json))['error']);
 }
 
 /** When to try again, from when it was told: the answer's `retryDelay`, such as `2s`, or where only words are left of it, those. */

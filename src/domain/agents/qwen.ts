@@ -4,8 +4,9 @@ import { claude } from './claude.ts';
 import {
   type Adapter,
   type AgentEvent,
-  type Cause,
+  type CauseWords,
   causeOfAnswer,
+  causeSaid,
   countOf,
   type Fields,
   fieldsOf,
@@ -16,7 +17,7 @@ import {
 const ERROR = /^(?:\[API Error: |Qwen OAuth )/;
 
 /** Its own words for causes that it has no field for. */
-const SAYS: readonly (readonly [RegExp, Cause])[] = [
+const SAYS: CauseWords = [
   [/^\[API Error: Connection error\b/, 'network'],
   [/^Qwen OAuth quota exceeded:/, 'rate_limit'],
   [/^No auth type is selected\b|^Qwen OAuth free tier has been discontinued/, 'auth'],
@@ -51,6 +52,6 @@ function used(event: AgentEvent & { type: 'usage' }, line: Fields): AgentEvent {
 
 function gaveUp(said: string): AgentEvent {
   const [, status, words = said] = /^\[API Error: (?:(\d{3}) )?(.*?)\](?:\n|$)/s.exec(said) ?? [];
-  const cause = SAYS.find(([pattern]) => pattern.test(said))?.[1] ?? causeOfAnswer(Number(status), words);
+  const cause = causeSaid(SAYS, said) ?? causeOfAnswer(Number(status), words);
   return { type: 'trouble', cause, text: words, until: null, ended: true };
 }

@@ -1,5 +1,6 @@
 /** Who reviews: a command of the settings, or a coding agent with fewer rights than a worker has. Pure. */
 
+import { parseJson } from '../../lib/json.ts';
 import { firstOf, shellWords } from '../../lib/text.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { modelFor, PRESETS, presetOf, type WorkerSettings, withArguments } from '../plan/task-command.ts';
@@ -46,13 +47,9 @@ export function reviewWarnings(
 export function reviewIn(said: string): string | null {
   const fences = [...said.matchAll(/^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)\n {0,3}\1/gms)].map(([, , text = '']) => text);
   const around = said.slice(said.indexOf('{'), said.lastIndexOf('}') + 1);
-  return [said, ...fences.reverse(), around].map((text) => text.trim()).find(isObject) ?? null;
-}
-
-function isObject(text: string): boolean {
-  try {
-    return text.startsWith('{') && JSON.parse(text) !== null;
-  } catch {
-    return false;
-  }
+  return (
+    [said, ...fences.reverse(), around]
+      .map((text) => text.trim())
+      .find((text) => text.startsWith('{') && parseJson(text) !== undefined) ?? null
+  );
 }

@@ -3,6 +3,7 @@
  */
 
 import { refPart, taskOfRefPart } from '../../lib/ids.ts';
+import type { Variables } from '../../lib/variables.ts';
 import { SESSION_MARKERS } from '../agents/session-markers.ts';
 
 /**
@@ -46,7 +47,7 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
 export const NO_COMMIT_GRAPH = ['core.commitGraph', 'false'] as const;
 
 /** The variables by which git in `env` has one more setting. Source: git-config(1). */
-export function gitSetting(env: Environment, [key, value]: readonly [string, string]): Record<string, string> {
+export function gitSetting(env: Variables, [key, value]: readonly [string, string]): Record<string, string> {
   const count = Number(env['GIT_CONFIG_COUNT'] ?? 0);
   // Git refuses a count that is not a number, and says so.
   if (!Number.isSafeInteger(count)) return {};
@@ -63,21 +64,19 @@ export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T
   return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => passed(name)));
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** What everything that runs within a command of a claim has in its FORGE_OUTER_CLAIMS, where a run or an exec is in between. */
 export function commandMark(claimId: string, pid: number | string): string {
   return `${claimId}:${pid};`;
 }
 
 /** The commands that a process runs within, the innermost first: that of its own claim, and those around it. */
-export function commandsAround(env: Environment): string[] {
+export function commandsAround(env: Variables): string[] {
   const { FORGE_CLAIM_ID: own = '', FORGE_COMMAND_PID: pid = '', FORGE_OUTER_CLAIMS: outer = '' } = env;
   return [...(own === '' ? [] : [commandMark(own, pid)]), ...outer.split(' ').filter((mark) => mark !== '')];
 }
 
 /** The claims that a process works under, the innermost first: its own, and those of the runs that it was started within. */
-export function claimsAround(env: Environment): string[] {
+export function claimsAround(env: Variables): string[] {
   return commandsAround(env).map((mark) => mark.replace(/:.*/, ''));
 }
 

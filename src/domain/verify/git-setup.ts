@@ -5,6 +5,7 @@
 
 import { sha256 } from '../../lib/digest.ts';
 import { firstOf, oneLine } from '../../lib/text.ts';
+import type { Variables } from '../../lib/variables.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 
 /** A digest of each part of the setup that is there, by the name of the part. */
@@ -76,11 +77,7 @@ export function setupId(digests: SetupDigests): string {
 }
 
 /** What to do about a setup that is not accepted; null when `env` accepts it. `prepares`: the commands of `agents.setup`, which may have made it. */
-export function acceptHint(
-  digests: SetupDigests,
-  env: Readonly<Record<string, string | undefined>>,
-  prepares: readonly string[],
-): string | null {
+export function acceptHint(digests: SetupDigests, env: Variables, prepares: readonly string[]): string | null {
   const id = setupId(digests);
   if (env['FORGE_ACCEPT_GIT_SETUP'] === id) return null;
   const same = prepares.length === 0 ? '' : ' If agents.setup makes it, have it make the same each time.';

@@ -11,8 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
-
-export type Variables = Readonly<Record<string, string | undefined>>;
+import type { Variables } from '../variables.ts';
 
 /** The folder of forge in the user's caches, `$XDG_CACHE_HOME/forge` or `~/.cache/forge`; null where the user has none. Source: XDG Base Directory Specification, 0.8. */
 export function userFolder({ XDG_CACHE_HOME: given = '', HOME: home = '' }: Variables): string | null {

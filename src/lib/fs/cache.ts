@@ -10,7 +10,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { crc32 } from '../checksum.ts';
 import { parseJson } from '../json.ts';
-import { isOwn, isSafeFolder, makeBelow, replace, userFolder, type Variables } from './cache-folder.ts';
+import type { Variables } from '../variables.ts';
+import { isOwn, isSafeFolder, makeBelow, replace, userFolder } from './cache-folder.ts';
 import { readCapped, readFrom } from './read.ts';
 
 export type CacheName = 'settings' | 'plan' | 'tree';

@@ -8,7 +8,8 @@
 
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { isOwn, isSafeFolder, makeBelow, replace, userFolder, type Variables } from './cache-folder.ts';
+import type { Variables } from '../variables.ts';
+import { isOwn, isSafeFolder, makeBelow, replace, userFolder } from './cache-folder.ts';
 import { readBytes } from './read.ts';
 
 export interface CodeCache {

@@ -9,6 +9,7 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { once } from '../once.ts';
 import { DAY_MS } from '../time.ts';
+import type { Variables } from '../variables.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { digestOf, kindOf, type MatchingFile } from './matching-files.ts';
 import { readCapped } from './read.ts';
@@ -60,7 +61,7 @@ export class KeptFiles {
   readonly #now: () => number;
 
   /** Null where the user has no cache of its own. */
-  static of(env: Readonly<Record<string, string | undefined>>, now: () => number): KeptFiles | null {
+  static of(env: Variables, now: () => number): KeptFiles | null {
     const folder = cacheFolder(env, 'kept');
     return folder === null ? null : new KeptFiles(folder, now);
   }
