@@ -54,6 +54,8 @@ const optionalText = z.optional(nullableText);
 const optionalTime = z.optional(nullableTime);
 const optionalCount = z.optional(count);
 const optionalFlag = z.optional(z.boolean());
+/** Parsed by who asks for it. */
+const unread = z.optional(z.unknown());
 
 /** Failures that were not charged, as `Waits` of `retry/next-try.ts`; null or absent: there are none since the last that was. */
 export const WaitedSchema = once(() => z.optional(z.nullable(z.record(text, z.looseObject({ count, since: time })))));
@@ -145,39 +147,39 @@ export const MemoSchema = once(() => {
     /** Checksums of the hand-written files that have become part of this record. */
     absorbed: z._default(z.array(text), () => []),
     /** The task's questions; parsed by `questions.ts`, since most tasks have none. */
-    questions: z.optional(z.unknown()),
+    questions: unread,
     /** The twin of `next_eligible_at`, of a parked task that of `wake_at`. */
     backoff: z.optional(z.nullable(DeadlineClockSchema())),
     /** The last few failures; parsed by `attempts.ts`. */
-    failures: z.optional(z.unknown()),
+    failures: unread,
     /** The running verification; parsed by `verification.ts`. */
-    verification: z.optional(z.unknown()),
+    verification: unread,
     /** That of the attempt that began last, by the store; its file is a view of it. */
-    manifest: z.optional(z.unknown()),
+    manifest: unread,
     /** What decides about the current attempt's work; parsed by `evidence.ts`. */
-    evidence: z.optional(z.unknown()),
+    evidence: unread,
     /** What the plan said of the task when its work was last given out, see `plan/definition.ts`. */
     definition: optionalText,
     /** The coding agent, by its preset, that it was given out to then; null or absent: another worker. */
     agent: optionalText,
     /** What kept an agent from reviewing it, until the task moves on; parsed by `review-hold.ts`. */
-    review_hold: z.optional(z.unknown()),
+    review_hold: unread,
     /** Its steps and its context; parsed by `steps/journal.ts`. */
-    journal: z.optional(z.unknown()),
+    journal: unread,
     /** The sets of children that it has made; parsed by `fan-out/fan-outs.ts`. */
-    fan_outs: z.optional(z.unknown()),
+    fan_outs: unread,
     /** What its worker said of the result that counts; null or absent: nothing. */
     summary: optionalText,
     /** What its attempts have used; parsed by `spending.ts`. */
-    spending: z.optional(z.unknown()),
+    spending: unread,
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
-    held: z.optional(z.unknown()),
+    held: unread,
     /** That it was begun again from the start; parsed by `by-hand.ts`. */
-    rerun: z.optional(z.unknown()),
+    rerun: unread,
     /** What it was done for, where its outputs are kept; parsed by `reuse/reuse.ts`. */
-    reuse: z.optional(z.unknown()),
+    reuse: unread,
     /** That a person said that it is done; parsed by `by-hand.ts`. */
-    done_by_hand: z.optional(z.unknown()),
+    done_by_hand: unread,
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
@@ -267,7 +269,7 @@ export const VerdictSchema = once(() => {
     save_point: optionalText,
     target_sha: optionalText,
     /** `none`: nothing had to change. Anything else says nothing; agents list there what they have changed. */
-    changes: z.optional(z.unknown()),
+    changes: unread,
   });
 });
 export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;

@@ -153,8 +153,8 @@ export async function attemptJournal(
 }
 
 /** Before a step is taken for done that this attempt has done: the process that recorded it may have been killed before that was durable. */
-export async function confirmed(step: Step, journal: WorkerJournal): Promise<void> {
-  if (step.attempt_id === journal.attemptId) await journal.settled();
+export function confirmed(step: Step, journal: WorkerJournal): Promise<void> | null {
+  return step.attempt_id === journal.attemptId ? journal.settled() : null;
 }
 
 /** What takes longer is told while it goes on, milliseconds. */
