@@ -11,7 +11,7 @@ import { openSession } from '../../src/commands/shared/session.ts';
 import { newId } from '../../src/domain/context.ts';
 import { coercePolicy } from '../../src/domain/retry/retry.ts';
 import { TASK_RETRY_DEFAULT } from '../../src/domain/retry/schema.ts';
-import { inOrder, jumpAhead } from '../../src/domain/schedule/run-order.ts';
+import { inOrder, jumpAhead, notBegun } from '../../src/domain/schedule/run-order.ts';
 import { completeTask } from '../../src/domain/task/complete-attempt.ts';
 import { claimTask, dispatchTask } from '../../src/domain/task/operations.ts';
 import { instantOf, observerOf, schedulingContextOf } from '../../src/engine/env.ts';
@@ -34,27 +34,21 @@ const mine = [];
 process.stdout.write('ready\n');
 await new Promise((resolve) => process.stdin.once('data', resolve));
 process.stdin.destroy();
-const scheduling = schedulingContextOf(session, plan, (await readAll(session)).reads);
+const { reads } = await readAll(session);
+const scheduling = schedulingContextOf(session, plan, reads);
 let left = inOrder(scheduling);
 while (left.length > 0) {
   const [{ id }] = left;
   left = left.slice(1);
-  if (await isTaken(id)) continue;
   const claimId = await claimed(id);
   if (claimId === null) {
-    left = jumpAhead(left, scheduling, session.ctx.random);
+    left = jumpAhead(notBegun(left, reads, await session.store.list()), scheduling, session.ctx.random);
     continue;
   }
   await worked(id, claimId);
   mine.push(id);
 }
 process.stdout.write(`${JSON.stringify(mine)}\n`);
-
-/** Whether another process has the task, or has done it. */
-async function isTaken(id) {
-  const { record } = await session.store.read(id);
-  return record !== null && record.state.state !== 'unclaimed';
-}
 
 /** The claim; null when another process has the task, or has done it. */
 async function claimed(id) {

@@ -2,7 +2,7 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { classifyTasks, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
-import { anotherWasFirst, jumpAhead } from '../../domain/schedule/run-order.ts';
+import { anotherWasFirst, jumpAhead, notBegun } from '../../domain/schedule/run-order.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
@@ -74,6 +74,7 @@ export async function takeTask<T>(
         refusal = error;
         // Others may be quicker at any of them.
         if (!next || !anotherWasFirst(error)) throw error;
+        left = notBegun(left, reads, await session.store.list());
         left = jumpAhead(left, claimContext(session, loaded, reads), session.ctx.random);
       }
     }

@@ -25,6 +25,19 @@ export function anotherWasFirst(refusal: unknown): boolean {
   return ['contention', 'deferred'].includes(kindOf(refusal));
 }
 
+/**
+ * Of `tasks`, those that no other has begun since they were seen: there is something of them, `now`, only if it is `known` that there was then.
+ * So a claimer that was outrun need not read the others.
+ */
+export function notBegun(
+  tasks: readonly PlanTask[],
+  known: { has(taskId: string): boolean },
+  now: readonly string[],
+): PlanTask[] {
+  const begun = new Set(now);
+  return tasks.filter(({ id }) => known.has(id) || !begun.has(id));
+}
+
 /** Among how many tasks a claimer chooses when another was first: several for each of those that usually work side by side. */
 const SPREAD = 64;
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { classifyTasks } from '../../../src/domain/schedule/readiness.ts';
-import { inOrder, jumpAhead, WorkQueue } from '../../../src/domain/schedule/run-order.ts';
+import { inOrder, jumpAhead, notBegun, WorkQueue } from '../../../src/domain/schedule/run-order.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { record } from '../../support/domain/tasks.ts';
@@ -29,6 +29,12 @@ test('a claimer that has lost a race keeps every task that is left, and does non
       expect(left.map(({ id }) => id).sort()).toEqual(order.map(({ id }) => id).sort());
     }),
   );
+});
+
+test('a claimer that has lost a race passes over what there was nothing of when it looked, and is something of now', () => {
+  const { tasks } = onePhase({ id: 'seen' }, { id: 'new' }, { id: 'untouched' }, { id: 'removed' });
+  const left = notBegun(tasks, new Set(['seen', 'removed']), ['new', 'seen', 'not-planned']);
+  expect(left.map(({ id }) => id)).toEqual(['seen', 'untouched', 'removed']);
 });
 
 /** Tasks that depend on any of those before them, in any way, and the states that they come to, one after the other. */
