@@ -80,7 +80,8 @@ export class WorkQueue {
     try {
       for (const task of left) {
         seen += 1;
-        const before = blockerOf(task);
+        // One that has shipped waits for itself: it may be begun again.
+        const before = isShipped(task.id, scheduling) ? task.id : blockerOf(task);
         if (before === null) {
           open.push(task);
           yield task;

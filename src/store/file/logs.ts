@@ -264,7 +264,7 @@ export class FileArtifacts implements AttemptArtifacts {
       const silent = logs.filter((file) => fs.lstatSync(file).size === 0);
       for (const file of silent) removeLeft(file);
       // Some file systems take longer for that than for all the rest, and others may go on meanwhile.
-      if (silent.length === logs.length) await fs.promises.rmdir(`${folder}/logs`);
+      if (silent.length === logs.length) await new Promise((done) => fs.rmdir(`${folder}/logs`, done));
     } catch {
       // What stays does no harm.
     }
