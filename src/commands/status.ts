@@ -17,6 +17,7 @@ import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { instantOf, schedulingContextOf } from '../engine/env.ts';
 import { parentOf } from '../lib/ids.ts';
+import { firstOf } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { type AttemptRef, STREAMS, type TaskSummaryRead } from '../store/port.ts';
@@ -206,14 +207,13 @@ function warningsOf(
   const texts = [...(loaded?.warnings ?? []), ...settingsWarnings, ...data.notEnforced(settings)];
   const changed = loaded && redefinedText(loaded.plan, recordOf);
   const warnings = [...texts, ...(changed === null ? [] : [changed])].map((text) => warningOf(text));
-  for (const { task, read } of shown) {
-    if (read === undefined) continue;
-    const { task_id } = read;
-    if (loaded !== null && task === null) {
-      const text = `task ${task_id} has a state but is not in ${loaded.file}; it is kept and cannot be claimed`;
-      warnings.push(warningOf(text, task_id));
-    }
-    warnings.push(...recordWarnings(read));
-  }
-  return warnings;
+  const odd = shown.flatMap(({ read }) => (read === undefined ? [] : recordWarnings(read)));
+  const left = shown.flatMap(({ task, read }) => (task === null && read !== undefined ? [read.task_id] : []));
+  if (loaded === null || left.length === 0) return [...warnings, ...odd];
+  // One for all: a plan may have been replaced.
+  const text =
+    left.length === 1
+      ? `task ${left[0]} has a state but is not in ${loaded.file}; it is kept and cannot be claimed`
+      : `${left.length} tasks have a state but are not in ${loaded.file}; they are kept and cannot be claimed: ${firstOf(left, 10)}`;
+  return [...warnings, warningOf(text, left.length === 1 ? left[0] : null), ...odd];
 }

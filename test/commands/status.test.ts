@@ -133,6 +133,10 @@ describe('status', () => {
       warningOf('task build has a state but is not in plans/phases.yaml; it is kept and cannot be claimed', 'build'),
     ]);
     expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('TASK_NOT_FOUND');
+    await world.put('test', { state: 'shipped' });
+    const text =
+      '2 tasks have a state but are not in plans/phases.yaml; they are kept and cannot be claimed: build, test';
+    expect((await status.run(world.context, {})).warnings).toEqual([warningOf(text)]);
   });
 
   test('status works without a plan', async () => {

@@ -30,7 +30,7 @@ interface Columns {
 
 export const STATUS = {
   status(data, context, { children = false }) {
-    const { bold } = context.palette;
+    const { bold, dim } = context.palette;
     const phases = [...new Set(data.tasks.map(({ phase_id }) => phase_id))].map((phase) => {
       const rows = data.tasks.filter(({ phase_id }) => phase_id === phase);
       return { phase, items: foldChildren(rows, shownState, children) };
@@ -46,7 +46,12 @@ export const STATUS = {
     for (const { message } of data.agents) lines.push(...hang('  ', oneLine(message, 500), context.width));
     const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
     for (const { phase, items } of phases) {
-      lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));
+      lines.push(
+        '',
+        phase === null
+          ? `${bold('not in the plan')} ${dim('(`forge orchestrate forget TASK` removes what is kept)')}`
+          : bold(oneLine(phase)),
+      );
       for (const item of items)
         lines.push(...('row' in item ? taskLines(item.row, columns, dead.has(item.row.run_id), context) : [item.text]));
     }

@@ -4,6 +4,7 @@ import {
   doneTask,
   isUntouched,
   rerunOf,
+  rerunShipped,
   rerunTask,
   restartChild,
 } from '../../../src/domain/task/by-hand.ts';
@@ -171,4 +172,11 @@ describe('a task that is done by hand', () => {
     expect(doneTask(shipped, { note: 'x', nowMs: T0 })).toMatchObject({ record: null, result: { state: 'shipped' } });
     expect(doneByHandOf(shipped)).toBeNull();
   });
+});
+
+test('a result that is out of date is begun again while it is there, and nothing is changed where another process has begun it', () => {
+  for (const state of TASK_STATES) {
+    const { record: next } = rerunShipped(frozen(worked(state)), T0);
+    expect(next?.state.state ?? null).toBe(state === 'shipped' ? 'unclaimed' : null);
+  }
 });
