@@ -77,12 +77,15 @@ async function checked(
   edits: readonly YamlEdit[],
 ): Promise<string> {
   const { editYaml } = await import('../lib/yaml-edit.ts');
-  const text = source.text.includes('\ufffd') ? null : await editYaml(source.text, edits);
+  const isUtf8 = !source.text.includes('\ufffd');
+  const text = isUtf8 ? await editYaml(source.text, edits) : null;
   if (text === null) {
     const { positionsOf } = await import('../lib/yaml.ts');
     const { line = 1 } = positionsOf(source.text).place(edits[0]?.path ?? []) ?? {};
     throw new ForgeError('INVALID_ARGS', `${source.file}:${line}: this part cannot be changed in place`, {
-      hint: 'It is shared by an anchor and its aliases, not UTF-8, or written in another unusual way. Edit the file.',
+      hint: isUtf8
+        ? 'An anchor or an alias shares it, or it is an item that the list does not have. Edit the file.'
+        : 'The file is not UTF-8. Save it as UTF-8.',
     });
   }
   const { parsePlan } = await import('../domain/plan/parse.ts');

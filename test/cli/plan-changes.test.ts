@@ -165,6 +165,15 @@ describe('edit', () => {
     await within(['edit', 'test', '--set', 'run=make test'], { cwd });
     expect(planIn(cwd)).toContain('depends_on: [build], run: make test}');
   });
+
+  it('a file that is not UTF-8 is refused as such, and stays as it is', async () => {
+    const cwd = project();
+    const latin = Buffer.from(PLAN.replace('the mill', 'the caf\u00e9'), 'latin1');
+    writeFileSync(join(cwd, FILE), latin);
+    const { json } = await orchestrate(['edit', 'build', '--set', 'run=make', '--json'], { cwd });
+    expect(json().error).toMatchObject({ code: 'INVALID_ARGS', hint: 'The file is not UTF-8. Save it as UTF-8.' });
+    expect(readFileSync(join(cwd, FILE))).toEqual(latin);
+  });
 });
 
 describe('drop', () => {
