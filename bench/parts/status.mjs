@@ -13,6 +13,7 @@ const LIMITS = { first: 3, later: 1.4 };
 /** After which what was changed counts as settled, milliseconds. */
 const SETTLED_MS = 2500;
 const bare = path.join(import.meta.dirname, '..', 'programs', 'bare-read.mjs');
+const floor = path.join(import.meta.dirname, '..', 'programs', 'floor-look.mjs');
 const peak = path.join(import.meta.dirname, '..', 'programs', 'report-peak.cjs');
 
 export async function status({ full }) {
@@ -31,6 +32,11 @@ export async function status({ full }) {
 async function measure(project, size) {
   await againstBareRead(project, 'status --json', forgeArgs(project, 'status', '--json'), size);
   await againstBareRead(project, 'phases --ready --json', forgeArgs(project, 'phases', '--ready', '--json'), size);
+  const tasks = tasksFolder(project);
+  const run = (args) => () => void execute(process.execPath, args, { env: cleanEnv() });
+  const least = run([floor, tasks, path.join(project, 'plans', 'phases.yaml')]);
+  const took = await inTurns(least, run([bare, tasks]), 5);
+  figure('the least that a first look can be', took.ratio, { detail: times(took) });
   // The files without a plan: what the tree alone costs.
   fs.rmSync(path.join(project, 'plans'), { recursive: true });
   await againstBareRead(project, 'status --json, without a plan', forgeArgs(project, 'status', '--json'), size);
