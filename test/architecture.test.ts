@@ -158,6 +158,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:module': (file) => file === 'src/lib/patterns.ts',
   'node:vm': (file) => file === 'src/cli/start.ts',
   'node:path': () => true,
+  // Which step of a program calls another.
+  'node:async_hooks': (file) => file === 'src/engine/steps/pass.ts',
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',
   // What programs are talked to by.

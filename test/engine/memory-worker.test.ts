@@ -62,6 +62,31 @@ describe('a wait of a program', () => {
     expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
   });
 
+  it('a wait of a program within a step parks the task, and the step is called again behind it', async () => {
+    const { worker, clock } = worked();
+    const called: string[] = [];
+    const body = (attempt: typeof worker) =>
+      attempt.step('outer', async () => {
+        called.push('outer');
+        await Promise.all([attempt.step('first', () => called.push('first')), attempt.wait('soak', '1h')]);
+        called.push('after');
+      });
+    const parked = body(worker);
+    await expect(parked).rejects.toMatchObject({ wakeAt: '2030-01-01T01:00:00.000Z' });
+    clock.nowMs += 3_600_000;
+    await body(worker.next());
+    expect(called).toEqual(['outer', 'first', 'outer', 'after']);
+  });
+
+  it('a program that has parked does nothing more, also where it catches that', async () => {
+    const { worker } = worked();
+    await expect(worker.wait('soak', '1h')).rejects.toBeInstanceOf(Parked);
+    const fn = vi.fn();
+    await expect(worker.step('more', fn)).rejects.toBeInstanceOf(Parked);
+    await expect(worker.context.set('more', 1)).rejects.toBeInstanceOf(Parked);
+    expect(fn).not.toHaveBeenCalled();
+  });
+
   it('a wait of a program has one meaning in a pass', async () => {
     const { worker } = worked();
     await worker.wait('x', { until: '2029-01-01T00:00:00Z' });

@@ -4,7 +4,7 @@ import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-o
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
 import { fanOutStep } from '../../domain/fan-out/seal.ts';
 import { type Entry, type Journal, viewOf } from '../../domain/steps/journal.ts';
-import { type Park, parkFor } from '../../domain/steps/parking.ts';
+import { type Park, Parked, parkFor } from '../../domain/steps/parking.ts';
 import { stepPolicy } from '../../domain/steps/tries.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -69,10 +69,13 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
     instant: () => ({ nowMs: now(), monoMs: now(), bootId: 'memory' }),
     random,
     read: async () => view(),
-    readAgain: async () => view(),
+    async readAgain() {
+      if (this.parked !== null) throw new Parked(this.parked);
+      return view();
+    },
     settled: async () => {},
-    write: async (entriesFor) => {
-      entries.push(...entriesFor(view(), 1));
+    async write(entriesFor) {
+      entries.push(...entriesFor(await this.readAgain(), 1));
       return viewOf(entries);
     },
     async fanOut(name, childrenFor) {

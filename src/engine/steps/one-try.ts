@@ -1,8 +1,10 @@
 /** One call of a function of a program, within its time, and for as long as its attempt holds the task. */
 
+import { Parked } from '../../domain/steps/parking.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { isDeeperThan } from '../../lib/json.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
+import type { AtWork } from './pass.ts';
 
 /** Largest result of a step, bytes of JSON. */
 const RESULT_MAX_BYTES = 1024 * 1024;
@@ -14,11 +16,11 @@ export class TimeUp extends Error {
 
 /**
  * Calls `fn` once: what it returned, as JSON, or what it threw; `TimeUp` when its time was over first. `signalOf` gives a signal of this try, which
- * few functions ask for: Node takes longer to make one than for the rest of a call.
+ * few functions ask for: Node takes longer to make one than for the rest of a call. Throws `Parked` where a wait in `fn` has parked the task.
  */
 export async function tryOnce(
   fn: (signalOf: () => AbortSignal) => unknown,
-  { lost, timeoutMs, name }: { lost: AbortSignal; timeoutMs: number | null; name: string },
+  { lost, timeoutMs, name, own }: { lost: AbortSignal; timeoutMs: number | null; name: string; own: AtWork },
 ): Promise<{ value: unknown } | { error: unknown }> {
   const stopped = new AbortController();
   let stop = (_why: unknown) => {};
@@ -35,7 +37,9 @@ export async function tryOnce(
   if (lost.aborted) lose();
   lost.addEventListener('abort', lose, { once: true });
   try {
-    const value = asJson(await Promise.race([Promise.resolve().then(() => fn(() => stopped.signal)), over]));
+    const value = asJson(
+      await Promise.race([Promise.resolve().then(() => own.call(() => fn(() => stopped.signal))), over]),
+    );
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes <= RESULT_MAX_BYTES) return { value };
     throw new ForgeError(
@@ -46,6 +50,8 @@ export async function tryOnce(
       },
     );
   } catch (error) {
+    // A wait within it has ended the attempt: that is no try.
+    if (error instanceof Parked) throw error;
     return { error };
   } finally {
     clearTimeout(timer);

@@ -1,9 +1,11 @@
 /** One pass of a worker over its steps: what is at work in it, what sleeps, and when its task is parked. */
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { JournalView } from '../../domain/steps/journal.ts';
 import { Parked, parkedText, type Sleeper } from '../../domain/steps/parking.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { WaitsFor } from '../../domain/task/records.ts';
+import { once } from '../../lib/once.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
@@ -27,24 +29,23 @@ export interface Sleep {
 
 export class Pass {
   readonly #sleepers = new Set<PassSleeper>();
-  #busy = 0;
+  readonly #atWork = new Set<AtWork>();
   #parking: Promise<void> | null = null;
 
   /** Does a step, or a wait with its looks. While one is at work, none that sleeps parks the task. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
-    this.#busy++;
+  async during<T>(work: (at: AtWork) => Promise<T>): Promise<T> {
+    const at = new AtWork(this);
+    this.#atWork.add(at);
     try {
-      return await work();
+      return await work(at);
     } finally {
-      this.#busy--;
+      this.#atWork.delete(at);
     }
   }
 
-  /**
-   * Sleeps within `during`: here for as long as `steps.park_after`, or while other steps are at work; otherwise the task is parked. Throws
-   * `Parked`, and why the task was lost.
-   */
-  async sleep(journal: WorkerJournal, { wake, waitsFor, lost, isThere, arrives }: Sleep): Promise<void> {
+  /** As `AtWork.sleep` says. */
+  async sleep(at: AtWork, journal: WorkerJournal, sleep: Sleep): Promise<void> {
+    const { wake, waitsFor, lost, isThere, arrives } = sleep;
     const left = () => msLeft(wake, journal.instant());
     const isShort = () => left() <= journal.settings.steps.park_after_ms;
     if (isShort()) {
@@ -53,10 +54,10 @@ export class Pass {
     }
     const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
     this.#sleepers.add(sleeper);
-    this.#busy--;
+    at.sleeps(1);
     try {
       while (!isShort()) {
-        if (this.#busy === 0 && (await journal.isAlone())) {
+        if ([...this.#atWork].every(({ isAsleep }) => isAsleep) && (await journal.isAlone())) {
           this.#parking ??= this.#park(journal).finally(() => {
             this.#parking = null;
           });
@@ -73,7 +74,7 @@ export class Pass {
       await this.#parking?.catch(() => {});
       throw sleeper.parked ?? error;
     } finally {
-      this.#busy++;
+      at.sleeps(-1);
       this.#sleepers.delete(sleeper);
     }
   }
@@ -83,6 +84,44 @@ export class Pass {
     const park = await journal.park(sleepers);
     if (park === null) return;
     for (const sleeper of sleepers) sleeper.parked = new Parked(park);
+  }
+}
+
+/** In which step or wait a call of the program is made. */
+const around = once(() => new AsyncLocalStorage<AtWork>());
+
+/** A step or a wait that is at work. */
+export class AtWork {
+  readonly #pass: Pass;
+  /** That in whose function it was called: while it sleeps, that does nothing else that counts. */
+  readonly #outer: AtWork | undefined;
+  #sleeping = 0;
+
+  constructor(pass: Pass) {
+    this.#pass = pass;
+    this.#outer = around().getStore();
+  }
+
+  get isAsleep(): boolean {
+    return this.#sleeping > 0;
+  }
+
+  sleeps(more: 1 | -1): void {
+    this.#sleeping += more;
+    this.#outer?.sleeps(more);
+  }
+
+  /** Calls a function of the program, which may make steps and waits itself. */
+  call<T>(fn: () => T): T {
+    return around().run(this, fn);
+  }
+
+  /**
+   * Sleeps: here for as long as `steps.park_after`, or while other steps are at work; otherwise the task is parked. Throws `Parked`, and why the
+   * task was lost.
+   */
+  sleep(journal: WorkerJournal, sleep: Sleep): Promise<void> {
+    return this.#pass.sleep(this, journal, sleep);
   }
 }
 

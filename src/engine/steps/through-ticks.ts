@@ -29,7 +29,7 @@ export interface Ticking {
 
 /** Does ticks until the repeat is over, or has failed. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
 export async function throughTicks(place: Place, { name, repeat, tick, till }: Ticking): Promise<Step> {
-  const { journal, pass, lost } = place;
+  const { journal, own, lost } = place;
   const record = (decide: (now: ReadJournal, looker: Looker) => RepeatStanding) => recordStanding(place, name, decide);
   const failed = await failedBefore(journal, name);
   if (failed !== null) return failed;
@@ -49,7 +49,7 @@ export async function throughTicks(place: Place, { name, repeat, tick, till }: T
     if (over) return step;
     if (due === null) {
       if (msLeft(step.wake, journal.instant()) > 0)
-        await pass.sleep(journal, { waitsFor: { kind: 'repeat', name }, wake: step.wake ?? null, lost });
+        await own.sleep(journal, { waitsFor: { kind: 'repeat', name }, wake: step.wake ?? null, lost });
       continue;
     }
     const read = await journal.read();

@@ -7,21 +7,22 @@ import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { LastError, WaitsFor } from '../../domain/task/records.ts';
 import { isoTime } from '../../lib/time.ts';
-import { Pass } from './pass.ts';
+import { type AtWork, Pass } from './pass.ts';
 import type { ReadJournal } from './task-journal.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** Where a worker is at work. `lost`: aborted when its attempt does not hold its task any more. */
 export interface Place {
   journal: WorkerJournal;
-  pass: Pass;
+  /** The step or the wait that it is at. */
+  own: AtWork;
   lost: AbortSignal;
 }
 
 /** Does `work` as all that there is of a pass. */
 export function alone<T>(journal: WorkerJournal, work: (place: Place) => Promise<T>): Promise<T> {
   const pass = new Pass();
-  return pass.during(() => journal.holding((lost) => work({ journal, pass, lost })));
+  return pass.during((own) => journal.holding((lost) => work({ journal, own, lost })));
 }
 
 /** The outcome of a try. `values`: what it keeps in the context. */
@@ -32,11 +33,11 @@ export type Made = { value: unknown; values?: Readonly<Record<string, unknown>> 
  * has come to. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR.
  */
 export async function throughTries(
-  { journal, pass, lost }: Place,
+  { journal, own, lost }: Place,
   { name, policy }: { name: string; policy: StepPolicy },
   tryOnce: (scope: { key: string; try: number }) => Promise<Made>,
 ): Promise<{ step: Step; made: Made }> {
-  const sleep = (wake: Deadline) => pass.sleep(journal, { waitsFor: { kind: 'step', name }, wake, lost });
+  const sleep = (wake: Deadline) => own.sleep(journal, { waitsFor: { kind: 'step', name }, wake, lost });
   let read = await journal.read();
   let step = read.steps.get(name);
   const before = await failedBefore(journal, name);
@@ -115,10 +116,10 @@ export interface Wait {
 }
 
 /** Waits until a look says that it is over. Throws what `lost` says, `Parked`, STEP_REPEATED, INVALID_ID, IO_ERROR. */
-export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): Promise<Step> {
+export async function throughLooks({ journal, own, lost }: Place, wait: Wait): Promise<Step> {
   const { name, kind, waitsFor = { kind, name }, isThere, arrives, costly = false, look } = wait;
   const sleep = (wake: Deadline | null) =>
-    pass.sleep(journal, { waitsFor, wake, lost, ...(isThere && { isThere }), ...(arrives && { arrives }) });
+    own.sleep(journal, { waitsFor, wake, lost, ...(isThere && { isThere }), ...(arrives && { arrives }) });
   // Children of a join may have been done again since.
   const failed = kind === 'join' ? null : await failedBefore(journal, name);
   if (failed !== null) return failed;
@@ -127,7 +128,7 @@ export async function throughLooks({ journal, pass, lost }: Place, wait: Wait): 
   if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);
   for (;;) {
     const seen = await told(journal, `looks at ${name}`, look(before));
-    const { step, over } = await recordStanding({ journal, pass, lost }, name, seen);
+    const { step, over } = await recordStanding({ journal, own, lost }, name, seen);
     if (over) return step;
     before = step;
     await sleep(step.wake ?? null);

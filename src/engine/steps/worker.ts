@@ -114,7 +114,7 @@ export class StepWorker {
   step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
     return this.#once<T>(name, 'step', async (place) => {
       const timeoutMs = stepTimeout(options.timeout, 'timeout');
-      const { journal, lost } = place;
+      const { journal, own, lost } = place;
       const policy = await journal.policyOf(options.retry);
       const passed = this.#passed.size;
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
@@ -126,6 +126,7 @@ export class StepWorker {
           lost,
           timeoutMs,
           name,
+          own,
         });
         if ('value' in made) return { ...made, values };
         return failureEnd(made.error, journal);
@@ -165,7 +166,7 @@ export class StepWorker {
     await this.#once(name, 'wait-until', async (place) => {
       const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
       const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
-      const { journal, lost } = place;
+      const { journal, own, lost } = place;
       const condition = { everyMs, timeoutMs, policy: waitPolicy(options.retry), random: journal.random };
       let thrown: { error: unknown } | undefined;
       const step = await throughLooks(place, {
@@ -179,6 +180,7 @@ export class StepWorker {
             lost,
             timeoutMs: limit,
             name,
+            own,
           });
           const isLate = 'error' in made && made.error instanceof TimeUp;
           thrown = 'error' in made && !isLate ? made : undefined;
@@ -224,13 +226,13 @@ export class StepWorker {
       const { throughTicks } = await import('./through-ticks.ts');
       const { start } = written;
       const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
-      const { journal, lost } = place;
+      const { journal, own, lost } = place;
       let thrown: { error: unknown } | undefined;
       const step = await throughTicks(place, {
         name,
         repeat: { ...asked, policy: await journal.policyOf(retry), random: journal.random },
         tick: async (scope) => {
-          const limits = { lost, timeoutMs: asked.timeoutMs, name };
+          const limits = { lost, timeoutMs: asked.timeoutMs, name, own };
           const made = await tryOnce((signalOf) => fn(withSignal({ ...scope }, signalOf)), limits);
           thrown = 'error' in made ? made : undefined;
           return 'error' in made ? failureEnd(made.error, journal) : { done: true };
@@ -243,6 +245,7 @@ export class StepWorker {
                   lost,
                   timeoutMs: asked.timeoutMs,
                   name,
+                  own,
                 });
                 thrown = 'error' in made ? made : undefined;
                 return 'error' in made ? failureEnd(made.error, journal) : made.value === true;
@@ -305,7 +308,7 @@ export class StepWorker {
 
   async #done<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
     // At work from here on, so that no wait beside it parks the task.
-    const value = await this.#pass.during(async () => {
+    const value = await this.#pass.during(async (own) => {
       const journal = await this.#opened();
       let read = await journal.read();
       // A child of this process may have done it meanwhile.
@@ -316,7 +319,7 @@ export class StepWorker {
         await confirmed(before, journal);
         return copyOf(before.result) as T;
       }
-      return journal.holding((lost) => work({ journal, pass: this.#pass, lost }));
+      return journal.holding((lost) => work({ journal, own, lost }));
     });
     this.#passed.add(name);
     return value;
