@@ -23,8 +23,8 @@ async function server(status = 200): Promise<{ url: string; bodies: Record<strin
       body += chunk;
     });
     request.on('end', () => {
-      bodies.push(JSON.parse(body));
-      response.writeHead(status).end('ok');
+      bodies.push(body === '' ? {} : JSON.parse(body));
+      response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {}).end('ok');
     });
   });
   await new Promise<void>((resolve) => {
@@ -77,6 +77,16 @@ it('what fails is one warning, which names no path, and the run goes on', async 
   expect(stderr).toMatch(/notify: the command "exit 7" failed: it\s+ended with 7/);
   expect(stderr).toContain('notify: 1 more notifications were not delivered');
   expect(stderr).not.toContain('s3cr3t-path');
+});
+
+it('a web address that has moved is a failure: where it leads to is sent nothing', async () => {
+  const { url, bodies } = await server(302);
+  const cwd = project(['id: a, title: A, run: "true"'], {
+    '.forge/settings.yaml': `notify: [{on: [shipped], webhook: "${url}"}]`,
+  });
+  const { stderr } = await orchestrate(['run'], { cwd });
+  expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ failed: it answered with 302/);
+  expect(bodies).toHaveLength(1);
 });
 
 it('a run that goes on after kill -9 tells nothing again of which the killed one has told, or was telling', async () => {

@@ -96,10 +96,14 @@ export class Notifier {
     if (url === null) return `${webhook} is not an address, or not set`;
     try {
       const headers = { 'content-type': 'application/json', 'user-agent': 'forge-orchestrate' };
-      const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(notification), signal });
+      // Behind a redirect most servers get a GET without the message.
+      const redirect = 'manual';
+      const body = JSON.stringify(notification);
+      const response = await fetch(url, { method: 'POST', headers, body, signal, redirect });
       await response.body?.cancel();
       return response.ok ? null : `it answered with ${response.status}`;
     } catch (error) {
+      if (signal.aborted) return 'it was stopped';
       // What undici says of the cause names a code and a host, and no path.
       const { cause, message } = error as Error;
       return (cause as { code?: string } | undefined)?.code ?? message;
