@@ -46,7 +46,8 @@ export const add = command({
     const line = title.replace(/\s+/g, ' ').trim();
     const more = set.map(settingOf);
     const session = await openSession(context);
-    return changedPlan(session, async ({ plan, texts }) => {
+    let status = 'active';
+    const added = await changedPlan(session, async ({ plan, texts }) => {
       await requireOrigin(session, plan, discovered_from);
       const phase_id = phase ?? phaseForNew(plan, discovered_from ?? null);
       const place = phasePlace(texts, phase_id);
@@ -62,6 +63,7 @@ export const add = command({
       const needed = depends_on?.flatMap(itemsOf);
       const written = newTaskYaml({ ...keys, id: task_id, title: line, depends_on: needed, discovered_from });
       for (const { path, value } of more) setIn(written, path, value);
+      status = plan.phaseById.get(phase_id)?.status ?? status;
       const edits = [{ path: [...place.path, 'tasks'], append: written }];
       return {
         file: place.file,
@@ -69,6 +71,9 @@ export const add = command({
         result: { task_id, phase_id, title: line, discovered_from: discovered_from ?? null },
       };
     });
+    if (status !== 'active')
+      session.warn(`phase ${added.phase_id} is ${status}, so task ${added.task_id} does not start`);
+    return added;
   },
 });
 
