@@ -141,7 +141,6 @@ const MODULES: Record<string, (file: string) => boolean> = {
   '@modelcontextprotocol/server': (file) => file === 'src/mcp/sdk.ts',
   '@modelcontextprotocol/server/stdio': (file) => file === 'src/mcp/sdk.ts',
   '@agentclientprotocol/sdk': (file) => file === 'src/acp/acp-sdk.ts',
-  commander: (file) => file === 'src/cli/program.ts',
   picocolors: (file) => layerOf(file) === 'cli',
   'proper-lockfile': (file) => file === 'src/lib/fs/locks.ts',
   'node:fs': (file) =>

@@ -1,6 +1,5 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
-import { Command, CommanderError, Option } from 'commander';
 import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
 import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/command.ts';
 import type { Input } from '../commands/shared/environment.ts';
@@ -74,29 +73,48 @@ export interface Words {
   unfinished: string | null;
 }
 
-/** Reads the words behind a verb. */
+/**
+ * Reads the words behind a verb. A flag may stand anywhere before `--`, and takes the next word as its value, or what stands behind `=`. Letters
+ * may stand together.
+ */
 export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words {
-  const parser = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  const letters = Object.entries(LETTERS).map(([letter, name]) => ({ written: letter, many: false, name }));
-  const keys = [...letters, ...flags].map((flag) => {
-    const option = new Option(flag.written);
-    if (flag.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
-    parser.addOption(option);
-    return ['name' in flag ? flag.name : nameOf(flag), option] as const;
-  });
-  const given = () => {
-    const set = keys.filter(([, option]) => parser.getOptionValueSource(option.attributeName()) === 'cli');
-    // `--no-bell` is a flag like any other here, and commander has it as `bell`, false.
-    const read = (option: Option) => option.negate || parser.getOptionValue(option.attributeName());
-    return Object.fromEntries(set.map(([name, option]) => [name, read(option)]));
+  const known = new Map(flags.map((flag) => [nameOf(flag), flag]));
+  const takesValue = ({ written }: Flag) => written.includes(' ');
+  const options: Record<string, unknown> = {};
+  const operands: string[] = [];
+  let unknown: string | null = null;
+  const take = (flag: Flag, text: string) => {
+    const name = nameOf(flag);
+    options[name] = flag.many ? [...((options[name] ?? []) as string[]), text] : text;
   };
-  try {
-    const { operands, unknown } = parser.parseOptions([...args]);
-    return { options: given(), operands, unknown: unknown[0] ?? null, unfinished: null };
-  } catch (error) {
-    if (!(error instanceof CommanderError) || error.code !== 'commander.optionMissingArgument') throw error;
-    return { options: given(), operands: [], unknown: null, unfinished: args.at(-1) ?? null };
+  const left = [...args];
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    const flag = known.get(word);
+    const letter = LETTERS[word.slice(0, 2)];
+    const end = word.indexOf('=');
+    const before = end === -1 ? undefined : known.get(word.slice(0, end));
+    if (word === '--') {
+      if (unknown === null) operands.push(...left);
+      break;
+    }
+    if (flag !== undefined && takesValue(flag)) {
+      const text = left.shift();
+      if (text === undefined) return { options, operands: [], unknown: null, unfinished: word };
+      take(flag, text);
+    } else if (flag !== undefined) options[word] = true;
+    else if (letter !== undefined) {
+      options[letter] = true;
+      if (word.length > 2) left.unshift(`-${word.slice(2)}`);
+    } else if (before !== undefined && takesValue(before)) take(before, word.slice(end + 1));
+    else if (unknown === null && looksLikeFlag(word)) unknown = word;
+    else if (unknown === null) operands.push(word);
   }
+  return { options, operands, unknown, unfinished: null };
+}
+
+/** `-` stands for stdin, and a negative number is a value. */
+function looksLikeFlag(word: string): boolean {
+  return word.length > 1 && word.startsWith('-') && !/^-(\d+|\d*\.\d+)(e[+-]?\d+)?$/.test(word);
 }
 
 /** Throws INVALID_ARGS. */

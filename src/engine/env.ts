@@ -36,7 +36,10 @@ export function observerOf({ ctx, settings }: Env): LeaseObserver {
   return {
     nowMs: ctx.now(),
     monoMs: ctx.monotonicMs(),
-    machine: ctx.machine(),
+    // Three files of the system: read where there is a lease.
+    get machine() {
+      return ctx.machine();
+    },
     liveness: ctx.liveness,
     graceMs: settings.agents.steal_grace_ms,
   };

@@ -71,8 +71,8 @@ function contentOf(parts: ReadonlyMap<string, Buffer>): Buffer {
   return Buffer.concat([Buffer.from(`${sumOf(content)}\n`), content]);
 }
 
-/** Words of four bytes that a sum is made of: half a megabyte is checked at every start, and a disk loses blocks, not bytes. */
-const SUMMED = 1024;
+/** Words of four bytes that a sum is made of: half a megabyte is checked at every start, and a disk loses blocks of some kilobytes, not bytes. */
+const SUMMED = 256;
 
 /** Source: FNV-1a, over words. */
 function sumOf(bytes: Buffer): number {
