@@ -50,7 +50,10 @@ describe('add', () => {
 
   it('add warns where the phase of the task is not active', async () => {
     const { code, stderr } = await orchestrate(['add', 'Later', '--phase', 'two'], { cwd: project() });
-    expect({ code, stderr }).toEqual({ code: 0, stderr: 'warning: phase two is paused, so task later does not start\n' });
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'warning: phase two is paused, so task later does not start\n',
+    });
   });
 
   it('a worker that adds a task hands it on: it goes to the phase of the worker, and says where it was found', async () => {
