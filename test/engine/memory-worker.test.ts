@@ -224,6 +224,11 @@ describe('children in memory', () => {
     ['an unknown fan-out', (worker: ReturnType<typeof memoryWorker>) => worker.join('nothing'), 'UNKNOWN_FANOUT'],
     ['a name that is none', (worker: ReturnType<typeof memoryWorker>) => worker.join('a b'), 'INVALID_ID'],
     [
+      'a fan-out that is named twice',
+      (worker: ReturnType<typeof memoryWorker>) => worker.join(['a', 'a']),
+      'INVALID_ARGS',
+    ],
+    [
       'a child without a command',
       (worker: ReturnType<typeof memoryWorker>) => worker.fanOut('f', [{ name: 'x' } as never]),
       'INVALID_ARGS',

@@ -41,8 +41,10 @@ export interface JoinResult {
 
 const PREFIX = 'forge.join.';
 
-/** The name of the step that joins these fan-outs. Throws INVALID_ID. */
+/** The name of the step that joins these fan-outs. Throws INVALID_ID, INVALID_ARGS. */
 export function joinName(names: readonly string[]): string {
+  const twice = names.find((name, at) => names.indexOf(name) < at);
+  if (twice !== undefined) throw new ForgeError('INVALID_ARGS', `join names ${oneLine(String(twice))} twice`);
   return PREFIX + names.map((name) => requireName(name, 'a fan-out')).join('+');
 }
 

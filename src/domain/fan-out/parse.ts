@@ -39,7 +39,11 @@ export function parseChildren(
   const children: Child[] = [];
   const faults: Fault[] = [];
   const lines = new Map<string, number>();
-  for (const [index, line] of text.split('\n').entries()) {
+  // Some editors begin a file with a mark of its encoding.
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .entries()) {
     if (line.trim() === '') continue;
     const place = { file, line: index + 1 };
     const { child, faults: found } = parseLine(line);

@@ -28,7 +28,7 @@ test('a child has what its line says, and null for the rest', () => {
     timeout: '2m',
     input: { file: 'y', parts: [1, { deep: null }] },
   };
-  expect(parse(X, '', JSON.stringify(all), '  ')).toEqual([
+  expect(parse(`\uFEFF${X}\r`, '', JSON.stringify(all), '  ')).toEqual([
     { name: 'x', run: 'true', title: null, env: {}, retry: null, timeout_ms: null, input: null },
     {
       name: 'y:1',
