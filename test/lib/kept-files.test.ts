@@ -81,9 +81,9 @@ describe('files that are kept', () => {
     const fill = () => keptFiles().fill('k', at('project'), at('project', '.aside'));
     expect(await fill()).toBe(true);
     expect([read('project/dist/a.js'), fs.readlinkSync(at('project/dist/link'))]).toEqual(['a', 'a.js']);
-    write('project/dist/a.js', 'b');
+    write('project/dist/a.js', 'by hand');
     expect(await fill()).toBe(false);
-    expect(read('project/dist/a.js')).toBe('b');
+    expect(read('project/dist/a.js')).toBe('by hand');
     expect(fs.readdirSync(at('project'))).toEqual(['dist']);
   });
 

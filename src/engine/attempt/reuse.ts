@@ -65,10 +65,11 @@ export async function putBack(env: Env, task: PlanTask, { key }: Reuse): Promise
   const kept = KeptFiles.of(env.ctx.env, env.now);
   if (key === null || kept === null) return false;
   const unused = { taskId: task.id, attemptId: newId(env.ctx) };
-  // Another run that puts them back at this moment begins the task again.
-  env.artifacts.dropOtherDrafts(unused, 'outputs');
   try {
-    return await kept.fill(key, env.paths.project, env.artifacts.placeForDraft(unused, 'outputs'));
+    const isBack = await kept.fill(key, env.paths.project, env.artifacts.placeForDraft(unused, 'outputs'));
+    // Nothing needs what killed processes have left, nor what others are about to put back.
+    if (isBack) env.artifacts.dropOtherDrafts(unused, 'outputs');
+    return isBack;
   } finally {
     env.artifacts.discard(unused);
   }

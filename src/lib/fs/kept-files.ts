@@ -11,6 +11,7 @@ import { once } from '../once.ts';
 import { DAY_MS } from '../time.ts';
 import type { Variables } from '../variables.ts';
 import { cacheFolder } from './cache-folder.ts';
+import { errorCode } from './io-errors.ts';
 import { digestOf, kindOf, type MatchingFile } from './matching-files.ts';
 import { readCapped } from './read.ts';
 
@@ -106,11 +107,12 @@ export class KeptFiles {
   }
 
   /**
-   * As `restore`, and replaces nothing that is there: others may be making these files. False also where one is there that is another; then some
-   * of those that were missing may be there.
+   * As `restore`, and replaces nothing that is there: others may be making these files, or putting them back. Whether all are present then, as
+   * `isPresent` has it.
    */
-  fill(key: string, project: string, aside: string): Promise<boolean> {
-    return this.#putBack(key, project, aside, created);
+  async fill(key: string, project: string, aside: string): Promise<boolean> {
+    await this.#putBack(key, project, aside, created);
+    return this.#listed(key) !== null && this.isPresent(key, project);
   }
 
   async #putBack(
@@ -199,10 +201,14 @@ async function copied(from: string, to: string, kind: MatchingFile['kind']): Pro
   await fs.promises.copyFile(from, to, fs.constants.COPYFILE_FICLONE);
 }
 
-/** On macOS a hard link of a symbolic link is one of what it points at. */
 function created(copy: string, target: string): void {
-  if (fs.lstatSync(copy).isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(copy), target);
-  else fs.linkSync(copy, target);
+  try {
+    // On macOS a hard link of a symbolic link is one of what it points at.
+    if (fs.lstatSync(copy).isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(copy), target);
+    else fs.linkSync(copy, target);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
 }
 
 type KeptFile = List['files'][number];
