@@ -9,7 +9,7 @@ import { oneLine } from '../lib/text.ts';
 import { findProgram } from '../process/programs.ts';
 import { type GitEnv, type GitResult, gitIn, gitNames, gitOk, lastWords } from './git.ts';
 
-export const SIGN_HINT =
+const SIGN_HINT =
   'Make `git commit -S` work here without a prompt: unlock the key in its agent. Or leave merges unsigned: `ship: {sign: never}` in .forge/settings.yaml.';
 
 /** Whether merges are signed. Throws IO_ERROR. */
@@ -18,7 +18,7 @@ export async function signsMerges(env: GitEnv): Promise<boolean> {
 }
 
 /** Whether git signs commits here. Throws IO_ERROR, also when git can't read the setting. */
-export async function gitSigns(env: GitEnv): Promise<boolean> {
+async function gitSigns(env: GitEnv): Promise<boolean> {
   const { stdout } = await gitOk(['config', '--type=bool', '--get', 'commit.gpgsign'], gitIn(env), [0, 1]);
   return stdout.trim() === 'true';
 }

@@ -65,7 +65,7 @@ export async function submodulesOf(env: GitEnv): Promise<{ all: number; empty: s
     : { all: paths.length, empty: paths.filter((each) => !fs.existsSync(`${root}/${each}/.git`)) };
 }
 
-export interface Submodule {
+interface Submodule {
   name: string;
   path: string;
   /** The commit that its checkout is to be at. */

@@ -9,7 +9,7 @@ export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
 /** Most of a child's id, as `refPart` writes it: a file system takes 255 bytes, and forge and git add to it. */
-export const CHILD_ID_MAX_CHARS = 200;
+const CHILD_ID_MAX_CHARS = 200;
 
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 

@@ -12,7 +12,7 @@ export function byteLength(text: string): number {
 }
 
 /** The beginning or the end of `text`, whole characters, at most `max` bytes of UTF-8. */
-export function cut(text: string, max: number, keep: 'head' | 'tail' = 'head'): string {
+function cut(text: string, max: number, keep: 'head' | 'tail' = 'head'): string {
   const bytes = encoder.encode(text);
   if (bytes.length <= max) return text;
   // Streaming leaves out a character that is cut at the end; those cut at the beginning are skipped.
@@ -36,7 +36,7 @@ function cutNote(kept: 'head' | 'tail'): string {
 }
 
 /** What a fenced text may have beyond its `max`, bytes: the fence, and the line that says that it was cut. */
-export const FENCE_BYTES = 128;
+const FENCE_BYTES = 128;
 
 /**
  * `text` as a fenced code block, plain and cut to size. The fence is longer than any run of backticks in it, so no line

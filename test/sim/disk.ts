@@ -10,7 +10,7 @@ import type { FsCall } from '../../src/lib/fs/operations.ts';
 import type { Random } from './random.ts';
 
 /** The calls of the protocol, and those that only a lock file needs. */
-export type SimCall = FsCall | { call: 'touch'; path: string };
+export type SimCall = FsCall | { call: 'touch' | 'rmdir'; path: string };
 
 /** Something that a process does, call by call. */
 export type Doing<T = unknown> = Generator<SimCall, T, unknown>;

@@ -2,7 +2,7 @@
 
 import { parseJson } from '../../lib/json.ts';
 
-export const HOOK_EVENTS = ['SessionStart', 'PreToolUse', 'PostToolUse', 'Stop'] as const;
+const HOOK_EVENTS = ['SessionStart', 'PreToolUse', 'PostToolUse', 'Stop'] as const;
 
 export interface HookEvent {
   name: (typeof HOOK_EVENTS)[number];

@@ -5,7 +5,7 @@ import { type ClassifiedError, classCovers } from '../retry/classify.ts';
 import type { ClockTime } from './clock-time.ts';
 
 /** Why an agent can't go on; also the class of such a failure. */
-export const CAUSES = [
+const CAUSES = [
   'auth',
   'billing',
   'rate_limit',

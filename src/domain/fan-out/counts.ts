@@ -5,7 +5,7 @@ import type { TaskState } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
 
 /** What is counted of children; what is in none of these has still to begin. */
-export const CHILD_COUNTS = ['done', 'failed', 'cancelled', 'asking', 'running'] as const;
+const CHILD_COUNTS = ['done', 'failed', 'cancelled', 'asking', 'running'] as const;
 export type ChildCount = (typeof CHILD_COUNTS)[number];
 
 export interface ChildrenSum extends Record<ChildCount, number> {

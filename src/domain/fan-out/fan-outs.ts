@@ -82,7 +82,7 @@ const SealedSchema = once(() =>
 export type Sealed = z.infer<ReturnType<typeof SealedSchema>>[number];
 
 /** Most sets of a task: each takes room in its record. */
-export const FAN_OUTS_MAX = 100;
+const FAN_OUTS_MAX = 100;
 
 /** Those of a task, oldest first. Throws SCHEMA_INVALID. */
 export function fanOutsOf({ memo }: { memo: Pick<Memo, 'fan_outs'> }): readonly Sealed[] {

@@ -12,7 +12,7 @@ import { isTerminal } from '../task/states.ts';
 
 /** The class of a join of which a child has not shipped, and of work with a fan-out that was never joined. */
 export const JOIN_FAILED = 'join.failed';
-export const UNJOINED = 'fanout.unjoined';
+const UNJOINED = 'fanout.unjoined';
 
 /** A child that is over. */
 export interface SeenChild {

@@ -97,7 +97,7 @@ function taskOutline(
 /** Whether `id`, as a task may name another, means this one: itself, or all that its matrix makes. */
 const isNamed = (id: string | null, task: TaskOutline) => id === task.id || (id !== null && id === task.group);
 
-export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlPath {
+function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlPath {
   return ['phases', task.phase.index, 'tasks', task.index, ...rest];
 }
 

@@ -33,7 +33,7 @@ export function levelOf(
   };
 }
 
-export function spelledEnv(env: TaskYaml['env'], path: YamlPath, spell: Spelling): Record<string, string> {
+function spelledEnv(env: TaskYaml['env'], path: YamlPath, spell: Spelling): Record<string, string> {
   return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, spell(value, [...path, 'env', name])]));
 }
 

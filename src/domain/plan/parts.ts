@@ -92,7 +92,7 @@ function textOr(wrong: (message: string, suggestion: string) => void, read: () =
   }
 }
 
-export function phasesOf({ value }: Pick<PlanPart, 'value'>): unknown[] {
+function phasesOf({ value }: Pick<PlanPart, 'value'>): unknown[] {
   return listAt(value, 'phases');
 }
 

@@ -13,7 +13,7 @@ export const TASK_STATUSES = ['active', 'paused', 'done', 'dropped'] as const;
 export const DEPENDENCY_WHENS = ['success', 'failure', 'always'] as const;
 
 export type Priority = (typeof PRIORITIES)[number];
-export type PhaseStatus = (typeof PHASE_STATUSES)[number];
+type PhaseStatus = (typeof PHASE_STATUSES)[number];
 
 /** What the file omits is null or an empty list, never undefined. */
 export interface Plan {
@@ -34,7 +34,7 @@ export interface Plan {
   hasFinalizers: boolean;
 }
 
-export interface PlanSource {
+interface PlanSource {
   tracker: string | null;
   project_id: string | null;
   synced_at: string | null;

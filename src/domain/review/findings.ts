@@ -5,7 +5,7 @@ import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 
 /** `block`: must be fixed before the task can go on. `improvement`: only reported. */
-export const SEVERITIES = ['block', 'improvement'] as const;
+const SEVERITIES = ['block', 'improvement'] as const;
 
 export const ReviewFindingSchema = once(() =>
   z.looseObject({

@@ -31,7 +31,7 @@ interface Standing {
 }
 
 /** Why a task is skipped: the task that it does not start for, and what that is, in words. */
-export interface Skip {
+interface Skip {
   on: string;
   why: string;
 }

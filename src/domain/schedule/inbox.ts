@@ -12,7 +12,7 @@ import { queueFor } from './run-order.ts';
 
 /** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
 export const INBOX_KINDS = ['question', 'checkpoint', 'review', 'merge', 'login', 'budget', 'held', 'failed'] as const;
-export type InboxKind = (typeof INBOX_KINDS)[number];
+type InboxKind = (typeof INBOX_KINDS)[number];
 
 export interface InboxItem {
   kind: InboxKind;

@@ -5,7 +5,7 @@ import { requireName } from './names.ts';
 
 /** Of one value, and of all together with their keys; bytes of JSON. */
 export const VALUE_MAX_BYTES = 16 * 1024;
-export const CONTEXT_MAX_BYTES = 256 * 1024;
+const CONTEXT_MAX_BYTES = 256 * 1024;
 
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
 

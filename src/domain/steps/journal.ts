@@ -15,7 +15,7 @@ import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitedSchema }
 import { changed, type Decision } from '../task/transition.ts';
 
 /** A step that runs a command or a function, a place at which the worker waits, or a set of children. */
-export const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out', 'join'] as const;
+const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out', 'join'] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
 /** `running`: it waits. `failed`: its last try has failed; it is tried again. */

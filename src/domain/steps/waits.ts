@@ -25,7 +25,7 @@ export const TIMEOUT_DEFAULT_MS = 3_600_000;
 export const EVERY_DEFAULT_MS = 30_000;
 
 /** The class of a wait whose time is up. */
-export const WAIT_TIMEOUT = 'wait.timeout';
+const WAIT_TIMEOUT = 'wait.timeout';
 
 type Journaled = JournalView & { journal: Journal };
 

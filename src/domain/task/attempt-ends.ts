@@ -25,7 +25,7 @@ export const ATTEMPT_OUTCOMES = [
   'lost',
   'ended',
 ] as const;
-export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 export interface AttemptEnd {
   outcome: AttemptOutcome;

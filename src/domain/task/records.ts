@@ -71,7 +71,7 @@ export const LastErrorSchema = once(() =>
 export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
 
 /** What a parked task waits for: one of its steps, by its name. `wait-for`: that is the name of the signal. */
-export const WaitsForSchema = once(() => z.looseObject({ kind: text, name: text }));
+const WaitsForSchema = once(() => z.looseObject({ kind: text, name: text }));
 export type WaitsFor = z.infer<ReturnType<typeof WaitsForSchema>>;
 
 /** `state.json`. A tree written by hand may omit what has a default here. */
@@ -126,7 +126,7 @@ export const LeaseSchema = once(() => {
 });
 export type Lease = z.infer<ReturnType<typeof LeaseSchema>>;
 
-export const MemoSchema = once(() => {
+const MemoSchema = once(() => {
   const endedClaim = z.looseObject({ claim_id: text, how: text, state });
   /** The answer of `complete`, kept for repeats of the same call. */
   const completion = z.looseObject({

@@ -20,7 +20,7 @@ export const CLAIMABLE_STATES = [
 export type IntegrationPhase = 'review' | 'ship';
 
 /** The states in which a task waits for it. */
-export const WAITS_FOR = {
+const WAITS_FOR = {
   review: ['ready_for_review'],
   ship: ['reviewed', 'merge_pending'],
 } as const satisfies Record<IntegrationPhase, readonly TaskState[]>;

@@ -10,7 +10,7 @@ import { isInFlight, type Move, phaseDue, type Transition, transitions } from '.
 export type HistoryEntry = ClaimEntry | PersonEntry;
 
 /** What a person has made of the task while none held it. */
-export interface PersonEntry {
+interface PersonEntry {
   event: 'rerun' | 'done_by_hand';
   /** The largest fencing generation until then. */
   generation: number;
@@ -18,13 +18,13 @@ export interface PersonEntry {
 }
 
 /** The outcome of an attempt at the work. */
-export interface WorkOutcome {
+interface WorkOutcome {
   outcome: 'passed' | 'failed';
   /** Of its failure. */
   class?: string;
 }
 
-export interface ClaimEntry extends Partial<WorkOutcome> {
+interface ClaimEntry extends Partial<WorkOutcome> {
   event: 'acquired' | 'stolen' | 'released' | 'admin_released';
   claim_id: string;
   run_id: string;

@@ -9,7 +9,7 @@ import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 /** Bytes. */
-export const RESULT_MAX_BYTES = 64 * 1024;
+const RESULT_MAX_BYTES = 64 * 1024;
 
 /** Null for a task that is not a child, and where nothing was left. `fault`: what is there is no result. */
 export function leftResult(

@@ -10,7 +10,7 @@ import { nameOf } from '../../process/processes.ts';
 import type { Env } from '../env.ts';
 
 /** How long a worker whose owner is gone may take to end after SIGTERM, milliseconds. */
-export const TAKEOVER_GRACE_MS = 1000;
+const TAKEOVER_GRACE_MS = 1000;
 
 /** Most processes that a message names. */
 const MAX_NAMED = 5;

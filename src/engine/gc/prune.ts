@@ -25,7 +25,7 @@ import type { Env } from '../env.ts';
 import { identityOf } from './snapshot.ts';
 
 /** What a task has lost, or is to lose. */
-export interface PrunedTask extends Room {
+interface PrunedTask extends Room {
   task_id: string;
   state: TaskState;
   /** ISO 8601; null: it goes on, and only loses ticks of its repeats. */

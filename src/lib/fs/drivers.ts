@@ -38,8 +38,6 @@ export function performSync(call: FsCall): unknown {
       return fs.renameSync(call.from, call.to);
     case 'unlink':
       return fs.unlinkSync(call.path);
-    case 'rmdir':
-      return fs.rmdirSync(call.path);
     case 'modified':
       return fs.lstatSync(call.path, { throwIfNoEntry: false })?.mtimeMs ?? null;
   }

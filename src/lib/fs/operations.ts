@@ -24,8 +24,6 @@ export type FsCall =
   | { call: 'link'; from: string; to: string }
   | { call: 'rename'; from: string; to: string }
   | { call: 'unlink'; path: string }
-  /** Removes an empty folder. */
-  | { call: 'rmdir'; path: string }
   /** Modification time in milliseconds, or null when it does not exist. */
   | { call: 'modified'; path: string };
 
@@ -50,7 +48,6 @@ export const mkdir = (path: string): Step<void> => send({ call: 'mkdir', path })
 export const link = (from: string, to: string): Step<void> => send({ call: 'link', from, to });
 export const rename = (from: string, to: string): Step<void> => send({ call: 'rename', from, to });
 export const unlink = (path: string): Step<void> => send({ call: 'unlink', path });
-export const rmdir = (path: string): Step<void> => send({ call: 'rmdir', path });
 export const modified = (path: string): Step<number | null> => send({ call: 'modified', path });
 
 /** Runs a step; false where it fails with `code`. Throws any other error. */
