@@ -6,7 +6,7 @@ import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { ancestorsOf, requireTaskId } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { refuseUnreadable } from '../store/change.ts';
-import { command, tasksField } from './shared/command.ts';
+import { command, operand } from './shared/command.ts';
 import { nearest } from './shared/planned.ts';
 import { openSession, type Session } from './shared/session.ts';
 
@@ -19,7 +19,8 @@ export const forget = command({
     ['forget old-docs', 'a task that is no longer in the plan'],
     ['forget old-docs old-tests --json', 'two, for a script'],
   ],
-  input: z.object({ tasks: tasksField() }),
+  // Not by their beginnings: a slip would remove another.
+  input: z.object({ tasks: operand(z.array(z.string()).check(z.minLength(1)), 'Ids of tasks, in full') }),
   output: () =>
     z.strictObject({
       /** With their children; without those of which nothing was kept. */

@@ -1,5 +1,7 @@
 /** Ids that a person shortens on the command line. */
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { orchestrate, project } from '../support/cli.ts';
 
@@ -27,4 +29,12 @@ it('a worker has to write ids in full', async () => {
   const cwd = project(['id: build, title: A']);
   const env = { FORGE_TASK_ID: 'build' };
   expect((await orchestrate(['why', 'bui', '--json'], { cwd, env })).json().error.code).toBe('TASK_NOT_FOUND');
+});
+
+it('forget takes no beginning of an id for the id', async () => {
+  const cwd = project(['id: docs-old, title: A, run: "true"']);
+  await orchestrate(['run'], { cwd });
+  writeFileSync(join(cwd, 'plans/phases.yaml'), 'project: p\nphases: [{id: p, name: P, tasks: []}]\n');
+  expect((await orchestrate(['forget', 'docs', '--json'], { cwd })).json().data.tasks).toEqual([]);
+  expect((await orchestrate(['forget', 'docs-old', '--json'], { cwd })).json().data.tasks).toEqual(['docs-old']);
 });
