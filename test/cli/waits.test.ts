@@ -92,9 +92,11 @@ describe('a wait for a time', () => {
   });
 
   it('a wait for a time parks what its attempt still asks for too', async () => {
-    const cwd = scripted(`${F} wait soak --for 300ms || ${F} step late -- true || echo $? >> ledger\n`);
+    const cwd = scripted(
+      `${F} wait soak --for 300ms && exit 0\n${F} step late -- true || echo $? >> ledger\n${F} context set late 1 || echo $? >> ledger\n`,
+    );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['4']);
+    expect(lines(cwd)).toEqual(['4', '4']);
   });
 });
 

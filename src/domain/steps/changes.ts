@@ -4,7 +4,7 @@
  */
 
 import type { Lease, NewDocument, TaskRecord } from '../task/records.ts';
-import { andThen, type Decision, repeated, workedBy } from '../task/transition.ts';
+import { andThen, type Decision, repeated } from '../task/transition.ts';
 import {
   type Entry,
   GrowingView,
@@ -17,7 +17,7 @@ import {
   withEntries,
   writeJournal,
 } from './journal.ts';
-import { type Park, parkTask, refuseSignal, wakeFor } from './parking.ts';
+import { type Park, parkTask, refuseSignal, wakeFor, workedOn } from './parking.ts';
 import { signalEntries } from './waits.ts';
 
 /** The journal and what it says. */
@@ -68,7 +68,7 @@ const newJournal = (newId: () => string): Journal => ({ key: newId(), epoch: 0, 
 
 /** Begins the journal where there is none. Throws STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID. */
 export function beginJournal(record: TaskRecord, attemptId: string, { nowMs, newId }: Writing): Decision<null> {
-  const by = workedBy(record, attemptId);
+  const by = workedOn(record, attemptId);
   if (journalOf(record) !== null) return repeated(null);
   return writeJournal(record, { attemptId, by, written: { journal: newJournal(newId), chunks: [] }, nowMs });
 }
@@ -91,7 +91,7 @@ export function attemptWriter(
   attemptId: string,
   entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
 ): JournalWriter {
-  const by = workedBy(record, attemptId);
+  const by = workedOn(record, attemptId);
   return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation) };
 }
 
@@ -121,7 +121,7 @@ export function* parking(
   parkFor: (read: ReadJournal) => Park | null,
   writing: Writing,
 ): Reading<Decision<Park | null>> {
-  const lease = workedBy(record, attemptId);
+  const lease = workedOn(record, attemptId);
   const park = parkFor(yield* readingOrNew(record, writing));
   if (park === null) return repeated(null);
   return { ...parkTask(record, park, { lease, nowMs: writing.nowMs }), result: park };

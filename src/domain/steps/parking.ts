@@ -9,7 +9,7 @@ import { namesOfJoin, waitsForJoin } from '../fan-out/join.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
 import type { Lease, TaskRecord, TaskSummary, WaitsFor } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
-import { changed, type Decision, refusal, repeated, starting } from '../task/transition.ts';
+import { changed, type Decision, refusal, repeated, starting, workedBy } from '../task/transition.ts';
 import type { JournalView, Step } from './journal.ts';
 import { pendingSignal } from './waits.ts';
 
@@ -43,6 +43,14 @@ export class Parked extends ForgeError {
     // A program that ends by it says what it waits for, and not where.
     this.stack = `${this.name}: ${this.message}`;
   }
+}
+
+/** As `workedBy`. Throws `Parked` where this attempt has parked the task, and what that throws. */
+export function workedOn(record: TaskRecord, attemptId: string): Lease {
+  const { state, current_attempt_id, waits_for = [], wake_at = null } = record.state;
+  if (state === 'waiting' && current_attempt_id === attemptId)
+    throw new Parked({ waitsFor: waits_for, wake: wake_at === null ? null : { at: wake_at, clock: null } });
+  return workedBy(record, attemptId);
 }
 
 /**

@@ -6,12 +6,11 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Entry, JournalView, Step } from '../../domain/steps/journal.ts';
-import { alsoAsleep, type Park, Parked, parkFor, type Sleeper } from '../../domain/steps/parking.ts';
+import { alsoAsleep, type Park, Parked, parkFor, type Sleeper, workedOn } from '../../domain/steps/parking.ts';
 import { type StepPolicy, stepPolicy } from '../../domain/steps/tries.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
-import { workedBy } from '../../domain/task/transition.ts';
-import { ForgeError, orNull } from '../../lib/errors.ts';
+import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
@@ -75,19 +74,17 @@ export async function attemptJournal(
   let seen: TaskRead | undefined;
   const lost = new AbortController();
   /** Another call may have parked the task. */
-  const whyOver = (now: TaskRecord | null, otherwise?: unknown) => {
-    const isParked = now?.state.state === 'waiting' && now.state.current_attempt_id === attemptId;
-    const { waits_for = [], wake_at = null } = now?.state ?? {};
-    if (isParked)
-      return new Parked({ waitsFor: waits_for, wake: wake_at === null ? null : { at: wake_at, clock: null } });
-    if (otherwise !== undefined) return otherwise;
+  const whyLost = async () => {
+    try {
+      const { record: now } = await env.store.read(taskId);
+      if (now !== null) workedOn(now, attemptId);
+    } catch (error) {
+      if (error instanceof Parked) return error;
+    }
     const details = { task_id: taskId, attempt_id: attemptId };
     return new ForgeError('LEASE_STOLEN', `attempt ${attemptId} does not hold task ${taskId} any more`, { details });
   };
-  const over = async (error: unknown): Promise<never> => {
-    throw whyOver((await env.store.read(taskId)).record, error);
-  };
-  const { read: first, record } = await openJournal(env, attempt).catch(over);
+  const { read: first, record } = await openJournal(env, attempt);
   let read = first;
   return {
     record,
@@ -101,17 +98,13 @@ export async function attemptJournal(
       seen = await env.store.read(taskId);
       const { record } = seen;
       if (record === null) return read;
-      try {
-        workedBy(record, attemptId);
-      } catch (error) {
-        throw whyOver(record, error);
-      }
+      workedOn(record, attemptId);
       read = (await readJournal(env, record)) ?? read;
       return read;
     },
     settled: once(() => env.store.settle(taskId, env.newOp())),
     write: async (entriesFor) => {
-      read = await addToJournal(env, attempt, entriesFor, { seen }).catch(over);
+      read = await addToJournal(env, attempt, entriesFor, { seen });
       seen = undefined;
       return read;
     },
@@ -130,7 +123,7 @@ export async function attemptJournal(
     async park(own) {
       const instant = instantOf(env);
       const all = (now: ReadJournal) => [...own, ...alsoAsleep(own, now, { attemptId, instant })];
-      return parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant)).catch(over);
+      return parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant));
     },
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
@@ -138,8 +131,7 @@ export async function attemptJournal(
       lost.signal.throwIfAborted();
       const renewed = record.lease?.owner ? null : record.lease;
       const keeper = new LeaseKeeper(env, { ...attempt, claimId: undefined }, renewed, async () => {
-        const now = await orNull(() => env.store.read(taskId));
-        lost.abort(whyOver(now?.record ?? null));
+        lost.abort(await whyLost());
       });
       const deaf = interrupts?.listen(() => lost.abort(new ForgeError('INTERRUPTED', 'the step was interrupted')));
       try {
