@@ -41,6 +41,9 @@ const PAUSES_MS = [5, 10, 20, 50];
 /** How many looks may be made again because processes came and went meanwhile. */
 const UNSURE_LOOKS = 20;
 
+/** How long a process may be in the middle of exec, milliseconds. On a busy machine it may have to wait for a core just then. */
+const EXEC_MS = 2_000;
+
 export interface StopOptions {
   /** How long the group may take to end after SIGTERM, milliseconds. 0: SIGKILL follows at once. */
   graceMs: number;
@@ -109,8 +112,8 @@ function signal(pid: number): void {
 /** The live processes of a worker that is proven; at least one. */
 type Look = ProcessEntry[] | 'gone' | 'unverified';
 
-/** Looks at the worker once. `known`: as `allStartedWith` has it. `unsure`: none is seen, and some may be. `witnesses` holds the members of the last proven look, and afterwards those of this one. */
-function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<number>): Look | 'unsure' {
+/** Looks at the worker once. `known`: as `allStartedWith` has it. `unsure`, `starting`: none is seen, and some may be, as `Carriers` has it. `witnesses` holds the members of the last proven look, and afterwards those of this one. */
+function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<number>): Look | 'unsure' | 'starting' {
   const machine = thisMachine();
   if (!sameMachine(worker, machine)) return rebootedSince(worker, machine) ? 'gone' : 'unverified';
   if (tableFault() !== null) return 'unverified';
@@ -121,7 +124,7 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<numbe
   const isGone = leader === 'missing' && members.length === 0;
   if (hasGroup(worker) && !isGone && !proven(worker, leader, members, witnesses)) return 'unverified';
   const mark = commandMark(worker.claim_id, worker.pid);
-  const { found, marked, unsure } = allStartedWith(carriedBy(worker), {
+  const { found, marked, unsure, starting } = allStartedWith(carriedBy(worker), {
     known,
     since: worker.started_at,
     after: worker.pid,
@@ -135,6 +138,7 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<numbe
   witnesses.clear();
   for (const entry of all) witnesses.add(witness(entry));
   if (all.length > 0) return all;
+  if (starting) return 'starting';
   return unsure ? 'unsure' : 'gone';
 }
 
@@ -166,9 +170,11 @@ async function firstLook(worker: WorkerIdentity, witnesses: Set<string>): Promis
 /** Nor is one that finds nothing while processes come and go. What shows no environment for longer is not the worker's. */
 async function calmLook(worker: WorkerIdentity, witnesses: Set<string>): Promise<Look> {
   const known = new Set<number>();
-  for (let turn = 0; turn < UNSURE_LOOKS; turn++) {
+  const end = performance.now() + EXEC_MS;
+  for (let unsure = 0; unsure < UNSURE_LOOKS && performance.now() < end; ) {
     const look = lookAt(worker, witnesses, known);
-    if (look !== 'unsure') return look;
+    if (look === 'unsure') unsure++;
+    else if (look !== 'starting') return look;
     await pause(1);
   }
   return 'gone';

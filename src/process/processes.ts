@@ -131,11 +131,10 @@ export interface Carriers {
   found: ProcessEntry[];
   /** Others that have `mark` in their environment. */
   marked: ProcessEntry[];
-  /**
-   * Processes ended during the look, and may have started others, or show no environment, as in the middle of exec. Another look, with the
-   * same `known`, takes less time and so misses less.
-   */
+  /** Processes ended during the look, and may have started others. Another look, with the same `known`, takes less time and so misses less. */
   unsure: boolean;
+  /** Processes are in the middle of exec, and show no environment until that is done. */
+  starting: boolean;
 }
 
 /** Which processes `allStartedWith` asks, and after what. */
@@ -152,7 +151,7 @@ interface CarrierLook {
 
 /** The live processes for which `startedWith` holds. Throws IO_ERROR when the process table cannot be read. */
 export function allStartedWith(variables: Variables, look: CarrierLook = {}): Carriers {
-  const nothing: Carriers = { found: [], marked: [], unsure: false };
+  const nothing: Carriers = { found: [], marked: [], unsure: false, starting: false };
   if (process.platform === 'darwin') return nothing;
   const fault = tableFault();
   if (fault !== null) throw fault;
@@ -160,7 +159,7 @@ export function allStartedWith(variables: Variables, look: CarrierLook = {}): Ca
   const later = after === null ? null : startedAfter(after, since);
   // Threads have numbers too, so who is found there is looked for among processes alone.
   const few = later && carriersAmong(later, variables, { ...look, since: 'ticks:0' });
-  const isNone = few?.unsure === false && few.found.length + few.marked.length === 0;
+  const isNone = few !== null && !few.unsure && !few.starting && few.found.length + few.marked.length === 0;
   return isNone ? few : carriersAmong(numbersInProc(), variables, look);
 }
 
@@ -172,6 +171,7 @@ function carriersAmong(
   const found: ProcessEntry[] = [];
   const marked: ProcessEntry[] = [];
   let unsure = false;
+  let starting = false;
   for (const pid of pids) {
     if (known.has(pid)) continue;
     if (isOlder(pid, since)) {
@@ -195,9 +195,10 @@ function carriersAmong(
     // Threads of the kernel have no environment and no group; newer kernels say of their environment what they say of a process that is gone.
     if (entry?.pgid === 0 || hasNoEnvironment(pid)) {
       known.add(pid);
-    } else if (entry === null || entry.live) unsure = true;
+    } else if (entry === null) unsure = true;
+    else if (entry.live) starting = true;
   }
-  return { found, marked, unsure };
+  return { found, marked, unsure, starting };
 }
 
 /**
@@ -249,12 +250,15 @@ function environmentOf(pid: number): Buffer | 'gone' | 'hidden' {
   }
 }
 
-/** Whether a process was started without any variable; one in the middle of exec has no place for them yet. Source: proc_pid_stat(5). */
+/**
+ * Whether a process was started without any variable. In the middle of exec it has no place for them yet, or an empty one; where its code
+ * lies is known only after that. Source: proc_pid_stat(5), and create_elf_tables in fs/binfmt_elf.c of Linux.
+ */
 function hasNoEnvironment(pid: number): boolean {
   try {
     const field = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-    const [start, end] = [field(50), field(51)];
-    return start === end && Number(start) > 0;
+    const [code, start, end] = [field(26), field(50), field(51)];
+    return start === end && Number(start) > 0 && Number(code) > 0;
   } catch {
     return false;
   }
