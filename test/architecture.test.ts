@@ -163,9 +163,14 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:timers/promises': (file) => layerOf(file) === 'commands',
   // What programs are talked to by.
   'node:stream': (file) => ['gated-worker', 'lane', 'piped'].some((name) => file === `src/process/${name}.ts`),
-  // Compares values.
+  // Compares values, and reads the words of a command line.
   'node:util': (file) =>
-    ['src/project/settings-file.ts', 'src/project/claude-settings.ts', 'src/store/file/file-store.ts'].includes(file),
+    [
+      'src/cli/program.ts',
+      'src/project/settings-file.ts',
+      'src/project/claude-settings.ts',
+      'src/store/file/file-store.ts',
+    ].includes(file),
   'node:tty': (file) => layerOf(file) === 'cli',
 };
 

@@ -1,5 +1,6 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
+import { parseArgs } from 'node:util';
 import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
 import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/command.ts';
 import type { Input } from '../commands/shared/environment.ts';
@@ -75,47 +76,47 @@ export interface Words {
 
 /**
  * Reads the words behind a verb. A flag may stand anywhere before `--`, and takes the next word as its value, or what stands behind `=`. Letters
- * may stand together.
+ * may stand together. Node's own reader, and no library: each start loads it, and has Node's already.
  */
 export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words {
   const known = new Map(flags.map((flag) => [nameOf(flag), flag]));
   const takesValue = ({ written }: Flag) => written.includes(' ');
+  const types = flags.map((flag) => {
+    const type = takesValue(flag) ? ('string' as const) : ('boolean' as const);
+    return [nameOf(flag).slice('--'.length), { type }] as const;
+  });
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(types),
+    strict: false,
+    tokens: true,
+  });
   const options: Record<string, unknown> = {};
   const operands: string[] = [];
   let unknown: string | null = null;
-  const take = (flag: Flag, text: string) => {
-    const name = nameOf(flag);
-    options[name] = flag.many ? [...((options[name] ?? []) as string[]), text] : text;
-  };
-  const left = [...args];
-  for (let word = left.shift(); word !== undefined; word = left.shift()) {
-    const flag = known.get(word);
-    const letter = LETTERS[word.slice(0, 2)];
-    const end = word.indexOf('=');
-    const before = end === -1 ? undefined : known.get(word.slice(0, end));
-    if (word === '--') {
-      if (unknown === null) operands.push(...left);
-      break;
-    }
+  let number = -1;
+  for (const token of tokens) {
+    const word = args[token.index] ?? '';
+    if (token.kind === 'positional' && unknown === null) operands.push(token.value);
+    if (token.kind !== 'option' || token.index === number) continue;
+    const { rawName, value } = token;
+    const flag = known.get(rawName);
     if (flag !== undefined && takesValue(flag)) {
-      const text = left.shift();
-      if (text === undefined) return { options, operands: [], unknown: null, unfinished: word };
-      take(flag, text);
-    } else if (flag !== undefined) options[word] = true;
-    else if (letter !== undefined) {
-      options[letter] = true;
-      if (word.length > 2) left.unshift(`-${word.slice(2)}`);
-    } else if (before !== undefined && takesValue(before)) take(before, word.slice(end + 1));
-    else if (unknown === null && looksLikeFlag(word)) unknown = word;
-    else if (unknown === null) operands.push(word);
+      if (value === undefined) return { options, operands: [], unknown: null, unfinished: word };
+      options[rawName] = flag.many ? [...((options[rawName] ?? []) as string[]), value] : value;
+    } else if (flag !== undefined && value === undefined) options[rawName] = true;
+    else if (Object.hasOwn(LETTERS, rawName)) options[LETTERS[rawName] ?? ''] = true;
+    else if (NEGATIVE.test(word)) {
+      // Node takes its digits for letters, one by one.
+      number = token.index;
+      if (unknown === null) operands.push(word);
+    } else unknown ??= word;
   }
   return { options, operands, unknown, unfinished: null };
 }
 
-/** `-` stands for stdin, and a negative number is a value. */
-function looksLikeFlag(word: string): boolean {
-  return word.length > 1 && word.startsWith('-') && !/^-(\d+|\d*\.\d+)(e[+-]?\d+)?$/.test(word);
-}
+/** A number, and no flag. */
+const NEGATIVE = /^-(\d+|\d*\.\d+)(e[+-]?\d+)?$/;
 
 /** Throws INVALID_ARGS. */
 function refuseWrongFlags(verb: VerbName | null, { unknown, unfinished }: Words, flags: readonly Flag[]): void {
