@@ -25,15 +25,15 @@ export const STEP_MUTANTS: readonly Mutant[] = [
   mutant(
     'a journal is written by whatever attempt the task had',
     CHANGES,
-    'const by = workedBy(record, attemptId);\n  return { by, attemptId, entries',
-    'const by = record.lease ?? workedBy(record, attemptId);\n  return { by, attemptId, entries',
+    'const by = workedOn(record, attemptId);\n  return { by, attemptId, entries',
+    'const by = record.lease ?? workedOn(record, attemptId);\n  return { by, attemptId, entries',
   ),
   {
     ...mutant(
       'any owner may park a task',
       CHANGES,
-      'const lease = workedBy(record, attemptId);\n  const park',
-      'const lease = record.lease ?? workedBy(record, attemptId);\n  const park',
+      'const lease = workedOn(record, attemptId);\n  const park',
+      'const lease = record.lease ?? workedOn(record, attemptId);\n  const park',
     ),
     late: true,
   },

@@ -37,7 +37,7 @@ function* answered<T>(reading: Reading<T>, tried: Try): Life<{ value: T } | null
 }
 
 /** By which an attempt learns that its task is not its own any more. */
-const LOST = ['LEASE_STOLEN', 'STALE_ATTEMPT'];
+const LOST = ['LEASE_STOLEN', 'STALE_ATTEMPT', 'PARKED'];
 
 /** Decides a request to the journal; null where a call has failed. */
 export function* decideOnJournal(
