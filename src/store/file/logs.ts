@@ -28,8 +28,8 @@ import type {
 } from '../port.ts';
 import { replaceIn, type StateTree } from './tree.ts';
 
-/** What of an attempt's folder decides nothing and is read by people alone. */
-const LEFTOVERS = ['events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'];
+/** What of an attempt's folder decides nothing and is read by people alone. `drafts`: of an earlier version. */
+const LEFTOVERS = ['drafts', 'events.jsonl', 'input.json', 'prompt.md', 'logs', 'doing'];
 
 /** How the names of drafts begin. They have no folder: to make and remove one takes as long as four files. */
 const DRAFT = 'draft-';
