@@ -128,7 +128,8 @@ const CHUNK_HEAD = /^\{"version":1,"chunk_id":"[^"\\]+","sum":"([0-9a-f]{8})","e
 export function sealedChunk(text: string): Chunk | null {
   const head = CHUNK_HEAD.exec(text);
   if (head === null || crc32(text.slice(head[0].length, -'}\n'.length)) !== head[1]) return null;
-  return (parseJson(text, Number.POSITIVE_INFINITY) as Chunk | undefined) ?? null;
+  const chunk = parseJson(text, Number.POSITIVE_INFINITY) as Chunk | undefined;
+  return Array.isArray(chunk?.entries) ? chunk : null;
 }
 
 const list = () => ({

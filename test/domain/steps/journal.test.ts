@@ -10,12 +10,14 @@ import {
   type Journal,
   type Reading,
   type Step,
+  sealedChunk,
   stepKey,
   TAIL_MAX_BYTES,
   viewOf,
   withEntries,
 } from '../../../src/domain/steps/journal.ts';
 import { requireName } from '../../../src/domain/steps/names.ts';
+import { crc32 } from '../../../src/lib/checksum.ts';
 import fc from '../../support/properties.ts';
 
 const EMPTY: Journal = { key: 'k', epoch: 0, chunks: [], tail: [] };
@@ -132,3 +134,15 @@ describe('the context', () => {
     expect(() => requireContext(full, { k0: large })).not.toThrow();
   });
 });
+
+test.each([
+  ['a list', '[{"context":{"a":1}}]', true],
+  ['no list', '5', false],
+  ['nothing', 'null', false],
+])(
+  'a part of a journal whose sum is right counts as forge wrote it only where its entries are a list: %s',
+  (_, entries, isOwn) => {
+    const text = `{"version":1,"chunk_id":"c","sum":"${crc32(entries)}","entries":${entries}}\n`;
+    expect(sealedChunk(text) !== null).toBe(isOwn);
+  },
+);
