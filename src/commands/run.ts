@@ -53,7 +53,9 @@ const input = z.object({
     OUTPUTS,
     'What is shown of workers: failures (default), each line, all at the end, or nothing',
   ),
-  wait: flag('Wait for answers when nothing else is left, as it does on a terminal; else it ends with 4 then'),
+  wait: flag(
+    'Wait for answers and signals when nothing else is left, as it does on a terminal; else it ends with 4 then',
+  ),
   junit: optional.text('file', 'Write at the end the outcome of each task, as JUnit XML'),
   summary: optional.text(
     'file',
@@ -109,7 +111,7 @@ export const run = command({
     ['run', 'the whole plan'],
     ['run --max-parallel 4 --on-failure stop', 'four at a time, until the first failure'],
     ['run --task build --task docs', 'two tasks and what they depend on'],
-    ['run --wait', 'also for answers to questions, without a terminal'],
+    ['run --wait', 'also for answers and signals, without a terminal'],
     ['run --output prefixed', 'with every line that a worker writes'],
     ['run --from build', 'build again, and all that was made of it'],
     ['run --only docs --force', 'docs once more, and nothing else'],

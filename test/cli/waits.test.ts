@@ -242,6 +242,15 @@ describe('a wait for a signal', () => {
     expect(lines(cwd)).toEqual(['behind']);
   });
 
+  it('a wait for a signal without a limit keeps a run with --wait going until it comes', async () => {
+    const cwd = scripted(`${F} wait-for go\necho behind >> ledger\n`);
+    const run = new LiveForge(cwd, ['run', '--wait']);
+    await run.event('waiting', ({ type }) => type === 'waiting');
+    await orchestrate(['signal', 'a', 'go'], { cwd });
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['behind']);
+  });
+
   it('a wait for a signal gets one that came before the task began, and a repeat of it is none', async () => {
     const cwd = scripted(`${F} wait-for go > got\n`);
     const send = (text: string) => data(cwd, 'signal', 'a', 'go', '--data', text, '--id', 'one');

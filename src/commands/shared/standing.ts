@@ -102,7 +102,7 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
 
   if (waiting.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')))
     return next('questions --open', 'a worker waits for an answer');
-  if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
+  if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id)), { answers: false }).length > 0)
     return next('run', 'tasks are ready, or will be');
   const failed = tasks.find(
     ({ id, continue_on_error: goesOn }) => !goesOn && seenState(scheduling.recordOf(id)) === 'failed',

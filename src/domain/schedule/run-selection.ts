@@ -49,7 +49,7 @@ const PASSING: readonly WaitCode[] = [
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
  * obstacle is in flight, in backoff, or can still start itself. `surrounding`: tasks in flight that wait for the runner itself. Default: none.
- * `answers`: whether an open question is such an obstacle too, as its answer or its deadline removes it. Default: true.
+ * `answers`: whether what others send is waited for too: the answer to an open question, or its deadline, and a signal. Default: true.
  */
 export function mayStillRun(
   scheduling: SchedulingContext,
@@ -81,9 +81,8 @@ export function mayStillRun(
       if (PASSING.includes(code)) return true;
       // Its deadline settles a question that the record names.
       if (code === 'TASK_WAITS_FOR_ANSWER') return answers && record !== null && openQuestion(record) !== null;
-      // A signal without a time limit may never come.
       if (code === 'TASK_PARKED')
-        return Boolean(record?.state.wake_at) || (record !== null && mayJoin(task.id, record));
+        return record !== null && (Boolean(record.state.wake_at) || mayJoin(task.id, record) || mayBeSent(record));
       if (code === WAIT_CODES.review) return scheduling.does.review;
       if (code === WAIT_CODES.ship) return scheduling.does.ship;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
@@ -92,6 +91,9 @@ export function mayStillRun(
       return false;
     });
   };
+  // Without a time limit it may never come.
+  const mayBeSent = ({ state }: TaskSummary) =>
+    answers && (state.waits_for ?? []).some(({ kind }) => kind === 'wait-for');
   const hasEnded = (id: string) => isTerminal(readable(scheduling.recordOf(id))?.state.state ?? 'unclaimed');
   const mayJoin = (id: string, record: TaskSummary) =>
     awaitedChildren(id, record, scheduling.plan).some((all) =>

@@ -21,6 +21,6 @@ export interface RunOptions {
    */
   onFailure: 'continue' | 'stop' | 'stop-all';
   output: OutputMode;
-  /** Whether the run goes on while all that is left waits for answers. */
+  /** Whether the run goes on while all that is left waits for answers or signals. */
   answers: boolean;
 }
