@@ -191,6 +191,18 @@ describe('a worker in memory', () => {
     expect(tries).toEqual([1, 2, 3, 4]);
   });
 
+  it('a text that is thrown names no class: no policy of a class matches it, and fatal is tried again', async () => {
+    let tries = 0;
+    const fail = (text: string) => () => {
+      tries += 1;
+      throw text;
+    };
+    const retry = [{ retry_on: ['network'], max_attempts: 9, base: 0 }, { max_attempts: 2, base: 0 }];
+    await expect(memoryWorker().step('x', fail('network'), { retry })).rejects.toBe('network');
+    await expect(memoryWorker().step('x', fail('fatal'), { retry })).rejects.toBe('fatal');
+    expect(tries).toBe(4);
+  });
+
   it.each([null, 5, 'text', undefined])('handles %j that is thrown as it would an error', async (thrown) => {
     let tries = 0;
     const fail = () => {

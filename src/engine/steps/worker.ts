@@ -117,6 +117,7 @@ export class StepWorker {
       const { journal, own, lost } = place;
       const policy = await journal.policyOf(options.retry);
       const passed = this.#passed.size;
+      let thrown: { error: unknown } | undefined;
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
         // A further try reaches the steps within it again.
         for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
@@ -129,9 +130,10 @@ export class StepWorker {
           own,
         });
         if ('value' in made) return { ...made, values };
+        thrown = made;
         return failureEnd(made.error, journal);
       });
-      if ('error' in made) throw made.error;
+      if ('error' in made) throw (thrown ?? made).error;
       return copyOf(made.value) as T;
     });
   }
@@ -385,7 +387,9 @@ function setterOf(values: Record<string, unknown>): StepScope['set'] {
 
 function failureEnd(error: unknown, { instant }: WorkerJournal) {
   const retryAfterMs = thrownRetryAfter(error, instant().nowMs);
-  return { error, told: toldOf(error), final: isMistake(error), retryAfterMs };
+  // To a policy a text is a class, and here it is what went wrong.
+  const matched = typeof error === 'string' ? new Error(error) : error;
+  return { error: matched, told: toldOf(error), final: isMistake(error), retryAfterMs };
 }
 
 /** Anything may be thrown. A class that is none could not be named by a policy of the task. */
