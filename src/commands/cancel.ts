@@ -35,23 +35,28 @@ export const cancel = command({
   async run(context, { task, reason = null }) {
     const session = await openSession(context);
     await requireKnown(session, task);
-    const { result } = await cancelOne(session, task, reason);
+    const { result } = await cancelOne(session, task, { reason });
     // The plan is read after it: from then on it makes no more children. What was cut off here is finished by a repeat.
     const plan = await planUnlessInvalid(session, 'its children, if it has any, are not cancelled');
     let children = 0;
     for (const { id } of plan?.tasks.filter((other) => ancestorsOf(other.id).includes(task)) ?? [])
-      if (await cancelUnlessOver(session, id, reason ?? `${task}, which made it, was cancelled`)) children += 1;
+      if (
+        await cancelUnlessOver(session, id, { reason: reason ?? `${task}, which made it, was cancelled`, above: task })
+      )
+        children += 1;
     return { ...result, children };
   },
 });
 
-async function cancelOne(session: Session, task: string, reason: string | null) {
+type Why = Omit<Parameters<typeof cancelTask>[1], 'nowMs'>;
+
+async function cancelOne(session: Session, task: string, why: Why) {
   let merging = false;
   let unowned = false;
   const changed = await changeTask(session, task, (seen) => {
     merging = seen.state.state === 'merge_pending' && seen.lease !== null;
     unowned = seen.lease === null || leaseStanding(seen.lease, observerOf(session)).kind === 'stale';
-    return cancelTask(seen, { reason, nowMs: session.now() });
+    return cancelTask(seen, { ...why, nowMs: session.now() });
   });
   if (merging) await endMerge(session, changed.record);
   else if (unowned) await stopWhatIsLeft(session, changed.record);
@@ -59,14 +64,14 @@ async function cancelOne(session: Session, task: string, reason: string | null) 
 }
 
 /** False for one that is over already. */
-async function cancelUnlessOver(session: Session, task: string, reason: string): Promise<boolean> {
+async function cancelUnlessOver(session: Session, task: string, why: Why): Promise<boolean> {
   const isOver = async () => {
     const { record } = await session.store.read(task);
     return record !== null && isTerminal(record.state.state);
   };
   if (await isOver()) return false;
   try {
-    await cancelOne(session, task, reason);
+    await cancelOne(session, task, why);
     return true;
   } catch (error) {
     // It has ended meanwhile.

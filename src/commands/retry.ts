@@ -61,7 +61,10 @@ export const retry = command({
     const meant = await Promise.all([task, ...more].map((name) => meantBy(session, loaded, name)));
     const named = [...new Set(meant.flat())];
     const tasks = [];
-    for (const id of named) tasks.push(await retried(session, id), ...(await retriedParents(session, id)));
+    for (const id of named) {
+      const children = await retriedChildren(session, loaded, id);
+      tasks.push(await retried(session, id), ...children, ...(await retriedParents(session, id)));
+    }
     const [first] = named.length === 1 ? tasks : [];
     return { task_id: first?.task_id ?? null, state: first?.state ?? null, tasks };
   },
@@ -92,6 +95,20 @@ async function failedTasks(session: Session, only: string | undefined): Promise<
 
 async function retried(session: Session, taskId: string) {
   return (await changeTask(session, taskId, (record) => retryTask(record, session.now()))).result;
+}
+
+/** The children that were cancelled with a task. They are before it: a parent that went on would find them cancelled. */
+async function retriedChildren(session: Session, loaded: LoadedPlan | null, taskId: string) {
+  const { record } = await session.store.read(taskId);
+  if (record?.state.state !== 'cancelled') return [];
+  const with_ = [taskId, record.memo.cancelled_with];
+  const tasks = [];
+  for (const { id } of loaded?.plan.tasks.filter((other) => ancestorsOf(other.id).includes(taskId)) ?? []) {
+    const { record: child } = await session.store.read(id);
+    const isMeant = child?.state.state === 'cancelled' && with_.includes(child.memo.cancelled_with ?? '');
+    if (isMeant) tasks.push(...(await retriedUnlessMoved(session, id)));
+  }
+  return tasks;
 }
 
 /** The tasks above a child that have failed because it had: they go on with it. */

@@ -175,6 +175,22 @@ describe('a child', () => {
     ]);
   });
 
+  it('a child that was cancelled with a task above it goes on with that, and one that was cancelled by itself does not', async () => {
+    const cwd = await made([child('x'), child('y'), child('z')]);
+    await orchestrate(['run', '--task', 'a/files/z'], { cwd });
+    await within(['cancel', 'a/files/y'], { cwd });
+    await within(['cancel', 'a'], { cwd });
+    const { task_id, tasks } = await within(['retry', 'a'], { cwd });
+    expect(task_id).toBe('a');
+    expect(tasks).toEqual([
+      { task_id: 'a', state: 'unclaimed' },
+      { task_id: 'a/files/x', state: 'unclaimed' },
+    ]);
+    await within(['cancel', 'a/files/x'], { cwd });
+    await within(['cancel', 'a'], { cwd });
+    expect((await within(['retry', 'a'], { cwd })).tasks).toHaveLength(1);
+  });
+
   it('whose parent has left the plan is reported by gc, and cannot be claimed', async () => {
     const cwd = await made([child('x')]);
     await within(['claim', 'a/files/x'], { cwd });

@@ -197,7 +197,10 @@ describe('a worker in memory', () => {
       tries += 1;
       throw text;
     };
-    const retry = [{ retry_on: ['network'], max_attempts: 9, base: 0 }, { max_attempts: 2, base: 0 }];
+    const retry = [
+      { retry_on: ['network'], max_attempts: 9, base: 0 },
+      { max_attempts: 2, base: 0 },
+    ];
     await expect(memoryWorker().step('x', fail('network'), { retry })).rejects.toBe('network');
     await expect(memoryWorker().step('x', fail('fatal'), { retry })).rejects.toBe('fatal');
     expect(tries).toBe(4);

@@ -56,6 +56,7 @@ const OF_BEFORE = [
   'done_by_hand',
   'reuse',
   'summary',
+  'cancelled_with',
 ] as const satisfies readonly (keyof TaskRecord['memo'])[];
 
 /** Whether the next attempt would be the first anyway. */

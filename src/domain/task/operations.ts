@@ -281,7 +281,7 @@ export function releaseTask(
 /** Ends a task for good, also one in flight. Cancelling a cancelled task changes nothing. */
 export function cancelTask(
   record: TaskRecord,
-  { reason, nowMs }: { reason: string | null; nowMs: number },
+  { reason, nowMs, above }: { reason: string | null; nowMs: number; above?: string | undefined },
 ): Decision<MoveResult> {
   const { task_id, state } = record.state;
   if (state === 'cancelled') return repeated(here(record));
@@ -294,7 +294,7 @@ export function cancelTask(
     moves: ['cancel'],
     lease: null,
     state: { next_eligible_at: null },
-    memo: closedLedger(record),
+    memo: { ...closedLedger(record), ...(above === undefined ? {} : { cancelled_with: above }) },
     ends: { how: 'cancelled', reason: reason ?? 'cancelled' },
     by: null,
     nowMs,
@@ -341,5 +341,6 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   });
   delete next.record.state.retry_counts;
   delete next.record.state.waited;
+  delete next.record.memo.cancelled_with;
   return { ...next, result: here(next.record) };
 }

@@ -180,6 +180,8 @@ const MemoSchema = once(() => {
     reuse: unread,
     /** That a person said that it is done; parsed by `by-hand.ts`. */
     done_by_hand: unread,
+    /** Of a child that was cancelled with a task above it: that task. Null or absent: it was not. */
+    cancelled_with: optionalText,
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
