@@ -17,6 +17,7 @@ import {
   type Fields,
   fieldsOf,
   listOf,
+  namedIn,
   textOf,
   toolText,
 } from './events.ts';
@@ -89,7 +90,7 @@ function callText({ kind, title, rawInput, locations }: Fields): string {
   const input = fieldsOf(rawInput);
   const place = textOf(listOf(locations)[0]?.['path']);
   if (name === 'execute') return toolText(name, { command: textOf(input['command']) || textOf(title) });
-  const does = DOES[name];
+  const does = namedIn(DOES, name);
   const what = (['edit', 'delete', 'read'].includes(name) && place) || textOf(title) || place || 'a file';
   return does === undefined ? toolText(textOf(title) || 'a tool', input) : `${does} ${oneLine(what, 200)}`;
 }
@@ -111,7 +112,7 @@ function ended(line: Fields): AgentEvent[] {
   const words = textOf(said).replace(/^Error: /, '');
   if (reason === 'end_turn' && words === '') return used;
   const text = reason === 'end_turn' ? words : `its turn has ended with ${oneLine(reason, 60) || 'no reason'}`;
-  const cause = reason === 'end_turn' ? causeIn(words) : (STOPPED[reason] ?? null);
+  const cause = reason === 'end_turn' ? causeIn(words) : (namedIn(STOPPED, reason) ?? null);
   return [...used, { type: 'trouble', cause, text, until: null, ended: true }];
 }
 
@@ -130,7 +131,7 @@ function failed({ step, code, message, data }: Fields): AgentEvent {
   // Gemini CLI passes the status of the server on as the code, and 500 for what it does not know.
   const status = typeof code === 'number' && code > 400 && code !== 500 ? `${code} ` : '';
   // The adapter of Claude Code names the cause as that does.
-  const named = code === AUTH_REQUIRED ? 'auth' : CAUSE[textOf(errorKind)];
+  const named = code === AUTH_REQUIRED ? 'auth' : namedIn(CAUSE, errorKind);
   const cause = named ?? causeIn(`${status}${text} ${textOf(errorName)}`);
   // Forge's own words name it already.
   const where = code === undefined || step === 'session/prompt' ? '' : ` (${textOf(step)})`;

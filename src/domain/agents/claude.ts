@@ -13,6 +13,7 @@ import {
   type Fields,
   fieldsOf,
   listOf,
+  namedIn,
   textOf,
   toolText,
 } from './events.ts';
@@ -85,7 +86,7 @@ function system(line: Fields): AgentEvent[] {
   if (line['subtype'] !== 'api_retry') return [];
   const { error_status: status, error } = line;
   // Without a status there was no answer.
-  const cause = CAUSE[textOf(error)] ?? causeOfStatus(status) ?? (status === null ? 'network' : null);
+  const cause = namedIn(CAUSE, error) ?? causeOfStatus(status) ?? (status === null ? 'network' : null);
   const text =
     typeof status === 'number' ? `the model's server has answered ${status}` : 'the model can not be reached';
   return [{ type: 'trouble', cause, text, until: null, ended: false }];
@@ -113,7 +114,7 @@ function assistant(line: Fields): AgentEvent[] {
   if (error === '') return events;
   // It says in its own words what has gone wrong; the result that follows says whether that was the end.
   const said = events.flatMap((event) => (event.type === 'message' ? event.text : [])).join(' ');
-  return [{ type: 'trouble', cause: CAUSE[error] ?? null, text: said || error, until: null, ended: false }];
+  return [{ type: 'trouble', cause: namedIn(CAUSE, error) ?? null, text: said || error, until: null, ended: false }];
 }
 
 function tokensIn(usage: unknown): { input_tokens: number; output_tokens: number } {
@@ -129,7 +130,7 @@ function result(line: Fields): AgentEvent[] {
   if (line['is_error'] !== true) return [used];
   const errors = Array.isArray(line['errors']) ? line['errors'].map(textOf) : [];
   const text = textOf(line['result']) || errors.join('; ') || textOf(line['subtype']);
-  const cause = ENDED[textOf(line['terminal_reason'])] ?? causeOfStatus(line['api_error_status']);
+  const cause = namedIn(ENDED, line['terminal_reason']) ?? causeOfStatus(line['api_error_status']);
   return [used, { type: 'trouble', cause, text: text.replace(RESET, ''), until: resetIn(text), ended: true }];
 }
 

@@ -12,6 +12,7 @@ import {
   type Fields,
   fieldsOf,
   listOf,
+  namedIn,
   textOf,
 } from './events.ts';
 
@@ -74,7 +75,7 @@ function done(item: Fields): AgentEvent[] {
     }
     case 'file_change':
       return listOf(item['changes']).map(({ kind, path }) => {
-        const text = `${CHANGES[textOf(kind)] ?? 'edits'} ${oneLine(textOf(path), 200)}`;
+        const text = `${namedIn(CHANGES, kind) ?? 'edits'} ${oneLine(textOf(path), 200)}`;
         return { type: 'tool_call', text };
       });
     default:

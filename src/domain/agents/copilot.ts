@@ -7,6 +7,7 @@ import {
   causeOfAnswer,
   type Fields,
   fieldsOf,
+  namedIn,
   textOf,
   toolText,
 } from './events.ts';
@@ -68,6 +69,6 @@ function refused({ statusCode, errorMessage, failureKind }: Fields): AgentEvent 
 
 function gaveUp({ errorType, message, statusCode }: Fields): AgentEvent {
   const text = textOf(message);
-  const cause = causeOfAnswer(statusCode, text) ?? CAUSE[textOf(errorType)] ?? null;
+  const cause = causeOfAnswer(statusCode, text) ?? namedIn(CAUSE, errorType) ?? null;
   return { type: 'trouble', cause, text, until: null, ended: true };
 }

@@ -181,6 +181,12 @@ export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
+/** What a table has under a name that an agent wrote. Names that every object has, such as `constructor`, are none of its own. */
+export function namedIn<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefined {
+  const key = textOf(name);
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
+
 export function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value) ? value.filter(isFields) : [];
 }

@@ -12,6 +12,7 @@ import {
   type Fields,
   fieldsOf,
   listOf,
+  namedIn,
   textOf,
   toolText,
 } from './events.ts';
@@ -87,7 +88,7 @@ function result(line: Fields): AgentEvent[] {
   const { code, message: words } = answer;
   // It calls any limit a quota.
   const ofAnswer = code === 429 ? 'rate_limit' : causeOfAnswer(code, JSON.stringify(answer));
-  const cause = CAUSE[textOf(type)] ?? ofAnswer ?? causeSaid(SAYS, said);
+  const cause = namedIn(CAUSE, type) ?? ofAnswer ?? causeSaid(SAYS, said);
   const text = textOf(words) || said.replace(/^\[API Error: (.*?)\](?:\n.*)?$/s, '$1');
   return [used, { type: 'trouble', cause, text, until: retryAt(answer, said, line['timestamp']), ended: true }];
 }

@@ -9,6 +9,7 @@ import {
   countOf,
   type Fields,
   fieldsOf,
+  namedIn,
   textOf,
   toolText,
 } from './events.ts';
@@ -84,7 +85,7 @@ function trouble(line: Fields): AgentEvent {
   const text = textOf(message) || textOf(name);
   // Without a status there was no answer.
   const unreached = statusCode === undefined && isRetryable === true ? 'network' : null;
-  const cause = CAUSE[textOf(name)] ?? causeOfAnswer(statusCode, `${text} ${textOf(responseBody)}`) ?? unreached;
+  const cause = namedIn(CAUSE, name) ?? causeOfAnswer(statusCode, `${text} ${textOf(responseBody)}`) ?? unreached;
   const until = Number(line['timestamp']) + Number(fieldsOf(responseHeaders)['retry-after']) * 1000;
   return { type: 'trouble', cause, text, until: Number.isNaN(until) ? null : until, ended: true };
 }

@@ -92,12 +92,12 @@ function outcomeIn(
   if (end?.['event'] === 'admin_released') return is('cancelled');
   const reason = end?.['reason'];
   if (typeof reason !== 'string') return is('ended');
-  return is(BY_REASON[reason] ?? 'given_back');
+  return is(BY_REASON.get(reason) ?? 'given_back');
 }
 
 /** What the history says of a claim that its owner has ended without a result. */
-const BY_REASON: Partial<Record<string, AttemptOutcome>> = {
-  'it asked a question': 'asked',
-  'it waits': 'parked',
-  interrupted: 'interrupted',
-};
+const BY_REASON: ReadonlyMap<string, AttemptOutcome> = new Map([
+  ['it asked a question', 'asked'],
+  ['it waits', 'parked'],
+  ['interrupted', 'interrupted'],
+]);

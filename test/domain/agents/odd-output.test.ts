@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { untilMs } from '../../../src/domain/agents/clock-time.ts';
-import { failureIn, stillTrying } from '../../../src/domain/agents/events.ts';
+import { eventText, failureIn, stillTrying } from '../../../src/domain/agents/events.ts';
 import { AgentOutput, adapterOf, saidText } from '../../../src/domain/agents/output.ts';
 import { AgentSessionSchema, newSession, sessionAfter } from '../../../src/domain/agents/session.ts';
 import fc from '../../support/properties.ts';
@@ -49,3 +49,32 @@ test('a recording with odd values in any place, in pieces of any size', () => {
     }),
   );
 });
+
+/** `value` with one of its strings replaced, for each of them. */
+function* replacedOnce(value: unknown, by: string): Generator<unknown> {
+  if (typeof value === 'string') yield by;
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, part] of Object.entries(value)) {
+    for (const other of replacedOnce(part, by))
+      yield Object.assign(Array.isArray(value) ? [...value] : { ...value }, { [name]: other });
+  }
+}
+
+test.each(['constructor', 'toString'])(
+  'an agent that names %s, as every object has it, names no cause and no tool',
+  (name) => {
+    for (const recording of RECORDINGS) {
+      const adapter = adapterOf(recording.split('-')[0]);
+      for (const line of fs.readFileSync(path.join(DIR, recording), 'utf8').split('\n')) {
+        if (!line.startsWith('{')) continue;
+        for (const odd of replacedOnce(JSON.parse(line), name)) {
+          for (const said of adapter?.events(odd as Record<string, unknown>) ?? []) {
+            if (typeof said === 'string') continue;
+            expect(said).toEqual(JSON.parse(JSON.stringify(said)));
+            expect(eventText(said) ?? '').not.toContain('native code');
+          }
+        }
+      }
+    }
+  },
+);

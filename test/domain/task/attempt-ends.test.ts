@@ -68,6 +68,12 @@ test.each<[what: string, more: Partial<AttemptTraces>, manifest: Partial<Attempt
   ['that was interrupted', { history: [ended({ reason: 'interrupted' })] }, {}, { outcome: 'interrupted' }],
   ['that was given back', { history: [ended({ reason: 'not my kind of task' })] }, {}, { outcome: 'given_back' }],
   [
+    'given back for a reason that every object has by name',
+    { history: [ended({ reason: 'constructor' })] },
+    {},
+    { outcome: 'given_back' },
+  ],
+  [
     'that was cancelled',
     { history: [ended({ event: 'admin_released', reason: 'cancelled' })] },
     {},
