@@ -39,12 +39,12 @@ export async function loadPlan(env: PlanEnv & { store: FanOutStore }): Promise<L
   return loaded && withChildrenOf(env.store, loaded);
 }
 
-/** A plan as it is cached. */
 /** All files that a plan was read from. */
 export function filesOf({ file, included }: LoadedPlan): string[] {
   return [file, ...included.map((other) => other.file)];
 }
 
+/** A plan as it is cached. */
 interface ParsedPlan extends Pick<LoadedPlan, 'warnings' | 'included'> {
   plan: Omit<PlanData, 'tasks'> & { tasks: readonly SparseTask[] };
 }
@@ -61,6 +61,9 @@ export async function withChildrenOf(store: FanOutStore, loaded: LoadedPlan): Pr
   return { ...loaded, plan, warnings: [...loaded.warnings, ...warnings] };
 }
 
+/** What this process has parsed last, by the cache of the project: a command whose id was shortened needs the plan twice. */
+const LAST = new WeakMap<Cache, LoadedPlan>();
+
 /** `read`: reads what it includes; default: there is nothing. Throws PHASES_PARSE_ERROR with all problems, and what `read` throws. */
 export async function parsePlanText(
   source: SourceText,
@@ -68,6 +71,10 @@ export async function parsePlanText(
   read: ReadPlan = () => null,
 ): Promise<LoadedPlan> {
   const { file, text } = source;
+  const isCurrent = ({ included }: Pick<LoadedPlan, 'included'>) =>
+    included.every((other) => orElse(() => read(other.file), null) === other.text);
+  const last = LAST.get(cache);
+  if (last?.text === text && last.file === file && isCurrent(last)) return last;
   // With the YAML parser it is loaded only for a text that is not cached.
   const parse = async () => {
     const parsed = (await import('../domain/plan/parse.ts')).parsePlan(text, file, read);
@@ -75,10 +82,10 @@ export async function parsePlanText(
     return { ...parsed, plan: { ...parsed.plan, tasks: parsed.plan.tasks.map(sparseTask) } };
   };
   const names = ['plan', 'PHASES_PARSE_ERROR'] as const;
-  const { plan, warnings, included } = await parsedText<ParsedPlan>(source, cache, names, parse, {
-    isCurrent: ({ included }) => included.every((other) => orElse(() => read(other.file), null) === other.text),
-  });
-  return { plan: indexed({ ...plan, tasks: plan.tasks.map(filledTask) }), file, text, warnings, included };
+  const { plan, warnings, included } = await parsedText<ParsedPlan>(source, cache, names, parse, { isCurrent });
+  const loaded = { plan: indexed({ ...plan, tasks: plan.tasks.map(filledTask) }), file, text, warnings, included };
+  if (cache !== NO_CACHE) LAST.set(cache, loaded);
+  return loaded;
 }
 
 function orElse<T>(work: () => T, other: T): T {

@@ -179,6 +179,16 @@ describe('cached plan', () => {
     );
   });
 
+  test('a process that reads an unchanged plan twice parses it once', async () => {
+    const kept = cache();
+    const load = (title: string, name = file) => parsePlanText({ file: name, text: planWith(title) }, kept);
+    const first = await load('One');
+    expect((await load('One')).plan).toBe(first.plan);
+    expect((await load('One', 'other.yaml')).file).toBe('other.yaml');
+    expect((await load('Two')).plan.byId.get('other')?.title).toBe('Two');
+    expect(await load('One')).toEqual(first);
+  });
+
   test('a plan is parsed again when a file that it includes has changed or is gone', async () => {
     const text = `include: [more.yaml]\n${planWith('One')}`;
     const more = (title: string) => `phases: [{id: more, name: More, tasks: [{id: b, title: ${title}}]}]\n`;
