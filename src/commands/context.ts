@@ -5,7 +5,7 @@ import { requireContext } from '../domain/steps/context.ts';
 import { requireName } from '../domain/steps/names.ts';
 import { addToJournal, openJournal } from '../engine/steps/task-journal.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { parseJson } from '../lib/json.ts';
+import { isMapping, parseJson } from '../lib/json.ts';
 import { attemptField, invalidArgs, operand, option } from './shared/command.ts';
 import { openSession } from './shared/session.ts';
 import { workerCommand } from './shared/steps.ts';
@@ -82,8 +82,7 @@ function valuesIn(action: (typeof ACTIONS)[number], key?: string, value?: string
       throw invalidArgs(`${action} takes ${action === 'list' ? 'nothing more' : 'one JSON object'}`);
     if (action === 'list') return null;
     const values = jsonIn('merge', key);
-    if (typeof values === 'object' && values !== null && !Array.isArray(values))
-      return values as Record<string, unknown>;
+    if (isMapping(values)) return values;
     throw invalidArgs('merge takes a JSON object', `forge orchestrate context merge '{"region": "eu"}'`);
   }
   if (key === undefined)

@@ -16,12 +16,7 @@ import { copyIndex, gitDirAround, removeFile } from './worktree-files.ts';
  * can say of any file that it has not changed, or should not be looked at. Throws IO_ERROR.
  */
 export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' | 'no'): Promise<string[]> {
-  // Inspection must not take a lock that the worker's own git would hit.
-  const options = {
-    ...gitIn(env, dir),
-    env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
-    timeoutMs: CHECKOUT_TIMEOUT_MS,
-  };
+  const options = { ...gitIn(env, dir), timeoutMs: CHECKOUT_TIMEOUT_MS };
   const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames', NOT_WITHIN];
   const gitDir = gitDirAround(dir);
   if (gitDir === null) return gitNames(status, options);

@@ -79,10 +79,10 @@ const UNASKING = {
 };
 
 /**
- * Objects are what they are named by, whatever `refs/replace` says; and nothing is fetched: a remote's settings name programs, and a
- * clone may bring a repository of its own along.
+ * Objects are what they are named by, whatever `refs/replace` says; nothing is fetched: a remote's settings name programs, and a clone may
+ * bring a repository of its own along; and a look takes no lock that the worker's own git would hit.
  */
-const STARTING_NOTHING = { GIT_NO_LAZY_FETCH: '1', GIT_ALLOW_PROTOCOL: '' };
+const STARTING_NOTHING = { GIT_NO_LAZY_FETCH: '1', GIT_ALLOW_PROTOCOL: '', GIT_OPTIONAL_LOCKS: '0' };
 
 function environment({ env, indexFile, objects, acts }: GitOptions): Record<string, string | undefined> {
   const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));

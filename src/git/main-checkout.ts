@@ -16,24 +16,9 @@ export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly st
   return inTurn(env, landingLock(commonDir), async () => {
     const here = await headOf(env, root);
     if (here === null) return null;
-    const options = {
-      ...gitIn(env, root),
-      env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
-      timeoutMs: CHECKOUT_TIMEOUT_MS,
-    };
-    const lines = await gitNames(
-      [
-        'status',
-        '--porcelain',
-        '-z',
-        '--no-renames',
-        NOT_WITHIN,
-        '--',
-        ':(top)',
-        ...leaveOut.map((place) => `:(top,exclude,literal)${prefix}${place}`),
-      ],
-      options,
-    );
+    const status = ['status', '--porcelain', '-z', '--no-renames', NOT_WITHIN, '--', ':(top)'];
+    const leftOut = leaveOut.map((place) => `:(top,exclude,literal)${prefix}${place}`);
+    const lines = await gitNames([...status, ...leftOut], { ...gitIn(env, root), timeoutMs: CHECKOUT_TIMEOUT_MS });
     const at = { dir: root, modules: `${commonDir}/modules`, fallback: commonDir, scratch: commonDir };
     const within = await changedSubmodules(env, { ...at, index: { options: [] } }, 'all');
     const files = new Map(

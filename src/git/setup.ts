@@ -18,7 +18,7 @@ import { sha256 } from '../lib/digest.ts';
 import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import { type GitEnv, git, gitIn, gitLines, gitText, lastWords } from './git.ts';
-import { lookAtPlace, topOf } from './worktree-files.ts';
+import { lookAtPlace, modulesBelow, topOf } from './worktree-files.ts';
 
 /** Most of a file, bytes: a hundred times the packed refs of a large project, or a hook that is a program. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -85,7 +85,7 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
   }
   const checkouts = [path.dirname(common), env.paths.project, ...(top === null ? [] : [top])];
   for (const modules of [common, ...(gitDir ? [gitDir] : [])].map((dir) => `${dir}/modules`)) {
-    for (const module of modulesBelow(modules)) {
+    for (const module of modulesBelow(modules).sort()) {
       const part = `submodule ${path.relative(modules, module)}${modules.startsWith(`${gitDir}/`) ? OF_WORKTREE : ''}`;
       for (const { key, text } of await ownSettings(env, module, checkouts)) add(part, key, text);
       for (const { name, text } of hooksIn(`${module}/hooks`)) add(part, name, text);
@@ -110,18 +110,6 @@ function digested(texts: Record<string, string[]>, contents: GitSetup['contents'
 function isFileOrNone(file: string): boolean {
   const stat = ifThere(`looking at ${file}`, () => fs.statSync(file), [...NO_PATH, 'ELOOP']);
   return stat === null || stat.isFile();
-}
-
-/** The repositories of the submodules of a checkout, and of those within them. Their names may have slashes. */
-function modulesBelow(folder: string): string[] {
-  const entries = ifThere(`listing ${folder}`, () => fs.readdirSync(folder, { withFileTypes: true }), NO_PATH) ?? [];
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .flatMap(({ name }) => {
-      const at = `${folder}/${name}`;
-      return fs.existsSync(`${at}/HEAD`) ? [at, ...modulesBelow(`${at}/modules`)] : modulesBelow(at);
-    })
-    .sort();
 }
 
 /** What the repository of a submodule sets and git has not set by itself: one that a person has just had filled has nothing. */

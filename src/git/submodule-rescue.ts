@@ -4,11 +4,11 @@
  */
 
 import fs from 'node:fs';
-import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
+import { whileDoing } from '../lib/fs/io-errors.ts';
 import { type GitEnv, gitIn, gitLines, gitOk, gitText } from './git.ts';
 import { commitOf, type Repository } from './repository.ts';
 import { ignoredFilesText, rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
-import { lookAtPlace, realPath } from './worktree-files.ts';
+import { lookAtPlace, modulesBelow, realPath } from './worktree-files.ts';
 
 /** A submodule of a worktree, and that of the main checkout. */
 interface Twin {
@@ -62,16 +62,6 @@ function repositoriesWithin(dir: string): string[] {
     }
   }
   return found;
-}
-
-/** The repositories below a folder `modules`, whose names may have slashes, with those of submodules within them. */
-function modulesBelow(dir: string): string[] {
-  const entries = ifThere(`listing ${dir}`, () => fs.readdirSync(dir, { withFileTypes: true }), NO_PATH) ?? [];
-  return entries.flatMap((entry) => {
-    const at = `${dir}/${entry.name}`;
-    if (!entry.isDirectory()) return [];
-    return fs.existsSync(`${at}/HEAD`) ? [at, ...modulesBelow(`${at}/modules`)] : modulesBelow(at);
-  });
 }
 
 /** What came of it: `refs` lead to what was rescued, by the submodule; `why` it could not be. */

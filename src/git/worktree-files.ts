@@ -116,6 +116,16 @@ export function gitDirAround(dir: string): string | null {
   }
 }
 
+/** The repositories below a folder `modules`, whose names may have slashes, with those of submodules within them. Throws IO_ERROR. */
+export function modulesBelow(dir: string): string[] {
+  const entries = ifThere(`listing ${dir}`, () => fs.readdirSync(dir, { withFileTypes: true }), NO_PATH) ?? [];
+  return entries.flatMap((entry) => {
+    const at = `${dir}/${entry.name}`;
+    if (!entry.isDirectory()) return [];
+    return fs.existsSync(`${at}/HEAD`) ? [at, ...modulesBelow(`${at}/modules`)] : modulesBelow(at);
+  });
+}
+
 /** Removes a folder with its content. Only for what git made and was never used. Throws IO_ERROR. */
 export function removeFolder(place: string): void {
   whileDoing(`removing ${place}`, () => fs.rmSync(place, { recursive: true, force: true }));

@@ -131,7 +131,7 @@ export interface Problem {
 }
 
 interface ForgeErrorOptions {
-  hint?: string;
+  hint?: string | undefined;
   details?: Record<string, unknown>;
   problems?: readonly Problem[];
   /** The verb's answer, for a verb that fails after it has done its work. */

@@ -16,6 +16,11 @@ export function parseJson(text: string, levels = MAX_LEVELS): unknown {
   }
 }
 
+/** Whether it is an object of JSON, a mapping of YAML. */
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Of a text that is JSON; its values may be many. */

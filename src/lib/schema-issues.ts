@@ -22,6 +22,12 @@ export function valueAt(value: unknown, path: Path): unknown {
   }, value);
 }
 
+/** The list at a key; empty where there is none. */
+export function listAt(value: unknown, key: string): unknown[] {
+  const list = valueAt(value, [key]);
+  return Array.isArray(list) ? list : [];
+}
+
 /** A value from YAML in words: `text "a"`, `the number 5`, `a list`, `nothing`. */
 export function inWords(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';

@@ -4,6 +4,7 @@
  */
 
 import type { Document, Node, Pair, ParsedNode, YAMLMap, YAMLSeq } from 'yaml';
+import { isMapping } from './json.ts';
 import { parseYaml, type YamlPath } from './yaml.ts';
 import { spelledFlow, spelledJson, spelledScalar } from './yaml-spelling.ts';
 
@@ -318,10 +319,6 @@ function lineEnd(source: string, at: number): number {
 
 function put(at: number, text: string): Splice[] {
   return [{ start: at, end: at, text }];
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 const isLong = (value: unknown): value is string => typeof value === 'string' && value.includes('\n');

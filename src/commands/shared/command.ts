@@ -41,7 +41,7 @@ export type DataOf<T> = T extends { output: () => infer O extends z.ZodMiniType 
 
 /** What is wrong with an input. `hint`: what would be right; default: where to look. */
 export function invalidArgs(message: string, hint?: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', message, hint === undefined ? {} : { hint });
+  return new ForgeError('INVALID_ARGS', message, { hint });
 }
 
 /** Throws INVALID_ARGS when a text is empty or too long. */

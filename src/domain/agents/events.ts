@@ -1,5 +1,6 @@
 /** What a coding agent says and does, from its structured output, in one vocabulary for all of them. */
 
+import { isMapping } from '../../lib/json.ts';
 import { oneLine } from '../../lib/text.ts';
 import { type ClassifiedError, classCovers } from '../retry/classify.ts';
 import type { ClockTime } from './clock-time.ts';
@@ -169,12 +170,8 @@ export function toolText(name: string, input: Fields): string {
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-export function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 export function fieldsOf(value: unknown): Fields {
-  return isFields(value) ? value : {};
+  return isMapping(value) ? value : {};
 }
 
 export function textOf(value: unknown): string {
@@ -188,7 +185,7 @@ export function namedIn<T>(table: Readonly<Record<string, T>>, name: unknown): T
 }
 
 export function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? value.filter(isFields) : [];
+  return Array.isArray(value) ? value.filter(isMapping) : [];
 }
 
 /** A whole number from 0 up; 0 for anything that counts nothing. */

@@ -1,10 +1,11 @@
 /** The output of an agent as events, and as lines for a person. */
 
+import { isMapping } from '../../lib/json.ts';
 import { acp } from './acp.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { copilot } from './copilot.ts';
-import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
+import { type Adapter, type AgentEvent, eventText } from './events.ts';
 import { gemini } from './gemini.ts';
 import { type Agent, isAgent } from './known.ts';
 import { opencode } from './opencode.ts';
@@ -134,7 +135,7 @@ export function saidText(said: readonly (AgentEvent | string)[]): string {
 function parsed(line: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(line);
-    return isFields(value) ? value : null;
+    return isMapping(value) ? value : null;
   } catch {
     return null;
   }

@@ -5,6 +5,7 @@
 
 import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
+import { isMapping } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { type Memo, TASK_STATES } from '../task/records.ts';
@@ -31,8 +32,7 @@ function isChild(value: unknown): boolean {
   const { name, run, title, env, timeout_ms } = (value ?? {}) as Partial<Record<string, unknown>>;
   const isWhole = isText(name) && isText(run) && (title === null || isText(title));
   const hasLimit = timeout_ms === null || Number.isSafeInteger(timeout_ms);
-  const isMapping = typeof env === 'object' && env !== null && !Array.isArray(env);
-  return isWhole && hasLimit && isMapping && Object.values(env).every(isText);
+  return isWhole && hasLimit && isMapping(env) && Object.values(env).every(isText);
 }
 const areChildren = (value: unknown) => Array.isArray(value) && value.every(isChild);
 

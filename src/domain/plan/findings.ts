@@ -5,6 +5,7 @@
 
 import type * as z from 'zod/mini';
 import type { Problem } from '../../lib/errors.ts';
+import { isMapping } from '../../lib/json.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
 import { closest, didYouMean, oneLine } from '../../lib/text.ts';
 import { durationText, parseDuration, UNIT_MS } from '../../lib/time.ts';
@@ -206,10 +207,7 @@ function remedy(issue: z.core.$ZodIssue, found: unknown): Pick<Finding, 'suggest
   }
   if (issue.expected !== 'string') return {};
   if (typeof found === 'number' || typeof found === 'boolean') return { suggestion: 'Put it in quotes.', quoted: true };
-  if (typeof found === 'object' && found !== null && !Array.isArray(found)) {
-    return { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' };
-  }
-  return {};
+  return isMapping(found) ? { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' } : {};
 }
 
 // ---------------------------------------------------------------------------------------------- what is probably not meant

@@ -2,6 +2,7 @@
 
 import type { Problem } from '../../lib/errors.ts';
 import { ID_PATTERN } from '../../lib/ids.ts';
+import { isMapping } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -96,10 +97,6 @@ function phasesMissing(value: unknown): Finding[] {
   const [phases, include] = ['phases', 'include'].map((key) => valueAt(value, [key]) ?? null);
   const isWithout = phases === null && (!Array.isArray(include) || include.length === 0);
   return isWithout && isMapping(value) ? [{ path: [], message: '"phases" is missing' }] : [];
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function problemsOf(

@@ -2,7 +2,7 @@
 
 import { posix as path } from 'node:path';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
-import { valueAt } from '../../lib/schema-issues.ts';
+import { listAt } from '../../lib/schema-issues.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 import type { Finding } from './findings.ts';
 import type { PlanText } from './places.ts';
@@ -94,11 +94,6 @@ function textOr(wrong: (message: string, suggestion: string) => void, read: () =
 
 function phasesOf({ value }: Pick<PlanPart, 'value'>): unknown[] {
   return listAt(value, 'phases');
-}
-
-function listAt(value: unknown, key: string): unknown[] {
-  const list = valueAt(value, [key]);
-  return Array.isArray(list) ? list : [];
 }
 
 /** The value of the first file, with the phases of all. */

@@ -1,6 +1,6 @@
 /** Where a task, or a phase, stands in the texts of a plan. */
 
-import { valueAt } from '../../lib/schema-issues.ts';
+import { listAt, valueAt } from '../../lib/schema-issues.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 
 /** A file of a plan, as it was read. */
@@ -55,9 +55,4 @@ function indexOf(parts: readonly unknown[], id: string, spell: Spelling, path: Y
     const isScalar = typeof named === 'string' || typeof named === 'number' || typeof named === 'boolean';
     return isScalar && spell(named, [...path, at, 'id']) === id;
   });
-}
-
-function listAt(value: unknown, key: string): unknown[] {
-  const list = valueAt(value, [key]);
-  return Array.isArray(list) ? list : [];
 }

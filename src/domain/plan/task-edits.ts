@@ -134,5 +134,5 @@ export function dependencyEdits({ path, value, spell }: PlanPlace, written: stri
 }
 
 function wrong(message: string, hint?: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', message, hint === undefined ? {} : { hint });
+  return new ForgeError('INVALID_ARGS', message, { hint });
 }

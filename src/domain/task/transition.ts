@@ -143,7 +143,7 @@ export function starting({ state }: TaskRecord): Move[] {
 export function refusal(code: ErrorCode, { state }: TaskRecord, message: string, details: object = {}, hint?: string) {
   return new ForgeError(code, message, {
     details: { task_id: state.task_id, state: state.state, ...details },
-    ...(hint === undefined ? {} : { hint }),
+    hint,
   });
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../../domain/agents/events.ts';
 import { AgentOutput, saidText } from '../../domain/agents/output.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { type ClassifiedError, classifyError, type WorkerEnd } from '../../domain/retry/classify.ts';
+import type { WorkerEnd } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
 import { errorMessage, orNull } from '../../lib/errors.ts';
@@ -204,11 +204,6 @@ export function lastWords(artifacts: AttemptArtifacts, attempt: AttemptRef, agen
 export function setupTail({ artifacts }: Pick<Env, 'artifacts'>, attempt: AttemptRef): OutputTail {
   const { text } = artifacts.readLog(attempt, SETUP_LOG, -TAIL_BYTES);
   return { stdout: plainText(outputText(text)), stderr: '', log: SETUP_LOG };
-}
-
-/** What the end of a command that did not succeed means, by the settings' rules. As `endOf`. */
-export function failureOf(...end: Parameters<typeof endOf>): ClassifiedError {
-  return classifyError(endOf(...end));
 }
 
 /** The end of a command, for the settings' rules. `limit`: the timeout at which it was stopped; else null. */

@@ -4,7 +4,7 @@ import { untilMs } from '../../domain/agents/clock-time.ts';
 import type { Adapter, AgentFailure } from '../../domain/agents/events.ts';
 import { waitingPrompt } from '../../domain/agents/waiting-prompt.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { type ClassifiedError, reasonText } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, classifyError, reasonText } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { OVER_BUDGET } from '../../domain/schedule/budgets.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
@@ -19,7 +19,7 @@ import type { WorkerExit } from '../../process/gated-worker.ts';
 import { settingLimit, taskLimit } from '../../project/limits.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { agentFailure, endOf, failureOf } from './output.ts';
+import { agentFailure, endOf } from './output.ts';
 import { toldRetryAfter } from './retry-after.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
@@ -56,11 +56,11 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   // An agent may say that it has failed, and exit with 0.
   if (exit.code !== 0 || limit !== null || said !== null) {
     const step = limit === null && said === null ? await stepFault(env, attempt, exit) : null;
-    const error = step?.error ?? failureOf(env, exit, limit, tail, { said, stalled });
+    const end = endOf(env, exit, limit, tail, { said, stalled });
+    const error = step?.error ?? classifyError(end);
     if (said !== null && limit !== null) error.message += `; it still tried again when it was stopped: ${limit}`;
     // It may have ended as if all were well.
     if (said !== null && exit.code === 0 && (await isEmpty(env, worker))) error.message += '; nothing is committed';
-    const end = endOf(env, exit, limit, tail, { said, stalled });
     const until =
       toldRetryAfter(env, { attempt, task, draft: 'retry-after' }, end) ?? saidUntil(env, said) ?? step?.until;
     return { kind: 'failed', error, ...(until === undefined ? {} : { until }) };

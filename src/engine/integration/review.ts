@@ -6,7 +6,7 @@ import { type Agent, isAgent } from '../../domain/agents/known.ts';
 import { adapterOf } from '../../domain/agents/output.ts';
 import { installHint } from '../../domain/plan/agent-programs.ts';
 import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
-import { type ClassifiedError, errorText } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, classifyError, errorText } from '../../domain/retry/classify.ts';
 import { holdReview } from '../../domain/review/review-hold.ts';
 import { type ReviewCommand, reviewCommand, reviewIn } from '../../domain/review/reviewer.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
@@ -27,7 +27,7 @@ import { missingProgram } from '../../process/programs.ts';
 import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
-import { agentFailure, failureOf, lastWords, tailOf, WORKER_LOGS } from '../attempt/output.ts';
+import { agentFailure, endOf, lastWords, tailOf, WORKER_LOGS } from '../attempt/output.ts';
 import { countReview, SessionMeter } from '../attempt/session-meter.ts';
 import { parseHandedIn, twinOf } from '../attempt/verdicts.ts';
 import type { Env } from '../env.ts';
@@ -197,7 +197,7 @@ async function askReviewer(held: IntegrationLease, reviewer: ReviewCommand | nul
     if (end.code === 0 && !end.timedOut && said === null)
       return readReview(artifacts, attempt, agent === null ? null : () => lastWords(artifacts, attempt, adapter));
     const limit = end.timedOut ? await commands.limitOf('review') : null;
-    const error = failureOf(env, end, limit, tailOf(artifacts, attempt, adapter), { said });
+    const error = classifyError(endOf(env, end, limit, tailOf(artifacts, attempt, adapter), { said }));
     return { error, until: untilMs(said?.until ?? null, env.now()) };
   } finally {
     logs.close();

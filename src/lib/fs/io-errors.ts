@@ -23,10 +23,9 @@ const HINTS: Record<string, string> = {
 export function asIoError(error: unknown, doing: string): unknown {
   const code = errorCode(error);
   if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const hint = HINTS[code];
   const message = error.message.replace(/^(?:(Unknown system error -\d+): \1|UNKNOWN: unknown error)/, code);
   return new ForgeError('IO_ERROR', `${doing}: ${message}`, {
-    ...(hint === undefined ? {} : { hint }),
+    hint: HINTS[code],
     details: { errno: code },
     cause: error,
   });

@@ -196,7 +196,7 @@ async function told<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
     // An unwritable file is reported by its own error.
     const words = errno === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
     throw new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
-      ...(errno === 'ENOENT' ? { hint: 'Write the file, or fix tracker.path in .forge/settings.yaml.' } : {}),
+      hint: errno === 'ENOENT' ? 'Write the file, or fix tracker.path in .forge/settings.yaml.' : undefined,
       details: { errno },
       cause: error,
     });
@@ -204,7 +204,7 @@ async function told<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
 }
 
 function refusal(message: string, hint?: string): ForgeError {
-  return new ForgeError('TRACKER_ERROR', message, hint === undefined ? {} : { hint });
+  return new ForgeError('TRACKER_ERROR', message, { hint });
 }
 
 const NO_LINKS = 'Symlinks are never followed. Put the real file or folder there.';
