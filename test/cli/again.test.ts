@@ -44,14 +44,18 @@ describe('run', () => {
     expect(refused.json().error.message).toContain(message);
   });
 
-  it('says how a task is started that waits out a backoff', async () => {
+  it('says how a task is started that waits out a backoff, each time that the run waits', async () => {
     const cwd = project([
-      'id: a, title: A, run: "test -f go || ! touch go", retry: {max_attempts: 2, base: 700ms, jitter: false}',
+      'id: a, title: A, run: "echo try >> tries; test $(wc -l < tries) -gt 2", retry: {max_attempts: 3, base: 700ms, factor: 1}',
     ]);
     const { code, stdout } = await orchestrate(['run'], { cwd });
     expect(code).toBe(0);
-    expect(stdout).toMatch(
-      /waiting for a \(`forge orchestrate retry a` starts it now, else it is tried again at [\d:]+, after exit\.1: .*\)\n/,
+    expect(stdout.match(/waiting for .*\n/g)).toEqual(
+      Array(2).fill(
+        expect.stringMatching(
+          /^waiting for a \(`forge orchestrate retry a` starts it now, else it is tried again at [\d:]+, after exit\.1: .*\)\n$/,
+        ),
+      ),
     );
   });
 });

@@ -137,9 +137,14 @@ export const resourceName = filledText;
 /** How much of a resource. */
 export const amount = z.int().check(z.gte(1));
 
+const namesSome = must((mapping: object) => {
+  if (Object.keys(mapping).length > 0) return null;
+  return { message: 'names no resource', suggestion: 'Write how much of which: {gpu: 1}.' };
+});
+
 /** What a task uses while it is in flight: names of resources, or mappings of names to how much of each. */
 export const resources = z.pipe(
-  z.array(z.union([resourceName, z.record(resourceName, amount)])),
+  z.array(z.union([resourceName, z.record(resourceName, amount).check(namesSome)])),
   z.transform((entries) => {
     const uses: Record<string, number> = {};
     for (const entry of entries)

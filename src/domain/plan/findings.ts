@@ -36,6 +36,14 @@ export function toProblems(findings: readonly Finding[], text: string, file: str
   );
 }
 
+/** The same as lines, for what is legal and probably not meant. */
+export function toWarnings(findings: readonly Finding[], text: string, file: string): string[] {
+  if (findings.length === 0) return [];
+  return toProblems(findings, text, file).map(
+    ({ message, place: { line = 1, column = 1 } }) => `${file}:${line}:${column} ${message}`,
+  );
+}
+
 /** In the order of the files, and of the places in each. */
 export function inOrder(problems: readonly Problem[], files: readonly string[]): Problem[] {
   return problems.toSorted(
@@ -224,13 +232,11 @@ export function unitWarnings(
   label: Label,
 ): string[] {
   const found = shortNumbers(value).filter(({ path }) => isDuration(schema, path));
-  if (found.length === 0) return [];
-  const positions = positionsOf(text);
-  return found.map(({ path, ms }) => {
-    const { line, column } = positions.place(path) ?? { line: 1, column: 1 };
+  const findings = found.map(({ path, ms }): Finding => {
     const what = `${ms} is ${ms} ms; for ${ms} ${ms === 1 ? 'second' : 'seconds'} write ${ms}s`;
-    return `${file}:${line}:${column} ${withLabel(label(path), what)}`;
+    return { path, message: withLabel(label(path), what) };
   });
+  return toWarnings(findings, text, file);
 }
 
 interface ShortNumber {

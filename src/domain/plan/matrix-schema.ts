@@ -32,6 +32,8 @@ function faultOf({ include, exclude, ...axes }: Matrix) {
     const message = `${JSON.stringify(bad)} names no axis: a letter, then letters, digits, "_" and "-"`;
     return { message, ...(names.includes(bad) ? { path: [bad] } : {}) };
   }
+  const empty = include.findIndex((rule) => Object.keys(rule).length === 0);
+  if (empty >= 0) return { message: 'adds nothing', path: ['include', empty], suggestion: 'Name a value: {node: 22}.' };
   if (all.length === 0) return { message: 'a matrix needs an axis', suggestion: 'Such as node: [20, 22].' };
   for (const [i, rule] of exclude.entries()) {
     const strange = Object.keys(rule).find((name) => !names.includes(name));

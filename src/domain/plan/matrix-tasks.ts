@@ -1,9 +1,10 @@
 /** The tasks of a plan file with those that matrices make in their place. Pure. */
 
-import { valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { listAt, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
-import { type Finding, shapeFindings } from './findings.ts';
+import { type Finding, shapeFindings, toWarnings } from './findings.ts';
 import { axisFor, type MatrixTask, type MatrixValues, matrixTasks, unknownReferences } from './matrix.ts';
+import type { PlanPart } from './parts.ts';
 import { type TaskYaml, taskSchema } from './schema.ts';
 
 export interface MadeTask {
@@ -82,4 +83,32 @@ function strangeNames(all: readonly MatrixTask[], path: YamlPath, label: (path: 
     const at = [...path, ...inside];
     return { path: at, message: `${label(at)}: the matrix has no axis "${name}"`, ...axisFor(name, names) };
   });
+}
+
+/** What may well speak of references, such as those of a workflow that is to be changed. */
+const PROSE = { title: '', description: '', acceptance: '' };
+
+/** Warnings of references that nothing takes the place of, since they stand in no task with a matrix; each with its place. */
+export function referenceWarnings(
+  { value, text, file }: Pick<PlanPart, 'value' | 'text' | 'file'>,
+  label: (path: YamlPath) => string,
+): string[] {
+  // As in most plans.
+  if (!text.includes('${{')) return [];
+  const found = (part: unknown, path: YamlPath, why: string): Finding[] =>
+    unknownReferences(part, path).map((reference) => ({
+      path: reference.path,
+      message: `${label(reference.path)}: $\{{ matrix.${reference.name} }} stays as it is: ${why}`,
+    }));
+  const inDefaults = (part: unknown, path: YamlPath) =>
+    found(valueAt(part, ['defaults']), [...path, 'defaults'], 'values of a matrix are for texts of its task');
+  const phases = listAt(value, 'phases').flatMap((phase, i) => [
+    ...inDefaults(phase, ['phases', i]),
+    ...listAt(phase, 'tasks').flatMap((task, j) => {
+      const hasMatrix = (valueAt(task, ['matrix']) ?? null) !== null;
+      const own = hasMatrix ? null : { ...(task as object), ...PROSE };
+      return found(own, ['phases', i, 'tasks', j], 'the task has no matrix');
+    }),
+  ]);
+  return toWarnings(distinct([...inDefaults(value, []), ...phases]), text, file);
 }

@@ -11,7 +11,7 @@ import { checkOutline, outlineOf } from './checks.ts';
 import { type DefaultsLevel, levelOf, withDefaults } from './defaults.ts';
 import { type Finding, inOrder, problemsIn, shapeFindings, unitWarnings } from './findings.ts';
 import { matrixEnv } from './matrix.ts';
-import { expandedPart, type MadeTask } from './matrix-tasks.ts';
+import { expandedPart, type MadeTask, referenceWarnings } from './matrix-tasks.ts';
 import { mergedValue, type PlanPart, partAt, type ReadPlan, readParts, spellingOf } from './parts.ts';
 import type { PlanText } from './places.ts';
 import {
@@ -47,11 +47,12 @@ export function parsePlan(text: string, file: string, read: ReadPlan = () => nul
   if (across.length + wrong.length > 0 || checked.some(({ findings, data }) => findings.length > 0 || data === null))
     return { ok: false, problems: problemsOf(parts, checked, wrong, across) };
   const plan = buildPlan(checked as ShapedPart[]);
-  const units = parts.flatMap((part) =>
-    unitWarnings(planSchema, part.value, part.text, part.file, labelIn(part.value)),
-  );
+  const warnings = parts.flatMap((part) => {
+    const label = labelIn(part.value);
+    return [...unitWarnings(planSchema, part.value, part.text, part.file, label), ...referenceWarnings(part, label)];
+  });
   const included = parts.slice(1).map(({ file, text }) => ({ file, text }));
-  return { ok: true, plan, warnings: [...units, ...warningsOf(plan)], included };
+  return { ok: true, plan, warnings: [...warnings, ...warningsOf(plan)], included };
 }
 
 /** What forge makes of the value of a file, before anything is checked. */

@@ -56,6 +56,8 @@ export class Progress {
   /** Emits what its worker has written that was not given yet. */
   ended(task_id: string, attempt: RunningAttempt): void {
     this.#lastLines.delete(attempt);
+    // What the run waits for after it may be the same, and until another time.
+    this.#said = '';
     if (this.#output === 'grouped') this.#group(task_id, attempt);
     if (this.#output !== 'prefixed') return;
     this.#stream(task_id, attempt);

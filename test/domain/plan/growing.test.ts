@@ -23,6 +23,39 @@ function linesOf(text: string, files: Record<string, string> = {}): string[] {
 
 const task = (plan: Plan, id: string) => plan.byId.get(id) as PlanTask;
 
+describe('a reference to a value of a matrix', () => {
+  const warningsOf = (lines: string) => {
+    const result = parsePlan(`project: p\n${lines}`, 'plan.yaml');
+    if (!result.ok) throw new Error(JSON.stringify(result.problems));
+    return result.warnings;
+  };
+  const R = `\${{ matrix.node }}`;
+
+  it('is warned of, with its place, where no value takes its place', () => {
+    expect(
+      warningsOf(`defaults: {env: {N: "${R}"}}
+phases:
+  - id: one
+    name: One
+    defaults: {cwd: "${R}"}
+    tasks:
+      - {id: a, title: "${R}", run: "x ${R} ${R}", verify: [y, "${R}"]}
+      - {id: b, title: B, run: "x ${R}", matrix: {node: [1, 2]}}
+`),
+    ).toEqual([
+      `plan.yaml:2:21 defaults.env.N: ${R} stays as it is: values of a matrix are for texts of its task`,
+      `plan.yaml:6:21 phase "one": defaults.cwd: ${R} stays as it is: values of a matrix are for texts of its task`,
+      `plan.yaml:8:${22 + R.length + 11} task "a": run: ${R} stays as it is: the task has no matrix`,
+      expect.stringMatching(/^plan\.yaml:8:\d+ task "a": verify\[1\]: /),
+    ]);
+  });
+
+  it('may stand in prose, such as about a workflow that is to be changed', () => {
+    const prose = `title: "Fix ${R}", description: "${R}", acceptance: ["${R}"]`;
+    expect(warningsOf(`phases: [{id: one, name: One, tasks: [{id: a, ${prose}}]}]\n`)).toEqual([]);
+  });
+});
+
 describe('defaults', () => {
   const text = `
 project: p
@@ -221,6 +254,7 @@ phases:
       '{node: [20], exclude: [{nod: 20}]}',
       '11:46 | task "test": matrix.exclude[0].nod: "nod" is not an axis | Did you mean "node"?',
     ],
+    ['{node: [20], include: [{}]}', '11:40 | task "test": matrix.include[0]: adds nothing | Name a value: {node: 22}.'],
     ['{node: [20], exclude: [{node: 20}]}', '11:39 | task "test": matrix.exclude: no combination is left'],
     [
       `{a: ${JSON.stringify([...Array(20).keys()])}, b: ${JSON.stringify([...Array(20).keys()])}}`,

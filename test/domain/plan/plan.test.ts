@@ -455,6 +455,11 @@ describe('invalid task', () => {
       ],
     ],
     [
+      'a resource that is none',
+      'uses: [{}]',
+      ['8:16 task "a": uses[0]: names no resource | Write how much of which: {gpu: 1}.'],
+    ],
+    [
       'an amount that is none',
       'uses: [{gpu: 0}]',
       ['8:22 task "a": uses[0].gpu: expected 1 or more, found the number 0'],
