@@ -40,13 +40,23 @@ describe('files that are kept', () => {
   test('files that are kept are put back as they were: content, mode, symbolic links', async () => {
     await keep('k');
     fs.rmSync(at('project/dist'), { recursive: true });
-    expect(keptFiles().isPresent('k', at('project'))).toBe(false);
+    expect(keptFiles().isPresent('k', at('project'), nowMs)).toBe(false);
     expect(await restore('k')).toBe(true);
     expect(read('project/dist/a.js')).toBe('a');
     expect(fs.statSync(at('project/dist/bin/run')).mode & 0o777).toBe(0o755);
     expect(fs.readlinkSync(at('project/dist/link'))).toBe('a.js');
-    expect(keptFiles().isPresent('k', at('project'))).toBe(true);
+    expect(keptFiles().isPresent('k', at('project'), nowMs)).toBe(true);
     expect(fs.readdirSync(at('project'))).toEqual(['dist']);
+  });
+
+  test('a file that was touched since is looked into, and one that was not is taken as it stands', async () => {
+    await keep('k');
+    write('project/dist/a.js', 'b');
+    const touchedMs = fs.statSync(at('project/dist/a.js')).ctimeMs;
+    expect(keptFiles().isPresent('k', at('project'), touchedMs)).toBe(true);
+    expect(keptFiles().isPresent('k', at('project'), touchedMs - 1)).toBe(false);
+    write('project/dist/a.js', 'a');
+    expect(keptFiles().isPresent('k', at('project'), touchedMs - 1)).toBe(true);
   });
 
   test('files that only their owner may read are put back as such', async () => {
@@ -60,7 +70,7 @@ describe('files that are kept', () => {
   test('a file that has lost its executable bit is put back', async () => {
     await keep('k');
     fs.chmodSync(at('project/dist/bin/run'), 0o644);
-    expect(keptFiles().isPresent('k', at('project'))).toBe(false);
+    expect(keptFiles().isPresent('k', at('project'), nowMs)).toBe(false);
     expect(await restore('k')).toBe(true);
     expect(fs.statSync(at('project/dist/bin/run')).mode & 0o777).toBe(0o755);
   });
@@ -81,9 +91,11 @@ describe('files that are kept', () => {
     const fill = () => keptFiles().fill('k', at('project'), at('project', '.aside'));
     expect(await fill()).toBe(true);
     expect([read('project/dist/a.js'), fs.readlinkSync(at('project/dist/link'))]).toEqual(['a', 'a.js']);
-    write('project/dist/a.js', 'by hand');
-    expect(await fill()).toBe(false);
-    expect(read('project/dist/a.js')).toBe('by hand');
+    for (const text of ['by hand', 'b']) {
+      write('project/dist/a.js', text);
+      expect(await fill()).toBe(false);
+      expect(read('project/dist/a.js')).toBe(text);
+    }
     expect(fs.readdirSync(at('project'))).toEqual(['dist']);
   });
 

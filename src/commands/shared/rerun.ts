@@ -100,7 +100,7 @@ export async function changedSince(
     const record = await readRecord(task.id);
     const reuse = record === null ? null : reuseOf(record);
     if (record === null || reuse === null) continue;
-    const { isSame, isPresent } = await standsBy(session, task, reuse, readRecord);
+    const { isSame, isPresent } = await standsBy(session, task, record, reuse, readRecord);
     const isBack = puttingBack && isSame && !isPresent && (await putBack(session, task, reuse));
     if (isBack) back.push(record);
     standing.set(task.id, isPresent || isBack);

@@ -9,6 +9,7 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { KEPT_MAX_BYTES, KeptFiles } from '../../lib/fs/kept-files.ts';
 import { digestOf, matchingFiles } from '../../lib/fs/matching-files.ts';
+import { fromIso } from '../../lib/time.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
@@ -41,19 +42,22 @@ async function keyNow(env: Env, task: PlanTask, read = readIn(env), warn = env.w
 }
 
 /**
- * Whether a task that has shipped is what it was done for, and its outputs are there. `read`: a record, as it is known. What is missing now may be
+ * Whether a task that has shipped is what it was done for, and its outputs are there as they were then. `read`: a record, as it is known. What is missing now may be
  * made again before its turn, so nothing is warned of. Throws as `keyNow` does.
  */
 export async function standsBy(
   env: Env,
   task: PlanTask,
+  { state }: TaskRecord,
   { key }: Reuse,
   read: ReadRecord,
 ): Promise<{ isSame: boolean; isPresent: boolean }> {
   const isSame = key !== null && key === (await keyNow(env, task, read, () => {}));
   return {
     isSame,
-    isPresent: isSame && (KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project) ?? true),
+    isPresent:
+      isSame &&
+      (KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project, fromIso(state.updated_at)) ?? true),
   };
 }
 

@@ -86,12 +86,15 @@ export class KeptFiles {
     }
   }
 
-  /** Whether all files of `key` are in `project`, by their kinds and sizes; also where nothing is kept that says which those are. Never throws. */
-  isPresent(key: string, project: string): boolean {
+  /**
+   * Whether all files of `key` are in `project`: by their kinds and sizes, and those that were touched after `sinceMs` by their content. Also where
+   * nothing is kept that says which those are. Never throws.
+   */
+  isPresent(key: string, project: string, sinceMs: number): boolean {
     const files = this.#listed(key)?.files ?? [];
     return files.every((file) => {
       try {
-        return looksTheSame(project, file);
+        return isThere(project, file, sinceMs);
       } catch {
         return false;
       }
@@ -112,7 +115,7 @@ export class KeptFiles {
    */
   async fill(key: string, project: string, aside: string): Promise<boolean> {
     await this.#putBack(key, project, aside, created);
-    return this.#listed(key) !== null && this.isPresent(key, project);
+    return this.#listed(key) !== null && this.isPresent(key, project, ALWAYS);
   }
 
   async #putBack(
@@ -124,7 +127,7 @@ export class KeptFiles {
     const list = this.#listed(key);
     if (list === null) return false;
     try {
-      const missing = list.files.map((file, at) => ({ ...file, at })).filter((file) => !isThere(project, file));
+      const missing = list.files.map((file, at) => ({ ...file, at })).filter((file) => !isThere(project, file, ALWAYS));
       if (!missing.every((file) => staysInside(project, file.path))) return false;
       fs.mkdirSync(aside, { recursive: true });
       for (const { at, kind, digest } of missing) {
@@ -213,13 +216,15 @@ function created(copy: string, target: string): void {
 
 type KeptFile = List['files'][number];
 
-function looksTheSame(project: string, { path: file, kind, bytes }: KeptFile): boolean {
-  const stat = fs.lstatSync(path.join(project, file), { throwIfNoEntry: false });
-  return stat !== undefined && stat.size === bytes && kindOf(stat) === kind;
-}
+/** Whenever a file was touched, its content counts. */
+const ALWAYS = Number.NEGATIVE_INFINITY;
 
-function isThere(project: string, file: KeptFile): boolean {
-  return looksTheSame(project, file) && digestOf(path.join(project, file.path), file.kind) === file.digest;
+/** By the time of its last change, which no program sets: of what was not touched after `sinceMs` the content is not read. */
+function isThere(project: string, { path: file, kind, bytes, digest }: KeptFile, sinceMs: number): boolean {
+  const at = path.join(project, file);
+  const stat = fs.lstatSync(at, { throwIfNoEntry: false });
+  if (stat === undefined || stat.size !== bytes || kindOf(stat) !== kind) return false;
+  return stat.ctimeMs <= sinceMs || digestOf(at, kind) === digest;
 }
 
 /** Whether no symbolic link leads out of the project on the way to the file. */
