@@ -171,12 +171,14 @@ async function tasks({ ctx, store, snapshot }: Facts): Promise<Finding> {
     const found = [...(problem === null ? [] : [problem]), ...strays.map(({ attempt_id }) => strayAttempt(attempt_id))];
     return found.map((text) => `${task_id}: ${text}`);
   });
-  if (problems.length > 0)
-    return fail(problems.join('; '), `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`);
   const warnings = tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
   const ahead = tasks.flatMap(({ task_id, record }) =>
     record === null ? [] : aheadTexts(record, instantOf({ ctx })).map((text) => `${task_id}: ${text}`),
   );
+  if (problems.length > 0) {
+    const all = [...problems, ...ahead, ...warnings].join('; ');
+    return fail(all, `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`);
+  }
   if (ahead.length > 0)
     return warn([...ahead, ...warnings].join('; '), 'Check that the clock of this machine is right.');
   if (warnings.length > 0) return warn(warnings.join('; '), 'The next change of each task puts it right.');

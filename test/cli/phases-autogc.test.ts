@@ -73,6 +73,26 @@ describe.each([
   });
 });
 
+it.each([
+  [['--dry-run'], 'gc'],
+  [
+    ['--dry-run', '--task', 'a', '--row', '2', '--row', '8', '--shipped', '--older-than', '3d'],
+    'gc --task a --row 2 --row 8 --shipped --older-than 3d',
+  ],
+  [['--dry-run', '--remove-orphan-worktrees'], 'gc --remove-orphan-worktrees'],
+  [['--out', 'a plan', '--row', '2'], "gc --plan 'a plan'"],
+])('gc %j says which command does what it has shown, and no more', async (flags, command) => {
+  const { stdout } = await orchestrate(['gc', ...flags], { cwd: tree() });
+  expect(stdout.trimEnd().split('\n').at(-1)).toBe(`1 to do, 0 reports; apply with \`forge orchestrate ${command}\``);
+});
+
+it('gc --plan --dry-run names the plan that it has shown', async () => {
+  const cwd = tree();
+  await orchestrate(['gc', '--out', 'plan.json'], { cwd });
+  const { stdout } = await orchestrate(['gc', '--plan', 'plan.json', '--dry-run'], { cwd });
+  expect(stdout).toContain('apply with `forge orchestrate gc --plan plan.json`');
+});
+
 it('gc --dry-run works on a read-only tree', async () => {
   const cwd = tree();
   const dir = join(cwd, '.forge/orchestrator');

@@ -114,6 +114,16 @@ describe('doctor', () => {
     ],
     ['a damaged record', () => world.write(`${dir('test')}/state.json`, '{'), 'tasks', 'fail', /test: state\.json/],
     ['an edit by hand', () => world.write(`${dir('build')}/state.json`, '{}'), 'tasks', 'warn', /build: state\.json/],
+    [
+      'an edit by hand beside a damaged record',
+      () => {
+        world.write(`${dir('test')}/state.json`, '{');
+        world.write(`${dir('build')}/state.json`, '{}');
+      },
+      'tasks',
+      'fail',
+      /test: state\.json.*; build: state\.json/,
+    ],
   ])('doctor finds %s', async (_what, spoil, name, expected, message) => {
     await world.start('build');
     spoil();

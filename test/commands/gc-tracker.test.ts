@@ -605,13 +605,16 @@ describe('row 7: shipped here, not done in the tracker', () => {
     expect(textOf()).toBe('issues: []\n');
   });
 
-  test('row 7 does nothing when the issue was closed after the plan', async () => {
+  test('row 7 is stale when the issue was closed after the plan, also by the same plan', async () => {
     handState(world, 'build', 'shipped');
-    let text = '';
-    await appliedAfter(async () => {
-      await editIssue({ state: 'done' });
-      text = textOf();
-    });
+    const { details } = await refused(() => appliedAfter(() => editIssue({ state: 'done' })));
+    expect(details).toMatchObject({ skipped: [{ row: 7, why: 'issue M-1 is done by now' }] });
+    await editIssue({ state: 'open' });
+    const plan = world.path('plan.json');
+    await run({ out: plan });
+    expect(shortly((await run({ plan })).applied)).toEqual(['7 build close_tracker_issue']);
+    const text = textOf();
+    expect(await code(() => run({ plan }))).toBe('STALE_PLAN');
     expect(textOf()).toBe(text);
   });
 

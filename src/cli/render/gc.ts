@@ -1,9 +1,9 @@
 /** `gc`: what is to be done or was, a line an item, and the totals. */
 
-import { isPreview } from '../../commands/gc.ts';
+import { type GcInput, isPreview } from '../../commands/gc.ts';
 import type { VerbData } from '../../commands/registry.ts';
 import { sizeText } from '../../lib/size.ts';
-import { oneLine, plainText } from '../../lib/text.ts';
+import { oneLine, plainText, shellWords } from '../../lib/text.ts';
 import { columnOf, hang, pad, padId, plural } from '../layout.ts';
 import type { Renderers } from '../view.ts';
 
@@ -38,7 +38,7 @@ export const GC = {
         hang(`${line.sign} ${padId(line.task, task)}  ${pad(line.what, what)}  `, line.why, width),
       ),
       '',
-      dryRun ? previewTotals(data, input.out) : outcomeTotals(data),
+      dryRun ? previewTotals(data, input) : outcomeTotals(data),
     ].join('\n');
   },
 } satisfies Partial<Renderers>;
@@ -109,10 +109,23 @@ const SKIPPED: Record<Data['skipped'][number]['code'], string> = {
   reclaimed: 'the tracker has taken the claim again',
 };
 
-function previewTotals({ planned, reported }: Data, out: string | undefined): string {
-  const next = out === undefined ? 'forge orchestrate gc' : `forge orchestrate gc --plan ${out}`;
-  const apply = planned.length === 0 ? '' : `; apply with \`${next}\``;
+function previewTotals({ planned, reported }: Data, input: GcInput): string {
+  const apply =
+    planned.length === 0 ? '' : `; apply with \`${shellWords(['forge', 'orchestrate', 'gc', ...applying(input)])}\``;
   return `${planned.length} to do, ${plural(reported.length, 'report')}${apply}`;
+}
+
+/** The flags with which `gc` does what the preview has shown, and no more. */
+function applying({ out, plan, task = [], row = [], remove_orphan_worktrees, shipped, older_than }: GcInput): string[] {
+  if (out !== undefined) return ['--plan', out];
+  return [
+    ...(plan === undefined ? [] : ['--plan', plan]),
+    ...task.flatMap((id) => ['--task', id]),
+    ...row.flatMap((number) => ['--row', String(number)]),
+    ...(remove_orphan_worktrees === true ? ['--remove-orphan-worktrees'] : []),
+    ...(shipped === true ? ['--shipped'] : []),
+    ...(older_than === undefined ? [] : ['--older-than', older_than]),
+  ];
 }
 
 function outcomeTotals({ applied, skipped, failed, reported }: Data): string {

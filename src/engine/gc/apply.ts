@@ -71,7 +71,7 @@ const ON_RECORDS: readonly GcAction[] = [
   'reverify_verdict',
 ];
 
-const NOT_CANCELLED = ISSUE_STATES.filter((state) => state !== 'cancelled');
+const NOT_CLOSED = ISSUE_STATES.filter((state) => state !== 'done' && state !== 'cancelled');
 
 const movedOn = (why?: string) => new Skipped('STATE_VERSION_CONFLICT', why);
 
@@ -268,7 +268,7 @@ class Applier {
     const { issue_id } = row.payload;
     const { record } = await this.#current(row);
     if (record?.state.state !== 'shipped') throw movedOn();
-    await this.#refuseMovedIssue(issue_id, NOT_CANCELLED);
+    await this.#refuseMovedIssue(issue_id, NOT_CLOSED);
     await this.#ports.tracker?.setState(issue_id, 'done');
     return {};
   }
