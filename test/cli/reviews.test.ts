@@ -204,6 +204,42 @@ describe('failed reviewer', () => {
     expect((await play.state('build')).state).toBe('ready_for_review');
   });
 
+  test.each([
+    [
+      'leaves it to a person when failures that are not charged have gone on for max_wait',
+      'exit 7',
+      [{ retry_on: ['exit.7'], charge: false, max_wait: '300ms', base: '100ms', factor: 1 }],
+      /: exited with code 7; it has waited for .*s, and its max_wait is 300ms$/,
+      null,
+    ],
+    [
+      'counts no failure that is not charged in the sum of its policies',
+      'echo >> ../../../reviews; test $(wc -l < ../../../reviews) -gt 2; exit $((7 + $?))',
+      {
+        policies: [
+          { retry_on: ['exit.8'], charge: false, base: '1ms' },
+          { max_attempts: 2, base: '1ms' },
+        ],
+        max_total_attempts: 2,
+      },
+      /exited with code 7$/,
+      4,
+    ],
+  ])('run, when a review fails, %s', async (_what, command, retry, why, made) => {
+    const play = await waiting(`review: {command: '${command}'}\nretry: ${JSON.stringify(retry)}`);
+    const { code, stdout } = await play.forge('run', '--json');
+    expect(code).toBe(4);
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(events.find(({ type }) => type === 'task_blocked').reasons[0].message).toMatch(why);
+    const held = events.filter(({ type }) => type === 'task_held');
+    if (made !== null) expect(held).toHaveLength(made);
+    expect(held.at(-1).delay_ms).toBeNull();
+    expect((await play.data('show', 'build')).held.message).toMatch(why);
+  });
+
   test('review without a command says what to do', async () => {
     const play = await waiting('ship: {policy: none}');
     const result = await play.forge('review', 'build');

@@ -1,6 +1,7 @@
 /** The part of `run` that takes verified tasks further: reviews and merges, each tried again when it could not be done. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
+import { type FailedAttempt, nextRetryState, type RetryDecision } from '../../domain/retry/next-try.ts';
 import { coercePolicy, resolveRetry } from '../../domain/retry/retry.ts';
 import { SETUP_FAILED, STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
@@ -30,13 +31,17 @@ interface Running {
   work: string | null;
 }
 
+/** What its failures have used of the budgets so far. */
+type Used = Pick<FailedAttempt, 'failureCount' | 'retryCounts' | 'waited'>;
+
+const NOTHING_USED: Used = { failureCount: 0, retryCounts: undefined };
+
 /** What could not be done: a review or a merge of the work of one attempt. Work that is done anew has its own budget. */
 interface DeferredIntegration {
   phase: IntegrationPhase;
   /** The attempt whose work it is; null in a tree that does not say. */
   work: string | null;
-  tries: number;
-  counts: Map<string, number>;
+  used: Used;
   /** When it may be tried again: milliseconds of the monotonic clock. */
   untilMs: number;
   /** Why this run does not try it again; null while it does. */
@@ -188,28 +193,40 @@ export class Integrations {
       ? coercePolicy([...agentPolicies((attempts) => attempts), {}], STEP_RETRY_DEFAULT)
       : resolveRetry({ task: declared, default: STEP_RETRY_DEFAULT });
     const before = this.#deferred.get(task.id);
-    const same = before?.work === work && before.phase === phase;
-    const deferred = same ? before : { phase, work, tries: 0, counts: new Map(), untilMs: 0, givenUp: null };
-    deferred.tries += 1;
-    const name = classOf(error);
-    const countFor = (key: string) => {
-      const count = (deferred.counts.get(key) ?? 0) + 1;
-      deferred.counts.set(key, count);
-      return count;
-    };
+    const used = before?.work === work && before.phase === phase ? before.used : NOTHING_USED;
+    const nowMs = this.#env.now();
     const until = untilOf(error);
-    if (until !== null) deferred.tries -= 1;
-    const delay =
+    // The end of an account's limit is waited for whatever the policy says.
+    const next =
       until === null
-        ? policy.retryBackoff(name, { attempts: deferred.tries, random: this.#env.ctx.random }, countFor)
-        : Math.max(0, until - this.#env.now());
-    const { code, message, hint } = error;
-    this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
-    const untilMs = this.#env.ctx.monotonicMs() + (delay ?? 0);
-    this.#deferred.set(task.id, { ...deferred, untilMs, givenUp: delay === null ? message : null });
-    if (delay === null) await keepHeld(this.#env, task.id, error);
+        ? nextRetryState({
+            policy,
+            error: { class: classOf(error), message: '' },
+            ...used,
+            nowMs,
+            random: this.#env.ctx.random,
+          })
+        : null;
+    const again = next?.outcome === 'failed' ? null : (next?.delay_ms ?? Math.max(0, (until ?? nowMs) - nowMs));
+    const limit = next?.outcome === 'failed' ? next.limit : undefined;
+    const { code, hint } = error;
+    const message = limit === undefined ? error.message : `${error.message}; ${limit}`;
+    this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: again });
+    this.#deferred.set(task.id, {
+      phase,
+      work,
+      used: next === null ? used : usedBy(next),
+      untilMs: this.#env.ctx.monotonicMs() + (again ?? 0),
+      givenUp: again === null ? message : null,
+    });
+    if (again === null) await keepHeld(this.#env, task.id, { message, hint });
     return 'moved';
   }
+}
+
+function usedBy(decision: RetryDecision): Used {
+  const { failure_count: failureCount, retry_counts: retryCounts } = decision;
+  return { failureCount, retryCounts, waited: decision.outcome === 'retry' ? decision.waited : undefined };
 }
 
 /** When a limit of the reviewer's account ends, which is waited for as long as it takes: milliseconds since the epoch; null for anything else. */
