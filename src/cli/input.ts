@@ -5,6 +5,7 @@ import * as z from 'zod/mini';
 import { type Command, contentFieldOf, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
 import { type Input, withEnvironment } from '../commands/shared/environment.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { orList } from '../lib/schema-issues.ts';
 import { closest } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
 import { usageError } from './errors.ts';
@@ -63,7 +64,7 @@ function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
   if (kind === 'choice') {
     const near = closest(String(value), choices);
     const guess = near === null ? undefined : `Did you mean ${near}?`;
-    return usageError(verb, `${what}: expected ${choices.join(' or ')}`, guess);
+    return usageError(verb, `${what}: expected ${orList(choices)}`, guess);
   }
   const range = max === null ? `from ${min} on` : `from ${min} to ${max}`;
   return usageError(verb, `${what}: expected ${expected ?? `a whole number ${range}`}`);

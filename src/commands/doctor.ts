@@ -4,6 +4,8 @@ import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { workerWarnings } from '../domain/plan/task-command.ts';
+import { reuseWarnings } from '../domain/reuse/reuse.ts';
+import { unlimitedTexts } from '../domain/schedule/resources.ts';
 import { DEFAULT_SETTINGS } from '../domain/settings/settings.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
@@ -26,6 +28,7 @@ import { type Check, type Facts, type Finding, fail, ok, warn } from './shared/c
 import { command } from './shared/command.ts';
 import { notEnforced, textOrNull } from './shared/data.ts';
 import { allLitter } from './shared/litter.ts';
+import { refuseOverLimit } from './shared/over-limit.ts';
 import { accounts, forge, publishers, reviewer, worker } from './shared/program-checks.ts';
 
 export const doctor = command({
@@ -62,25 +65,31 @@ export const doctor = command({
       checked('forge', facts, forge),
       checked('support', facts, supported),
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
-      ...(await forGit(facts)).map(([name, look]) => checked(name, facts, look)),
+      gitFindings(facts),
       checked('tracker', facts, tracker),
       checked('processes', facts, boot),
       checked('tasks', facts, tasks),
       checked('steps', facts, steps),
       checked('unfinished files', facts, unfinished),
     ]);
-    const checks = [...first, ...others].filter((check) => check !== null);
-    // What keeps several checks from looking, as a missing repository does, is said once.
+    const checks = [...first, ...others.flat()].filter((check) => check !== null);
+    // What keeps several checks from looking is said once.
     const isNew = ({ status, message }: HealthCheck, at: number) =>
       status !== 'fail' || checks.findIndex((other) => other.message === message) === at;
     return { checks: checks.filter(isNew) };
   },
 });
 
-async function forGit(facts: Facts): Promise<[name: string, check: Check][]> {
+/** Without a repository that worktrees can be made of there is nothing else to look for in it. */
+async function gitFindings(facts: Facts): Promise<(HealthCheck | null)[]> {
   const { settings } = facts;
   if (settings.workspace !== 'worktree' && settings.ship.policy !== 'merge') return [];
-  return (await import('./shared/git-checks.ts')).gitChecks(facts);
+  const found: (HealthCheck | null)[] = [];
+  for (const [name, look] of (await import('./shared/git-checks.ts')).gitChecks(facts)) {
+    found.push(await checked(name, facts, look));
+    if (name === 'workspaces' && found[0]?.status === 'fail') break;
+  }
+  return found;
 }
 
 /** What can't even be looked at has failed; the other checks go on. Null where there is nothing to look at. */
@@ -108,6 +117,7 @@ async function readPlan(facts: Facts): Promise<Finding> {
   const loaded = await loadPlanned(facts);
   facts.plan = loaded?.plan ?? null;
   if (loaded === null) return warn('there is no plan', 'forge orchestrate init');
+  await refuseOverLimit(loaded, facts.settings.limits);
   return warned(loaded.warnings, loaded.file) ?? ok('the plan is fine');
 }
 
@@ -119,7 +129,13 @@ function warned(warnings: readonly string[], file: string): Finding | null {
 }
 
 function supported({ settings, plan }: Facts): Finding {
-  const missing = [...notEnforced(settings), ...workerWarnings(plan?.tasks ?? [], settings.agents)];
+  const tasks = plan?.tasks ?? [];
+  const missing = [
+    ...notEnforced(settings),
+    ...workerWarnings(tasks, settings.agents),
+    ...unlimitedTexts(tasks, settings.limits),
+    ...reuseWarnings(tasks, settings),
+  ];
   if (missing.length === 0) return ok('all that plan and settings ask for has an effect');
   return warn(missing.join('; '), 'Leave it out, or do it by hand for now.');
 }

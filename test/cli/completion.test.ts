@@ -160,6 +160,6 @@ describe('the script', () => {
   it('the script is refused for a shell that is not known', async () => {
     const result = await cli(['completion', 'tcsh', '--json'], { cwd: folder() });
     expect(result.code).toBe(2);
-    expect(result.json().error.message).toBe('<shell> "tcsh": expected bash or zsh or fish');
+    expect(result.json().error.message).toBe('<shell> "tcsh": expected bash, zsh or fish');
   });
 });

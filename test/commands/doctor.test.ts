@@ -139,11 +139,29 @@ describe('doctor', () => {
     expect(list.find((check) => check.name === 'processes')).toMatchObject({ status: 'warn' });
   });
 
-  test('doctor says once that there is no repository, which several checks need', async () => {
+  test('doctor says once that there is no repository, and nothing else of what it would look for in it', async () => {
     world.write('.forge/settings.yaml', 'workspace: worktree\nship: {policy: merge}\n');
     const failed = (await doctor.run(world.context, {})).checks.filter(({ status }) => status === 'fail');
-    expect(failed.map(({ name }) => name)).toContain('workspaces');
-    expect(failed.filter(({ message }) => message.includes('in no git repository'))).toHaveLength(1);
+    expect(failed).toMatchObject([
+      { name: 'workspaces', message: expect.stringContaining('in no git repository'), fix: expect.any(String) },
+    ]);
+  });
+
+  test('doctor says of what tasks use what run says: more than a limit, with its place, and a name without one', async () => {
+    world = new World(
+      planOf('a').replace('title:', 'uses: [{gpu: 3}, depoly], title:'),
+      'limits: {gpu: 2, deploy: 1}\n',
+    );
+    const found = await checks();
+    expect(found.get('plan')).toMatchObject({
+      status: 'fail',
+      message: expect.stringMatching(/phases\.yaml:\d+: task "a": it uses 3 of gpu, more than the limit of 2$/),
+      fix: expect.stringContaining('Use less'),
+    });
+    expect(found.get('support')).toMatchObject({
+      status: 'warn',
+      message: expect.stringContaining('did you mean deploy'),
+    });
   });
 
   test('doctor outside of a project is refused', async () => {

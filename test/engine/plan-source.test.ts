@@ -51,15 +51,18 @@ describe('plan of a run', () => {
     expect(world.warnings).toHaveLength(1);
   });
 
-  test('a missing plan is reported once, not at every look', async () => {
-    world = new World(null, 'plan: docs/plan.yaml\n');
-    world.write('docs/plan.yaml', planOf('a'));
+  test.each([
+    ['plan: docs/plan.yaml\n', 'docs/plan.yaml', 'there is no plan at docs/plan.yaml'],
+    ['', 'plans/phases.yaml', 'plans/phases.yaml is gone; going on with the plan as it was before'],
+  ])('a missing plan is reported once, not at every look, with the settings %j', async (settings, file, warning) => {
+    world = new World(null, settings);
+    world.write(file, planOf('a'));
     const session = await world.session();
     source = new PlanSource(session, await requirePlan(session));
-    fs.rmSync(world.path('docs/plan.yaml'));
+    fs.rmSync(world.path(file));
     for (let look = 0; look < 3; look++) expect(await source.refresh()).toBe(false);
-    expect(world.warnings).toEqual([expect.stringContaining('there is no plan at docs/plan.yaml')]);
-    world.write('docs/plan.yaml', planOf('a', 'b'));
+    expect(world.warnings).toEqual([expect.stringContaining(warning)]);
+    world.write(file, planOf('a', 'b'));
     expect(await source.refresh()).toBe(true);
   });
 

@@ -105,8 +105,8 @@ export class Notifier {
     } catch (error) {
       if (signal.aborted) return 'it was stopped';
       // What undici says of the cause names a code and a host, and no path.
-      const { cause, message } = error as Error;
-      return (cause as { code?: string } | undefined)?.code ?? message;
+      const { cause, message } = error as { cause?: { code?: string; message?: string }; message: string };
+      return cause?.code ?? cause?.message ?? message;
     }
   }
 

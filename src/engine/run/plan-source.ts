@@ -67,7 +67,10 @@ export class PlanSource {
     this.#stamp = stamp;
     try {
       const loaded = await loadPlanned(this.#env);
-      if (loaded === null) return null;
+      if (loaded === null) {
+        this.#env.warn(`${this.#current.file} is gone; going on with the plan as it was before`);
+        return null;
+      }
       this.#files = filesOf(loaded);
       this.#stamp = this.#stampOf();
       const text = textOf(loaded);
