@@ -1,13 +1,11 @@
 /** Doing tasks again, on the command line. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dataOf, orchestrate, project } from '../support/cli.ts';
+import { dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 
-const F = '"$FORGE_CLI" orchestrate';
-const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
 const reported = async (cwd: string) => {
   const { data } = (await orchestrate(['gc', '--dry-run', '--json'], { cwd })).json();
   return [...data.planned, ...data.reported];
@@ -28,7 +26,7 @@ describe('run', () => {
     expect(again.stdout).toContain('begun again from the start: a, b\n');
     await orchestrate(['run', '--task', 'b', '--force'], { cwd });
     await orchestrate(['run', '--only', 'c', '--force'], { cwd });
-    expect(lines(cwd)).toEqual(['a', 'b', 'c', 'a', 'b', 'b', 'c']);
+    expect(linesIn(cwd)).toEqual(['a', 'b', 'c', 'a', 'b', 'b', 'c']);
     const dry = await orchestrate(['run', '--from', 'a', '--dry-run', '--json'], { cwd });
     expect(dry.json().data).toMatchObject({ would_start: [{ task_id: 'a' }], waiting: [{ task_id: 'b' }] });
     expect((await dataOf(cwd, 'status')).counts).toEqual({ shipped: 3 });
@@ -72,7 +70,7 @@ describe('rerun', () => {
     expect(await reported(cwd)).toEqual([]);
     writeFileSync(join(cwd, 'children'), `${child('x')}\n${child('z')}\n`);
     expect(await orchestrate(['run', '--max-parallel', '1'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['once', 'x', 'y', 'once', 'x', 'z']);
+    expect(linesIn(cwd)).toEqual(['once', 'x', 'y', 'once', 'x', 'z']);
     const data = await dataOf(cwd, 'show', 'a/files/x');
     expect(data.attempts).toHaveLength(2);
     expect(await reported(cwd)).toEqual([]);
@@ -92,12 +90,12 @@ describe('rerun', () => {
     const repository = new Repository(cwd);
     repository.commit({ src: 'one\n' });
     await orchestrate(['run', '--max-parallel', '1'], { cwd });
-    expect(lines(cwd, 'out')).toEqual(['one']);
+    expect(linesIn(cwd, 'out')).toEqual(['one']);
     repository.commit({ src: 'two\n', out: '' });
     await orchestrate(['rerun', 'a', 'b'], { cwd });
     expect(await reported(cwd)).toEqual([]);
     const { stderr } = await orchestrate(['run', '--max-parallel', '1'], { cwd });
-    expect(lines(cwd, 'out')).toEqual(['two']);
+    expect(linesIn(cwd, 'out')).toEqual(['two']);
     expect(stderr).toMatch(/the work of before at task b is kept in refs\/forge\/rescue\/b\//);
   });
 });

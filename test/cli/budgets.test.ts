@@ -1,9 +1,9 @@
 /** What coding agents say of their sessions is kept, told, gone on with, and counted against budgets. The agents here are scripts. */
 
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dataOf, folder, orchestrate, project } from '../support/cli.ts';
+import { answerOf, dataOf, folder, linesIn, orchestrate, project } from '../support/cli.ts';
 
 const SETTINGS = '.forge/settings.yaml';
 
@@ -35,9 +35,8 @@ function program(name: string, script: string): { PATH: string } {
 const claude = (script: string) => program('claude', script);
 
 const say = (...lines: string[]) => lines.map((each) => `echo '${each}'`).join('\n');
-const calls = (cwd: string) => readFileSync(join(cwd, 'calls'), 'utf8').trimEnd().split('\n');
+const calls = (cwd: string) => linesIn(cwd, 'calls');
 const twice = 'retry: {max_attempts: 2, base: 1ms}\n';
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 
 describe('a session', () => {
   it('a session is told by show with the command that goes on with it, and summed up by status and run', async () => {
@@ -254,9 +253,9 @@ describe('a budget', () => {
 
   it('a budget in attempts counts those of agents that claim by themselves', async () => {
     const cwd = project(['id: a, title: A, budget: {attempts: 1}'], { [SETTINGS]: 'retry: {base: 1ms}\n' });
-    const { claim_id, run_id } = await data(cwd, 'claim', 'a');
-    const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
-    await data(cwd, 'complete', 'a', '--attempt', attempt_id, '--failed', '--error-class', 'tests.flaky');
+    const { claim_id, run_id } = await answerOf(cwd, 'claim', 'a');
+    const { attempt_id } = await answerOf(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+    await answerOf(cwd, 'complete', 'a', '--attempt', attempt_id, '--failed', '--error-class', 'tests.flaky');
     expect((await dataOf(cwd, 'why', 'a')).reasons).toMatchObject([
       { code: 'BUDGET', message: expect.stringContaining('1 of 1 attempts') },
     ]);

@@ -3,12 +3,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dataOf, orchestrate, project, within } from '../support/cli.ts';
+import { answerOf, dataOf, F, linesIn, orchestrate, project, within } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
-
-const F = '"$FORGE_CLI" orchestrate';
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
-const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
 
 const child = (name: string, more: object = {}) => JSON.stringify({ name, run: 'true', ...more });
 
@@ -49,7 +45,7 @@ describe('a run', () => {
       },
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd).sort()).toEqual(['a/files/x a 1 {"file":"x"}', 'a/files/y:2 a  null']);
+    expect(linesIn(cwd).sort()).toEqual(['a/files/x a 1 {"file":"x"}', 'a/files/y:2 a  null']);
     const { tasks } = await dataOf(cwd, 'status');
     expect(tasks).toMatchObject([
       { task_id: 'a', parent: null, state: 'shipped' },
@@ -62,14 +58,14 @@ describe('a run', () => {
       depends_on: [],
       verify: [],
     });
-    expect(await data(cwd, 'gc', '--dry-run')).toMatchObject({ planned: [], reported: [] });
+    expect(await answerOf(cwd, 'gc', '--dry-run')).toMatchObject({ planned: [], reported: [] });
   });
 
   it('a run lets children fan out themselves', async () => {
     const inner = `echo '${child('in', { run: 'echo $FORGE_TASK_ID >> ledger' })}' | ${F} fan-out more --from - && ${F} join more`;
     const cwd = fanned([child('x', { run: inner })]);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['a/files/x/more/in']);
+    expect(linesIn(cwd)).toEqual(['a/files/x/more/in']);
   });
 
   it('a run tries a child again by its own policy, and lists it when it has failed', async () => {
@@ -79,7 +75,7 @@ describe('a run', () => {
     ]);
     const run = await orchestrate(['run', '--json'], { cwd });
     expect(run.code).toBe(1);
-    expect(lines(cwd)).toEqual(['a/files/bad', 'a/files/bad']);
+    expect(linesIn(cwd)).toEqual(['a/files/bad', 'a/files/bad']);
     const { stdout } = await orchestrate(['status'], { cwd });
     expect(stdout).toMatch(/\n {2}✓ a .*\n {4}files: 1 of 2 done, 1 failed\n {2}✗ a\/files\/bad .*\n/);
     expect(stdout).not.toContain('a/files/good');
@@ -94,10 +90,10 @@ describe('a run', () => {
       tasks: ['id: b, title: B, run: echo b >> ledger'],
     });
     expect(await orchestrate(['run', '--task', 'a'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd).sort()).toEqual(['a/files/x', 'a/files/y']);
+    expect(linesIn(cwd).sort()).toEqual(['a/files/x', 'a/files/y']);
     const other = await made([child('x', { run }), child('y', { run })]);
     expect(await orchestrate(['run', '--task', 'a/files/y'], { cwd: other })).toMatchObject({ code: 0 });
-    expect(lines(other)).toEqual(['a/files/y']);
+    expect(linesIn(other)).toEqual(['a/files/y']);
   });
 
   it('a run gives each child a worktree and a branch of its own where tasks have them', async () => {
@@ -196,7 +192,7 @@ describe('a child', () => {
     await within(['claim', 'a/files/x'], { cwd });
     const plan = readFileSync(join(cwd, 'plans/phases.yaml'), 'utf8');
     writeFileSync(join(cwd, 'plans/phases.yaml'), plan.replace('id: a,', 'id: other,'));
-    const { reported } = await data(cwd, 'gc', '--dry-run');
+    const { reported } = await answerOf(cwd, 'gc', '--dry-run');
     const unplanned = reported.filter(
       ({ payload }: { payload: { kind?: string } }) => payload.kind === 'unplanned_task',
     );

@@ -1,18 +1,10 @@
 /** Plans of several files, with matrices and folders, as the command line runs and changes them. */
 
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { folder, orchestrate, within } from '../support/cli.ts';
 
-function project(files: Record<string, string>): string {
-  const cwd = folder();
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(cwd, name)), { recursive: true });
-    writeFileSync(join(cwd, name), text);
-  }
-  return cwd;
-}
 const textIn = (cwd: string, name: string) => readFileSync(join(cwd, name), 'utf8');
 const onePhase = (tasks: string, more = '') =>
   `project: p\n${more}phases:\n  - id: one\n    name: One\n    tasks:\n${tasks}`;
@@ -21,7 +13,7 @@ const PLAN = 'plans/phases.yaml';
 describe('a matrix', () => {
   it('a matrix is run, a task for each combination, with its values; one name means all', async () => {
     const task = `      - id: test\n        title: Test \${{ matrix.node }}\n        run: echo "$FORGE_MATRIX_NODE" > out-\${{ matrix.node }}\n        matrix: {node: [20, 22]}\n`;
-    const cwd = project({ [PLAN]: onePhase(`${task}      - {id: other, title: Other, run: touch other}\n`) });
+    const cwd = folder({ [PLAN]: onePhase(`${task}      - {id: other, title: Other, run: touch other}\n`) });
     const { code, stdout } = await orchestrate(['run', '--task', 'test'], { cwd });
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('test.node-22') });
     expect([textIn(cwd, 'out-20'), textIn(cwd, 'out-22'), existsSync(join(cwd, 'other'))]).toEqual([
@@ -34,7 +26,7 @@ describe('a matrix', () => {
   });
 
   it('a matrix is changed and dropped by the task that is written', async () => {
-    const cwd = project({
+    const cwd = folder({
       [PLAN]: onePhase(
         '      - {id: test, title: Test, run: "true", matrix: {node: [20, 22]}}\n      - {id: ship, title: Ship, depends_on: [test]}\n',
       ),
@@ -52,13 +44,13 @@ describe('cwd', () => {
   const tasks = '      - {id: a, title: A, run: pwd > ../here, verify: [test -e inner], cwd: packages/api}\n';
 
   it('cwd is where the command and the checks of a task start', async () => {
-    const cwd = project({ [PLAN]: onePhase(tasks), 'packages/api/inner': '' });
+    const cwd = folder({ [PLAN]: onePhase(tasks), 'packages/api/inner': '' });
     expect((await orchestrate(['run'], { cwd })).code).toBe(0);
     expect(textIn(cwd, 'packages/here')).toMatch(/\/packages\/api\n$/);
   });
 
   it('cwd has to be there, in the workspace: else the task is not started, and another goes on', async () => {
-    const cwd = project({ [PLAN]: onePhase(`${tasks}      - {id: b, title: B, run: touch done}\n`) });
+    const cwd = folder({ [PLAN]: onePhase(`${tasks}      - {id: b, title: B, run: touch done}\n`) });
     const { code, stdout, stderr } = await orchestrate(['run'], { cwd });
     expect(code).toBe(4);
     expect((stdout + stderr).replace(/\s+/g, ' ')).toContain(
@@ -79,7 +71,7 @@ describe('include', () => {
   const INCLUDED = 'packages/api/plan.yaml';
 
   it('add, edit and drop write to the file in which the task stands, and the next command sees it', async () => {
-    const cwd = project({ [PLAN]: root, [INCLUDED]: API });
+    const cwd = folder({ [PLAN]: root, [INCLUDED]: API });
     // The plan is in the cache from here on.
     expect((await within(['graph'], { cwd })).tasks).toHaveLength(2);
     const added = await within(['add', 'More', '--discovered-from', 'b'], { cwd });
@@ -95,7 +87,7 @@ describe('include', () => {
   });
 
   it('a problem is shown with the line of the file that has it', async () => {
-    const cwd = project({ [PLAN]: root, [INCLUDED]: API.replace('title: B', 'tilte: B') });
+    const cwd = folder({ [PLAN]: root, [INCLUDED]: API.replace('title: B', 'tilte: B') });
     const { code, stderr } = await orchestrate(['phases'], { cwd });
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(`${INCLUDED}:5:17`) });
     expect(stderr).toContain('5 |       - {id: b, tilte: B, run: touch b}  # of the API');
@@ -104,13 +96,13 @@ describe('include', () => {
   it.each<[string, (place: string) => void, string]>([
     [
       'a link out of the project',
-      (place) => symlinkSync(join(project({ 'plan.yaml': API }), 'plan.yaml'), place),
+      (place) => symlinkSync(join(folder({ 'plan.yaml': API }), 'plan.yaml'), place),
       'out of',
     ],
     ['a link to itself', (place) => symlinkSync('plan.yaml', place), 'ELOOP'],
     ['a folder', (place) => mkdirSync(place), 'EISDIR'],
   ])('%s in place of an included file is a problem with the place that names it', async (_, make, why) => {
-    const cwd = project({ [PLAN]: root, 'packages/api/x': '' });
+    const cwd = folder({ [PLAN]: root, 'packages/api/x': '' });
     make(join(cwd, INCLUDED));
     const { code, stderr } = await orchestrate(['phases'], { cwd });
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(/phases\.yaml:2:11\s+include: /) });
@@ -118,7 +110,7 @@ describe('include', () => {
   });
 
   it('a plan that includes others needs no phases of its own', async () => {
-    const cwd = project({ [PLAN]: `project: x\ninclude: [../${INCLUDED}]\n`, [INCLUDED]: API });
+    const cwd = folder({ [PLAN]: `project: x\ninclude: [../${INCLUDED}]\n`, [INCLUDED]: API });
     expect((await within(['graph'], { cwd })).tasks).toHaveLength(1);
   });
 
@@ -128,7 +120,7 @@ describe('include', () => {
       `      - id: a\n        title: A\n        run: 'echo "${line}" >> ${INCLUDED}'\n`,
       'include: [../packages/api/plan.yaml]\n',
     );
-    const cwd = project({ [PLAN]: add, [INCLUDED]: API });
+    const cwd = folder({ [PLAN]: add, [INCLUDED]: API });
     expect((await orchestrate(['run'], { cwd })).code).toBe(0);
     expect(existsSync(join(cwd, 'later'))).toBe(true);
   });

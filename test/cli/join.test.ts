@@ -3,10 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dataOf, orchestrate, project, within } from '../support/cli.ts';
+import { dataOf, F, linesIn, orchestrate, project, within } from '../support/cli.ts';
 
-const F = '"$FORGE_CLI" orchestrate';
-const lines = (cwd: string, file: string) => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
 const child = (name: string, run = 'true', more: object = {}) => JSON.stringify({ name, run, ...more });
 
 /** A project whose task `a` does this. */
@@ -28,9 +26,9 @@ describe('join', () => {
     const run = await orchestrate(['run', '--max-parallel', '1'], { cwd });
     expect(run).toMatchObject({ code: 0 });
     // Parked, then failed after the join, then through.
-    expect(lines(cwd, 'passes')).toHaveLength(3);
+    expect(linesIn(cwd, 'passes')).toHaveLength(3);
     const told = ['{"name":"x","state":"shipped","result":{"size":3}}', '{"name":"y","state":"shipped","result":null}'];
-    expect(lines(cwd, 'all')).toEqual([...told, ...told]);
+    expect(linesIn(cwd, 'all')).toEqual([...told, ...told]);
     const { steps } = await dataOf(cwd, 'steps', 'a');
     expect(steps).toMatchObject([
       { name: 'files', kind: 'fan-out' },
@@ -47,7 +45,7 @@ describe('join', () => {
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(readFileSync(join(cwd, 'first'), 'utf8')).toBe('');
-    const { children } = JSON.parse(lines(cwd, 'joined').at(-1) ?? '').data;
+    const { children } = JSON.parse(linesIn(cwd, 'joined').at(-1) ?? '').data;
     expect(children.map((each: { fan_out: string; name: string }) => `${each.fan_out}/${each.name}`)).toEqual([
       'more/one',
       'files/x',
@@ -84,7 +82,7 @@ describe('join', () => {
     const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'failed', failure_reason: 'fatal', last_error: { class: 'join.failed' } });
     expect(state.last_error.message).toContain('1 of 2 children did not ship: files/bad (exit.1: exited with code 1)');
-    expect(lines(cwd, 'passes')).toHaveLength(2);
+    expect(linesIn(cwd, 'passes')).toHaveLength(2);
     const { tasks } = await within(['retry', 'a/files/bad'], { cwd });
     expect(tasks).toEqual([
       { task_id: 'a/files/bad', state: 'unclaimed' },
@@ -93,8 +91,8 @@ describe('join', () => {
     const { writeFileSync } = await import('node:fs');
     writeFileSync(join(cwd, 'mended'), '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd, 'ledger')).toEqual(['good']);
-    expect(lines(cwd, 'joined')).toHaveLength(2);
+    expect(linesIn(cwd, 'ledger')).toEqual(['good']);
+    expect(linesIn(cwd, 'joined')).toHaveLength(2);
   });
 
   it('join that allows failures goes on, and lists them in later attempts as in the first', async () => {
@@ -105,14 +103,14 @@ describe('join', () => {
     ]);
     await orchestrate(['run'], { cwd });
     const told = ['{"name":"x","state":"shipped","result":null}', '{"name":"bad","state":"failed","result":null}'];
-    expect(lines(cwd, 'all')).toEqual([...told, ...told]);
+    expect(linesIn(cwd, 'all')).toEqual([...told, ...told]);
     expect((await dataOf(cwd, 'show', 'a')).state.state).toBe('shipped');
   });
 
   it('join of a name that was never fanned out is UNKNOWN_FANOUT', async () => {
     const cwd = scripted(`${F} join nothing --json > answer || true\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(JSON.parse(lines(cwd, 'answer').at(-1) ?? '').error).toMatchObject({ code: 'UNKNOWN_FANOUT' });
+    expect(JSON.parse(linesIn(cwd, 'answer').at(-1) ?? '').error).toMatchObject({ code: 'UNKNOWN_FANOUT' });
   });
 });
 

@@ -9,6 +9,7 @@ import type { Screen } from '../../src/cli/screen.ts';
 import { lookUp } from '../../src/process/processes.ts';
 import { dataOf, FORGE, orchestrate, project, startCli } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
+import { describeUnless } from '../support/possible.ts';
 import { until } from '../support/processes.ts';
 import { noTerminal, Terminal, type TerminalOptions } from '../support/terminal.ts';
 
@@ -40,9 +41,7 @@ const PAINTING = '\x1b[?7l';
 
 const WINDOW = /shipped, .*running|critical path left|^──/m;
 
-const title = noTerminal === null ? 'on a terminal' : `on a terminal (skipped: ${noTerminal})`;
-
-describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
+describeUnless(noTerminal, 'run on a terminal', () => {
   it('run goes on while its terminal is stopped by Ctrl-S, and shows all of it after Ctrl-Q', async () => {
     const many = Array.from({ length: 40 }, (_, i) => `id: t${i}, title: ${'A long title '.repeat(12)}, run: "true"`);
     const cwd = project([
@@ -278,7 +277,7 @@ function processState(pid: number): string {
   return readFileSync(`/proc/${pid}/stat`, 'utf8');
 }
 
-describe.skipIf(noTerminal !== null)(`where a live view is painted ${title}`, () => {
+describeUnless(noTerminal, 'where a live view is painted on a terminal', () => {
   const plan = () => project(['id: a, title: A, run: "echo hi; sleep 0.3"']);
 
   it.each<[why: string, args: string[], env: Record<string, string>]>(
@@ -343,7 +342,7 @@ describe.skipIf(noTerminal !== null)(`where a live view is painted ${title}`, ()
   });
 });
 
-describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
+describeUnless(noTerminal, 'status --watch on a terminal', () => {
   const watch = (options: TerminalOptions, ...args: string[]) =>
     terminal(['orchestrate', 'status', '--watch', ...args], options);
 
@@ -399,7 +398,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
   });
 });
 
-describe.skipIf(noTerminal !== null)(`exec ${title}`, () => {
+describeUnless(noTerminal, 'exec on a terminal', () => {
   const exec = (cwd: string, script: string) =>
     terminal(['orchestrate', 'exec', 'a', '--', 'sh', '-c', script], { cwd });
   const standing = async (cwd: string) => (await dataOf(cwd, 'show', 'a')).state;

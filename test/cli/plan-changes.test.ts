@@ -23,12 +23,7 @@ phases:
 `;
 const FILE = 'plans/phases.yaml';
 
-function project(plan = PLAN): string {
-  const cwd = folder();
-  mkdirSync(join(cwd, 'plans'));
-  writeFileSync(join(cwd, FILE), plan);
-  return cwd;
-}
+const project = (plan = PLAN) => folder({ [FILE]: plan });
 const planIn = (cwd: string) => readFileSync(join(cwd, FILE), 'utf8');
 /** What is beside the plan. */
 const besidePlan = (cwd: string) => readdirSync(join(cwd, 'plans'));

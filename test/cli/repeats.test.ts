@@ -3,11 +3,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dataOf, orchestrate, project } from '../support/cli.ts';
+import { dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
-const F = '"$FORGE_CLI" orchestrate';
-const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
 const writeEmpty = (cwd: string) => writeFileSync(join(cwd, 'ledger'), '');
 
 function scripted(body: string, settings = 'steps: {park_after: 0}\n'): string {
@@ -22,11 +20,11 @@ describe('a repeat', () => {
     const tick = 'echo "$FORGE_TICK_AT $FORGE_STEP_KEY" >> ledger';
     const cwd = scripted(`${F} repeat poll --every 150ms --times 3 -- sh -c '${tick}'\necho behind >> after\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    const [first, ...later] = lines(cwd).map((line) => line.split(' '));
+    const [first, ...later] = linesIn(cwd).map((line) => line.split(' '));
     const startMs = Date.parse(first?.[0] ?? '');
     for (const [i, [at = '']] of later.entries()) expect((Date.parse(at) - startMs) % 150, String(i)).toBe(0);
     expect(new Set([first, ...later].map((line) => line?.[1])).size).toBe(3);
-    expect(lines(cwd, 'after')).toEqual(['behind']);
+    expect(linesIn(cwd, 'after')).toEqual(['behind']);
     const { steps, ticks } = await dataOf(cwd, 'steps', 'a', '--ticks');
     expect(steps).toMatchObject([{ name: 'poll', kind: 'repeat', status: 'completed', result: { ran: 3, failed: 0 } }]);
     const ran = ticks.filter(({ status }: { status: string }) => status === 'completed');
@@ -42,7 +40,7 @@ describe('a repeat', () => {
     );
     writeEmpty(cwd);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['two', 'two']);
+    expect(linesIn(cwd)).toEqual(['two', 'two']);
   });
 
   it('a repeat fails its attempt where a command cannot say whether it is over, and goes on with its ticks in the next', async () => {
@@ -71,7 +69,7 @@ describe('a repeat', () => {
       '',
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['on', 'on', 'off', 'off']);
+    expect(linesIn(cwd)).toEqual(['on', 'on', 'off', 'off']);
     expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({
       class: 'exit.9',
       message: expect.stringContaining('step off: '),
@@ -88,7 +86,7 @@ describe('a repeat', () => {
     run.child.kill('SIGKILL');
     await run.ended;
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['1', '2']);
+    expect(linesIn(cwd)).toEqual(['1', '2']);
   });
 
   it('far behind skips what was missed with one record', async () => {
@@ -101,7 +99,7 @@ describe('a repeat', () => {
     const { ticks } = await dataOf(cwd, 'steps', 'a', '--ticks');
     expect(ticks).toHaveLength(2);
     expect(ticks[0]).toMatchObject({ status: 'skipped', at: '2020-01-01T00:00:00.000Z' });
-    expect(ticks[0].count).toBe((Date.parse(lines(cwd)[0] ?? '') - Date.parse('2020-01-01T00:00:00Z')) / 60_000);
+    expect(ticks[0].count).toBe((Date.parse(linesIn(cwd)[0] ?? '') - Date.parse('2020-01-01T00:00:00Z')) / 60_000);
   });
 
   it.each([
@@ -114,7 +112,7 @@ describe('a repeat', () => {
       `${F} repeat poll ${args.map((arg) => `'${arg}'`).join(' ')} -- true 2> told || echo $? > ledger\n`,
     );
     await orchestrate(['run'], { cwd });
-    expect(lines(cwd)).toEqual(['2']);
+    expect(linesIn(cwd)).toEqual(['2']);
     expect(readFileSync(join(cwd, 'told'), 'utf8')).toMatch(message);
   });
 });

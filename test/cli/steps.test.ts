@@ -6,12 +6,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { lookUp } from '../../src/process/processes.ts';
-import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
+import { answerOf, dataOf, F, linesIn, orchestrate, project, startCli } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
-
-const F = '"$FORGE_CLI" orchestrate';
-const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 
 /** A project with one task, whose body is this script, and three attempts. */
 function scripted(body: string, task = '', settings = ''): string {
@@ -32,8 +28,8 @@ async function killedAt(cwd: string, what: string): Promise<void> {
 
 /** The variables of an attempt that is at work, and that no run looks after. */
 async function atWork(cwd: string): Promise<Record<string, string>> {
-  const { claim_id, run_id } = await data(cwd, 'claim', 'a');
-  const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+  const { claim_id, run_id } = await answerOf(cwd, 'claim', 'a');
+  const { attempt_id } = await answerOf(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
   return { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
 }
 
@@ -44,8 +40,8 @@ describe('a step', () => {
         `${F} step build -- sh -c 'echo build >> ledger'\ntest -e tried || { touch tried; exit 9; }\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['version', 'build']);
-    expect(lines(cwd, 'got')).toEqual(['1.4', '1.4']);
+    expect(linesIn(cwd)).toEqual(['version', 'build']);
+    expect(linesIn(cwd, 'got')).toEqual(['1.4', '1.4']);
     const { steps } = await dataOf(cwd, 'steps', 'a');
     expect(steps).toMatchObject([
       { name: 'version', status: 'completed', tries: 1, result: { stdout: '1.4\n', bytes: 4 }, generation: 1 },
@@ -62,7 +58,7 @@ describe('a step', () => {
       `${F} step flaky --retry '{max_attempts: 4, base: 1ms}' -- sh -c 'echo "$FORGE_STEP $FORGE_STEP_TRY $FORGE_STEP_KEY" >> ledger; test $FORGE_STEP_TRY -ge 3'\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    const tried = lines(cwd).map((line) => line.split(' '));
+    const tried = linesIn(cwd).map((line) => line.split(' '));
     expect(tried.map(([name, number]) => [name, number])).toEqual([1, 2, 3].map((number) => ['flaky', String(number)]));
     expect(new Set(tried.map(([, , key]) => key)).size).toBe(1);
     expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
@@ -75,7 +71,7 @@ describe('a step', () => {
       "errors: [{class: network, output: 'no route'}]\n",
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['try 1', 'try 2', 'try 1', 'try 2', 'try 1', 'try 2']);
+    expect(linesIn(cwd)).toEqual(['try 1', 'try 2', 'try 1', 'try 2', 'try 1', 'try 2']);
     expect((await dataOf(cwd, 'show', 'a')).state.last_error).toEqual({
       class: 'network',
       message: 'step upload: exited with code 7: no route to host',
@@ -95,7 +91,7 @@ describe('a step', () => {
     await killedAt(cwd, 'the third try');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
     // The try that was killed has no end: it is made again.
-    expect(lines(cwd)).toEqual(['1', '2', '3', '3', '4']);
+    expect(linesIn(cwd)).toEqual(['1', '2', '3', '3', '4']);
     const { steps } = await dataOf(cwd, 'steps', 'a');
     expect(steps).toMatchObject([
       { tries: 4, retry_counts: { network: 3, declined: 1 }, last_error: { class: 'declined' }, generation: 2 },
@@ -110,7 +106,7 @@ describe('a step', () => {
     });
     await killedAt(cwd, 'the end of the step');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['try', 'try', '7', '7']);
+    expect(linesIn(cwd)).toEqual(['try', 'try', '7', '7']);
   });
 
   it('a step that fails is named where the failure of its attempt is told', async () => {
@@ -149,7 +145,7 @@ describe('a step', () => {
       'body.sh': body.replace('$LEFT', left),
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code });
-    const started = lines(cwd, 'pids').map(Number);
+    const started = linesIn(cwd, 'pids').map(Number);
     expect(started).toHaveLength(1);
     const alive = started.map((pid) => lookUp(pid)).filter((found) => typeof found !== 'string' && found.live);
     expect(alive).toEqual([]);
@@ -160,8 +156,8 @@ describe('a step', () => {
       `for name in twice twice forge.x 'a b'; do ${F} step "$name" --json -- sh -c 'echo ran >> ledger' >> answers || true; done\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['ran']);
-    const codes = lines(cwd, 'answers').map((line) => JSON.parse(line).error?.code ?? 'ok');
+    expect(linesIn(cwd)).toEqual(['ran']);
+    const codes = linesIn(cwd, 'answers').map((line) => JSON.parse(line).error?.code ?? 'ok');
     expect(codes).toEqual(['ok', 'STEP_REPEATED', 'INVALID_ID', 'INVALID_ID']);
   });
 
@@ -176,7 +172,7 @@ describe('a step', () => {
     const cwd = scripted(`echo attempt >> ledger\n${F} step one -- true\n${F} ${call}\n`);
     writeFileSync(join(cwd, 'child.jsonl'), '{"name": "x y", "run": "true"}\n');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['attempt']);
+    expect(linesIn(cwd)).toEqual(['attempt']);
     const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'failed', attempt_count: 1, last_error: { class: 'fatal.step' } });
     expect(state.last_error.message).toContain(code);
@@ -187,7 +183,7 @@ describe('a step', () => {
       `echo attempt >> ledger\n${F} step forge.x -- true || true\n${F} step one --retry '{max_attempts: 1}' -- sh -c 'exit 2'\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toHaveLength(3);
+    expect(linesIn(cwd)).toHaveLength(3);
   });
 
   it('a step of an attempt that has lost its task is refused, and its command is stopped', async () => {
@@ -260,7 +256,7 @@ describe('a step', () => {
     writeFileSync(join(cwd, 'go'), '');
     await orchestrate(['retry', 'a'], { cwd });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(new Set(lines(cwd)).size).toBe(2);
+    expect(new Set(linesIn(cwd)).size).toBe(2);
   });
 
   it('a step passes its stdin, its exit code and a signal on, and keeps 64 KiB of its stdout', async () => {
@@ -272,12 +268,10 @@ describe('a step', () => {
     );
     const run = await orchestrate(['run'], { cwd });
     expect(run).toMatchObject({ code: 0 });
-    expect([lines(cwd, 'first'), lines(cwd, 'read'), lines(cwd, 'code')].flat().map((line) => line.trim())).toEqual([
-      '65536',
-      'given',
-      '143',
-    ]);
-    const { stderr } = await data(cwd, 'logs', 'a');
+    expect(
+      [linesIn(cwd, 'first'), linesIn(cwd, 'read'), linesIn(cwd, 'code')].flat().map((line) => line.trim()),
+    ).toEqual(['65536', 'given', '143']);
+    const { stderr } = await answerOf(cwd, 'logs', 'a');
     const [, file = ''] =
       /step large wrote 100000 bytes; these are the first 65536, and all are in (.*)/.exec(stderr) ?? [];
     expect(readFileSync(file, 'utf8')).toBe('x'.repeat(100_000));
@@ -298,7 +292,9 @@ describe('what a step keeps of its stdout', () => {
     const found = ['cut', 'full', 'binary', 'none'].map((name) => readFileSync(join(cwd, name)));
     const expected = ['x'.repeat(65_535), 'é'.repeat(32_768)].map((text) => Buffer.from(text));
     expect(found).toEqual([...expected, Buffer.from([255, 0, 97]), Buffer.alloc(0)]);
-    expect((await data(cwd, 'logs', 'a')).stderr).toContain('step cut wrote 65538 bytes; these are the first 65535, ');
+    expect((await answerOf(cwd, 'logs', 'a')).stderr).toContain(
+      'step cut wrote 65538 bytes; these are the first 65535, ',
+    );
   });
 });
 
@@ -349,7 +345,7 @@ describe('two steps', () => {
       'body.sh': `${F} step outer --retry '{retry_on: [exit.75], charge: false, max_wait: 1m, base: 1ms}' -- sh outer.sh\n`,
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['try 1', 'inner', 'try 2', 'try 3']);
+    expect(linesIn(cwd)).toEqual(['try 1', 'inner', 'try 2', 'try 3']);
     const { steps } = await dataOf(cwd, 'steps', 'a');
     const outer = steps.find(({ name }: { name: string }) => name === 'outer');
     expect(outer).toMatchObject({ status: 'completed', tries: 1, uncharged: 2 });
@@ -362,7 +358,7 @@ describe('two steps', () => {
       'body.sh': `${F} step outer --retry '{max_attempts: 2, base: 1ms}' -- sh inner.sh\n`,
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['inner']);
+    expect(linesIn(cwd)).toEqual(['inner']);
   });
 
   it('of two steps of one name side by side the first is done, and the other is refused without its command', async () => {
@@ -371,9 +367,9 @@ describe('two steps', () => {
       'body.sh': `${call}${call}wait\n`,
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd, 'codes')).toEqual(['2', '0']);
-    expect(lines(cwd)).toEqual(['began']);
-    expect(lines(cwd, 'told').join(' ')).toContain('step one is at work in another call of this attempt');
+    expect(linesIn(cwd, 'codes')).toEqual(['2', '0']);
+    expect(linesIn(cwd)).toEqual(['began']);
+    expect(linesIn(cwd, 'told').join(' ')).toContain('step one is at work in another call of this attempt');
     expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([{ name: 'one', status: 'completed', tries: 1 }]);
   });
 
@@ -385,7 +381,7 @@ describe('two steps', () => {
         `${F} step one -- sh -c 'ps -A -o args= | grep -c "^sh firs[t].sh" >> ledger; true'\n`,
     });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['first', '0']);
+    expect(linesIn(cwd)).toEqual(['first', '0']);
   });
 });
 
@@ -402,7 +398,7 @@ describe('the context', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     const round = ['"kept"', '{"a":[null]}', 'none'];
     const all = '{"first":"kept","n":1,"deep":{"a":[null]}}';
-    expect(lines(cwd)).toEqual(['{}', ...round, all, ...round]);
+    expect(linesIn(cwd)).toEqual(['{}', ...round, all, ...round]);
     expect((await dataOf(cwd, 'steps', 'a')).context).toEqual(JSON.parse(all));
   });
 });

@@ -3,12 +3,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { dataOf, orchestrate, project } from '../support/cli.ts';
+import { answerOf, dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
-const F = '"$FORGE_CLI" orchestrate';
-const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 const PARKING = 'steps: {park_after: 0}\n';
 
 /** A project with one task, whose body is this script and which has one attempt that may fail. */
@@ -31,7 +28,7 @@ describe('a wait for a time', () => {
       code: 0,
       stdout: expect.stringMatching(/~ a +parked after .*: it waits until .*\(soak\)/),
     });
-    expect(lines(cwd)).toEqual(['one', 'pass', 'pass', 'two']);
+    expect(linesIn(cwd)).toEqual(['one', 'pass', 'pass', 'two']);
     const { state, attempts } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ state: 'shipped', failure_count: 0, attempt_count: 2 });
     expect(state).not.toHaveProperty('wake_at');
@@ -52,7 +49,7 @@ describe('a wait for a time', () => {
   it('a wait for a time that is short is waited out in place', async () => {
     const cwd = scripted(`${F} wait soak --for 50ms\necho behind >> ledger\n`, '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['behind']);
+    expect(linesIn(cwd)).toEqual(['behind']);
     expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
   });
 
@@ -96,7 +93,7 @@ describe('a wait for a time', () => {
       `${F} wait soak --for 300ms && exit 0\n${F} step late -- true || echo $? >> ledger\n${F} context set late 1 || echo $? >> ledger\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['4', '4']);
+    expect(linesIn(cwd)).toEqual(['4', '4']);
   });
 });
 
@@ -108,7 +105,7 @@ describe('a step that has failed before a wait', () => {
       'steps: {park_after: 100ms}\n',
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['try', 'try', '7', '7']);
+    expect(linesIn(cwd)).toEqual(['try', 'try', '7', '7']);
     const { state } = await dataOf(cwd, 'show', 'a');
     expect(state).toMatchObject({ attempt_count: 2, last_error: { class: 'exit.7', exit_code: 7 } });
     expect(state.last_error.message).toMatch(/step notify: .*down/);
@@ -126,7 +123,7 @@ describe('a wait beside other calls of its script', () => {
     await run.event('parked', ({ type }) => type === 'task_parked');
     await orchestrate(['signal', 'a', 'go'], { cwd });
     expect(await run.ended).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['began', 'slow', 'behind']);
+    expect(linesIn(cwd)).toEqual(['began', 'slow', 'behind']);
   });
 
   it('a wait within a step parks the task, which comes to both again', async () => {
@@ -134,7 +131,7 @@ describe('a wait beside other calls of its script', () => {
       `${F} step outer -- sh -ec 'echo outer >> ledger; ${F} wait soak --for 300ms'\necho behind >> ledger\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['outer', 'outer', 'behind']);
+    expect(linesIn(cwd)).toEqual(['outer', 'outer', 'behind']);
   });
 
   it('a task is parked for all waits of its script, and goes on with the first that is over', async () => {
@@ -166,7 +163,7 @@ describe('a wait for a condition', () => {
     const look = 'echo look >> ledger; test $(wc -l < ledger) -ge 3';
     const cwd = scripted(`${F} wait-until up --every 100ms -- sh -c '${look}'\necho behind >> ledger\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['look', 'look', 'look', 'behind']);
+    expect(linesIn(cwd)).toEqual(['look', 'look', 'look', 'behind']);
     const { state, steps } = await dataOf(cwd, 'show', 'a');
     expect(state.attempt_count).toBe(3);
     expect(steps).toMatchObject([{ name: 'up', kind: 'wait-until', status: 'completed', tries: 0 }]);
@@ -208,7 +205,7 @@ describe('a wait for a condition', () => {
       'errors: [{class: network, exit: [10]}, {class: declined, exit: [11]}]\n',
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toHaveLength(4);
+    expect(linesIn(cwd)).toHaveLength(4);
     expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([
       { status: 'failed', tries: 4, retry_counts: { network: 3, declined: 1 }, last_error: { class: 'declined' } },
     ]);
@@ -230,7 +227,7 @@ describe('a wait for a signal', () => {
     const sent = await orchestrate(['signal', 'a', 'approval', '--data', '{"by": "me"}'], { cwd });
     expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('task a goes on with the next run') });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['got {"by":"me"}']);
+    expect(linesIn(cwd)).toEqual(['got {"by":"me"}']);
   });
 
   it('a wait for a signal wakes a run that works on the task', async () => {
@@ -239,7 +236,7 @@ describe('a wait for a signal', () => {
     await run.event('parked', ({ type }) => type === 'task_parked');
     await orchestrate(['signal', 'a', 'go'], { cwd });
     expect(await run.ended).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['behind']);
+    expect(linesIn(cwd)).toEqual(['behind']);
   });
 
   it('a wait for a signal without a limit keeps a run with --wait going until it comes', async () => {
@@ -248,16 +245,16 @@ describe('a wait for a signal', () => {
     await run.event('waiting', ({ type }) => type === 'waiting');
     await orchestrate(['signal', 'a', 'go'], { cwd });
     expect(await run.ended).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['behind']);
+    expect(linesIn(cwd)).toEqual(['behind']);
   });
 
   it('a wait for a signal gets one that came before the task began, and a repeat of it is none', async () => {
     const cwd = scripted(`${F} wait-for go > got\n`);
-    const send = (text: string) => data(cwd, 'signal', 'a', 'go', '--data', text, '--id', 'one');
+    const send = (text: string) => answerOf(cwd, 'signal', 'a', 'go', '--data', text, '--id', 'one');
     expect(await send('1')).toMatchObject({ sent: true, state: 'unclaimed' });
     expect(await send('2')).toMatchObject({ sent: false });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd, 'got')).toEqual(['1']);
+    expect(linesIn(cwd, 'got')).toEqual(['1']);
     expect(await orchestrate(['signal', 'a', 'go'], { cwd })).toMatchObject({
       code: 3,
       stderr: expect.stringMatching(/task a is shipped: nothing waits for a signal any\s+more/),
@@ -267,7 +264,7 @@ describe('a wait for a signal', () => {
   it('a wait for a signal goes on with a default when its time is up', async () => {
     const cwd = scripted(`${F} wait-for go --timeout 200ms --default '"none"' > got\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd, 'got')).toEqual(['"none"']);
+    expect(linesIn(cwd, 'got')).toEqual(['"none"']);
   });
 
   it.each([
@@ -286,7 +283,7 @@ describe('a step whose next try is far off', () => {
     const body = `${F} step flaky --retry '{max_attempts: 3, base: 200ms, jitter: none}' -- sh -c 'echo try $FORGE_STEP_TRY >> ledger; test $FORGE_STEP_TRY = 3'\n`;
     const cwd = scripted(body);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['try 1', 'try 2', 'try 3']);
+    expect(linesIn(cwd)).toEqual(['try 1', 'try 2', 'try 3']);
     expect((await dataOf(cwd, 'show', 'a')).state).toMatchObject({ attempt_count: 3, failure_count: 0 });
   });
 });
@@ -300,7 +297,7 @@ describe('a run that was killed', () => {
     await run.ended;
     writeFileSync(join(cwd, 'up'), '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    await vi.waitFor(() => expect(lines(cwd)).toEqual(['behind']));
+    await vi.waitFor(() => expect(linesIn(cwd)).toEqual(['behind']));
   });
 });
 

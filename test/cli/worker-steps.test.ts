@@ -2,12 +2,12 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { memoryWorker, RetryPolicy, type StepScope } from '../../src/worker.ts';
-import { dataOf, FORGE, orchestrate, project } from '../support/cli.ts';
+import { answerOf, dataOf, FORGE, linesIn, orchestrate, project } from '../support/cli.ts';
 
 const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
 const HEAD = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs';\nimport { worker } from '${LIBRARY}';\nconst note = (text) => appendFileSync('ledger', text + '\\n');\n`;
@@ -15,13 +15,11 @@ const HEAD = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs
 /** A project with one task, whose worker is this module. */
 const scripted = (body: string, more = ', retry: {max_attempts: 3, base: 1ms}') =>
   project([`id: a, title: A, run: node body.mjs${more}`], { 'body.mjs': HEAD + body });
-const lines = (cwd: string) => readFileSync(join(cwd, 'ledger'), 'utf8').trimEnd().split('\n');
-const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
 
 /** Its module, under a claim that no run looks after. */
 async function claimed(cwd: string) {
-  const { claim_id, run_id } = await data(cwd, 'claim', 'a');
-  const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+  const { claim_id, run_id } = await answerOf(cwd, 'claim', 'a');
+  const { attempt_id } = await answerOf(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
   const env = { ...process.env, FORGE_DIR: cwd, FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id, FORGE_CLI: FORGE };
   return spawn(process.execPath, ['body.mjs'], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
 }
@@ -36,7 +34,7 @@ describe('a step of a program', () => {
     `);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     const told = JSON.stringify([{ size: 3 }, 1, 2, { n: 1 }]);
-    expect(lines(cwd)).toEqual(['make', told, told]);
+    expect(linesIn(cwd)).toEqual(['make', told, told]);
     expect((await dataOf(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
@@ -48,7 +46,7 @@ describe('a step of a program', () => {
       await worker.step('deep', () => nested(501), { retry: { max_attempts: 1 } }).catch((error) => { if (!/nested 500 levels/.test(error.message)) throw error; });
     `);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['one', 'true', 'two', 'true', 'three', 'true', 'true', 'true', 'true']);
+    expect(linesIn(cwd)).toEqual(['one', 'true', 'two', 'true', 'three', 'true', 'true', 'true', 'true']);
   });
 
   it('a step of a program may make children and join them, in the records of the shell', async () => {
@@ -58,7 +56,7 @@ describe('a step of a program', () => {
     `);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     const told = ['x', 'y'].map((name) => ({ fan_out: 'files', name, state: 'shipped', result: { name } }));
-    expect(lines(cwd)).toEqual(['{"children":2}', '{"children":2}', JSON.stringify(told)]);
+    expect(linesIn(cwd)).toEqual(['{"children":2}', '{"children":2}', JSON.stringify(told)]);
     expect((await dataOf(cwd, 'steps', 'a')).steps.map(({ kind }: { kind: string }) => kind)).toEqual([
       'fan-out',
       'join',
@@ -75,7 +73,7 @@ describe('a step of a program', () => {
       note(JSON.stringify(await worker.step('program', () => 'done')));
     `);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['told', '1', '"done"']);
+    expect(linesIn(cwd)).toEqual(['told', '1', '"done"']);
     expect((await dataOf(cwd, 'steps', 'a')).steps.map(({ name }: { name: string }) => name)).toEqual([
       'shell',
       'program',
@@ -88,7 +86,7 @@ describe('a step of a program', () => {
       ', retry: {max_attempts: 1}',
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['try', 'try']);
+    expect(linesIn(cwd)).toEqual(['try', 'try']);
     expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({
       class: 'declined',
       message: 'step pay: card refused',
@@ -115,7 +113,7 @@ describe('a step of a program', () => {
       `note('attempt');\nawait worker.step('one', () => 1);\nawait worker.step('forge.x', () => 1);`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
-    expect(lines(cwd)).toEqual(['attempt']);
+    expect(linesIn(cwd)).toEqual(['attempt']);
     expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'fatal.step' });
   });
 
@@ -127,7 +125,7 @@ describe('a step of a program', () => {
     });
     await orchestrate(['signal', 'a', 'go', '--data', '"came"'], { cwd });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
-    expect(lines(cwd)).toEqual(['one', 'pass', 'pass', 'came']);
+    expect(linesIn(cwd)).toEqual(['one', 'pass', 'pass', 'came']);
     const [{ attempt_id: first }] = (await dataOf(cwd, 'show', 'a')).attempts;
     const { stdout } = await orchestrate(['logs', 'a', '--attempt', first], { cwd });
     expect(stdout).toMatch(/the task is parked: it waits until/);
@@ -148,7 +146,7 @@ describe('a step of a program', () => {
     await once(program.stdout, 'data');
     await orchestrate(['cancel', 'a'], { cwd });
     expect(await ended).toEqual([0, null]);
-    expect(lines(cwd)).toEqual(['LEASE_STOLEN', 'LEASE_STOLEN']);
+    expect(linesIn(cwd)).toEqual(['LEASE_STOLEN', 'LEASE_STOLEN']);
   });
 });
 
@@ -168,7 +166,7 @@ describe('what another process has done meanwhile', () => {
     `);
     const program = await claimed(cwd);
     expect(await once(program, 'exit')).toEqual([0, null]);
-    expect(lines(cwd)).toEqual(['5', 'child', 'LEASE_STOLEN', 'LEASE_STOLEN']);
+    expect(linesIn(cwd)).toEqual(['5', 'child', 'LEASE_STOLEN', 'LEASE_STOLEN']);
   });
 });
 

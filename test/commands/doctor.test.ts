@@ -3,14 +3,13 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { context } from '../../src/commands/context.ts';
 import { doctor } from '../../src/commands/doctor.ts';
 import { gc } from '../../src/commands/gc.ts';
+import { dirOf } from '../support/commands/divergences.ts';
 import { code, keysOf, planOf, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
   world = new World(TWO_PHASES);
 });
-
-const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('doctor', () => {
   const checks = async () => new Map((await doctor.run(world.context, {})).checks.map((check) => [check.name, check]));
@@ -57,7 +56,7 @@ describe('doctor', () => {
     for (const key of ['a', 'b'])
       await context.run(world.context, { task: 'build', attempt, action: 'set', key, value });
     expect((await checks()).get('steps')).toMatchObject({ status: 'ok' });
-    fs.rmSync(`${world.project}/${dir('build')}/attempts/${attempt}/steps`, { recursive: true });
+    fs.rmSync(`${world.project}/${dirOf('build')}/attempts/${attempt}/steps`, { recursive: true });
     expect((await checks()).get('steps')).toMatchObject({
       status: 'fail',
       message: expect.stringMatching(/^task build: a part of its journal is gone: attempts\//),
@@ -67,10 +66,10 @@ describe('doctor', () => {
   test('doctor names unfinished files of killed processes, which gc removes', async () => {
     const { attempt } = await world.start('build');
     await world.finish('build', attempt);
-    world.write(`${dir('build')}/.tmp-a`, 'half');
+    world.write(`${dirOf('build')}/.tmp-a`, 'half');
     expect((await checks()).get('unfinished files')).toMatchObject({
       status: 'warn',
-      message: expect.stringContaining(`${dir('build')}/.tmp-a`),
+      message: expect.stringContaining(`${dirOf('build')}/.tmp-a`),
       fix: 'forge orchestrate gc',
     });
     await gc.run(world.context, {});
@@ -94,7 +93,7 @@ describe('doctor', () => {
       'warn',
       /tracker/,
     ],
-    ['a symlinked task', () => fs.symlinkSync('/', world.path(dir('linked'))), 'symlinks', 'fail', /linked/],
+    ['a symlinked task', () => fs.symlinkSync('/', world.path(dirOf('linked'))), 'symlinks', 'fail', /linked/],
     [
       'an open folder',
       () => fs.chmodSync(world.path('.forge/orchestrator/tasks'), 0o777),
@@ -112,13 +111,13 @@ describe('doctor', () => {
       'fail',
       /ELOOP/,
     ],
-    ['a damaged record', () => world.write(`${dir('test')}/state.json`, '{'), 'tasks', 'fail', /test: state\.json/],
-    ['an edit by hand', () => world.write(`${dir('build')}/state.json`, '{}'), 'tasks', 'warn', /build: state\.json/],
+    ['a damaged record', () => world.write(`${dirOf('test')}/state.json`, '{'), 'tasks', 'fail', /test: state\.json/],
+    ['an edit by hand', () => world.write(`${dirOf('build')}/state.json`, '{}'), 'tasks', 'warn', /build: state\.json/],
     [
       'an edit by hand beside a damaged record',
       () => {
-        world.write(`${dir('test')}/state.json`, '{');
-        world.write(`${dir('build')}/state.json`, '{}');
+        world.write(`${dirOf('test')}/state.json`, '{');
+        world.write(`${dirOf('build')}/state.json`, '{}');
       },
       'tasks',
       'fail',

@@ -6,7 +6,7 @@ import { type GcData, type GcInput, gc } from '../../src/commands/gc.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { orchestrate } from '../support/cli.ts';
 import { handLease, handState } from '../support/commands/divergences.ts';
-import { code, planOf, refused, World } from '../support/commands/world.ts';
+import { code, planOf, refused, shortly, World } from '../support/commands/world.ts';
 import { gitCall } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -28,8 +28,6 @@ beforeEach(async () => {
 });
 
 const run = (options: GcInput = {}) => gc.run(call, options);
-const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
-  items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 const rescuedBy = ({ applied }: GcData) => applied.map(({ payload }) => (payload as { rescued?: unknown }).rescued);
 const tree = (...names: string[]) => world.path('.forge/worktrees', ...names);
 const branches = () => repo.git('for-each-ref', '--format=%(refname:short)', 'refs/heads/forge').split('\n');

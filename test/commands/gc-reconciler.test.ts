@@ -22,7 +22,7 @@ import {
   handState,
   handVerdict,
 } from '../support/commands/divergences.ts';
-import { code, GRACE_MS, keysOf, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, keysOf, planOf, refused, shortly, TTL_MS, World } from '../support/commands/world.ts';
 
 const PLAN = planOf('build', 'other');
 
@@ -33,8 +33,6 @@ beforeEach(() => {
 
 const run = (options: GcInput = {}) => gc.run(world.context, options);
 const preview = () => run({ dry_run: true });
-const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
-  items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 
 /** Applies the plan that was made before `meanwhile`. */
 async function appliedAfter(meanwhile: () => unknown) {

@@ -15,7 +15,7 @@ import { applyGc } from '../../src/engine/gc/apply.ts';
 import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';
 import { orchestrate } from '../support/cli.ts';
 import { dirOf, edit, freshId, handAnswer, handLease, handState, writeJson } from '../support/commands/divergences.ts';
-import { code, GRACE_MS, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, planOf, refused, shortly, TTL_MS, World } from '../support/commands/world.ts';
 import { gitCall } from '../support/git/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -38,8 +38,6 @@ function project(settings = TRACKED): void {
 beforeEach(() => project());
 
 const run = (options: GcInput = {}) => gc.run(call, options);
-const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
-  items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 const stateOf = async (task = 'build') => (await world.record(task)).state.state;
 
 /** Writes the tracker file as a person saves it: an issue of each task, open unless given otherwise. */

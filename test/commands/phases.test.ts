@@ -4,14 +4,13 @@ import { claim } from '../../src/commands/claim.ts';
 import { type PhaseRow, phases, type ReadyData } from '../../src/commands/phases.ts';
 import { dryRun } from '../../src/commands/run.ts';
 import { why } from '../../src/commands/why.ts';
+import { dirOf } from '../support/commands/divergences.ts';
 import { code, GRACE_MS, keysOf, planOf, refused, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
   world = new World(TWO_PHASES);
 });
-
-const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 const ready = async (options = {}) => (await phases.run(world.context, { ready: true, ...options })) as ReadyData;
 const rows = async (options = {}) => ((await phases.run(world.context, options)) as { phases: PhaseRow[] }).phases;
@@ -85,7 +84,7 @@ describe('phases', () => {
   });
 
   test('phases --ready reports a task whose record cannot be read', async () => {
-    world.write(`${dir('build')}/state.json`, '{');
+    world.write(`${dirOf('build')}/state.json`, '{');
     const data = await ready();
     expect(data.ready).toEqual([]);
     expect(data.waiting[0]).toMatchObject({ task_id: 'build', code: 'TASK_UNREADABLE' });

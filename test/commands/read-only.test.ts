@@ -15,14 +15,13 @@ import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
 import { watch } from '../../src/commands/watch.ts';
 import { why } from '../../src/commands/why.ts';
+import { dirOf } from '../support/commands/divergences.ts';
 import { GRACE_MS, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
   world = new World(TWO_PHASES);
 });
-
-const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 /** Two looks at everything, and what is shown of it. */
 async function watched(): Promise<void> {
@@ -67,15 +66,15 @@ describe('read verbs', () => {
     const { attempt } = await world.start('build');
     await heartbeat.run(world.context, { task: 'build', attempt });
     await runStart.run(world.context, { name: 'idle' });
-    world.write(`${dir('test')}/state.json`, '{"version":1,"task_id":"test","state":"failed"}');
-    world.write(`${dir('ship')}/state.json`, '{"version":1');
-    world.write(`${dir('left')}/state.json`, '{"version":1,"task_id":"left","state":"running"}');
+    world.write(`${dirOf('test')}/state.json`, '{"version":1,"task_id":"test","state":"failed"}');
+    world.write(`${dirOf('ship')}/state.json`, '{"version":1');
+    world.write(`${dirOf('left')}/state.json`, '{"version":1,"task_id":"left","state":"running"}');
     await world.put('sign', { state: 'shipped' });
-    fs.rmSync(world.path(dir('sign'), 'state.json'));
-    const lease = world.json(dir('build'), 'lease.json');
-    world.write(`${dir('build')}/lease.json`, JSON.stringify({ ...lease, note: 'edited' }));
-    world.write(`${dir('build')}/state.json`, JSON.stringify({ state_version: 1 }));
-    world.write(`${dir('build')}/.tmp-left-behind`, '');
+    fs.rmSync(world.path(dirOf('sign'), 'state.json'));
+    const lease = world.json(dirOf('build'), 'lease.json');
+    world.write(`${dirOf('build')}/lease.json`, JSON.stringify({ ...lease, note: 'edited' }));
+    world.write(`${dirOf('build')}/state.json`, JSON.stringify({ state_version: 1 }));
+    world.write(`${dirOf('build')}/.tmp-left-behind`, '');
     world.wait(TTL_MS + GRACE_MS);
   }
 
@@ -90,7 +89,7 @@ describe('read verbs', () => {
   test('the footprint of a tree detects a write', async () => {
     await busyTree();
     const before = world.footprint();
-    fs.writeFileSync(world.path(dir('build'), '.tmp-left-behind'), '');
+    fs.writeFileSync(world.path(dirOf('build'), '.tmp-left-behind'), '');
     expect(world.footprint()).not.toEqual(before);
   });
 });

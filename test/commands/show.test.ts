@@ -9,14 +9,13 @@ import { type LogEvent, logs } from '../../src/commands/logs.ts';
 import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
+import { dirOf } from '../support/commands/divergences.ts';
 import { code, keysOf, MINUTE_MS, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
   world = new World(TWO_PHASES);
 });
-
-const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('show', () => {
   test('show prints everything about a task', async () => {
@@ -87,13 +86,13 @@ describe('show', () => {
   });
 
   test('show lists only attempts that happened', async () => {
-    const attempts = world.path(dir('build'), 'attempts');
+    const attempts = world.path(dirOf('build'), 'attempts');
     const listed = async () => (await show.run(world.context, { task: 'build' })).attempts.map((row) => row.attempt_id);
     /** As a `dispatch` leaves it that was killed before its commit. */
     const leave = (id: string, like: string, change: object) => {
-      const manifest = world.json(dir('build'), 'attempts', like, 'manifest.json');
+      const manifest = world.json(dirOf('build'), 'attempts', like, 'manifest.json');
       world.write(
-        `${dir('build')}/attempts/${id}/manifest.json`,
+        `${dirOf('build')}/attempts/${id}/manifest.json`,
         JSON.stringify({ ...manifest, ...change, attempt_id: id }),
       );
     };
@@ -132,7 +131,7 @@ describe('show', () => {
   });
 
   test('show works for a task whose record cannot be read', async () => {
-    world.write(`${dir('build')}/state.json`, 'x');
+    world.write(`${dirOf('build')}/state.json`, 'x');
     const data = await show.run(world.context, { task: 'build' });
     expect(data).toMatchObject({ state: null, reasons: [{ code: 'TASK_UNREADABLE' }] });
     expect(data.warnings).toMatchObject([
@@ -155,8 +154,8 @@ describe('run list', () => {
 describe('logs', () => {
   async function written(): Promise<{ attempt: string; emitted: LogEvent[]; emit: (event: LogEvent) => void }> {
     const { attempt } = await world.start('build');
-    world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, 'out '.repeat(20_000));
-    world.write(`${dir('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
+    world.write(`${dirOf('build')}/attempts/${attempt}/logs/stdout.log`, 'out '.repeat(20_000));
+    world.write(`${dirOf('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
     const emitted: LogEvent[] = [];
     return { attempt, emitted, emit: (event) => void emitted.push(event) };
   }
@@ -170,9 +169,9 @@ describe('logs', () => {
       task_id: 'build',
       attempt_id: attempt,
       files: {
-        stdout: world.path(dir('build'), 'attempts', attempt, 'logs/stdout.log'),
-        stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
-        setup: world.path(dir('build'), 'attempts', attempt, 'logs/setup.log'),
+        stdout: world.path(dirOf('build'), 'attempts', attempt, 'logs/stdout.log'),
+        stderr: world.path(dirOf('build'), 'attempts', attempt, 'logs/stderr.log'),
+        setup: world.path(dirOf('build'), 'attempts', attempt, 'logs/setup.log'),
       },
       pruned_at: null,
     };
@@ -185,8 +184,8 @@ describe('logs', () => {
 
   test('logs --tail prints the last lines of each stream and says what is missing', async () => {
     const { attempt } = await world.start('build');
-    world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, 'one\ntwo\nthree\n');
-    world.write(`${dir('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
+    world.write(`${dirOf('build')}/attempts/${attempt}/logs/stdout.log`, 'one\ntwo\nthree\n');
+    world.write(`${dirOf('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
     const at = (tail: number) => logs.run(world.context, { task: 'build', tail });
     expect(await at(2)).toMatchObject({ stdout: 'two\nthree\n', stderr: 'err', truncated: true });
     expect(await at(3)).toMatchObject({ stdout: 'one\ntwo\nthree\n', stderr: 'err', truncated: false });
@@ -196,13 +195,13 @@ describe('logs', () => {
   test.each([0, 1, 30])('logs says that a log was cut, also where the mark is parted (%i)', async (more) => {
     const { attempt } = await world.start('build');
     const text = `${'x'.repeat(65_536 - more - 1)}\n[forge: 1200 bytes cut here]\nend\n`;
-    world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, text);
+    world.write(`${dirOf('build')}/attempts/${attempt}/logs/stdout.log`, text);
     expect(await logs.run(world.context, { task: 'build' })).toMatchObject({ stdout: text, truncated: true });
   });
 
   test('logs --tail --follow begins with the last lines and continues until the attempt is over', async () => {
     const { attempt } = await world.start('build');
-    const file = `${dir('build')}/attempts/${attempt}/logs/stdout.log`;
+    const file = `${dirOf('build')}/attempts/${attempt}/logs/stdout.log`;
     world.write(file, 'one\ntwo\n');
     const emitted: LogEvent[] = [];
     let done: Promise<unknown> | null = null;
@@ -225,7 +224,7 @@ describe('logs', () => {
 
   test('logs --follow continues until the attempt is over and loses nothing', async () => {
     const { attempt, emitted } = await written();
-    const more = world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log');
+    const more = world.path(dirOf('build'), 'attempts', attempt, 'logs/stderr.log');
     let over = false;
     let done: Promise<unknown> = Promise.reject(new Error('nothing was read'));
     done.catch(() => {});

@@ -3,14 +3,13 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { status } from '../../src/commands/status.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
+import { dirOf } from '../support/commands/divergences.ts';
 import { code, keysOf, planOf, STRANGER, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
   world = new World(TWO_PHASES);
 });
-
-const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('status', () => {
   test('status shows a plan without state', async () => {
@@ -150,8 +149,8 @@ describe('status', () => {
 
   test('status shows an unreadable task with the reason, and all others', async () => {
     await world.start('build');
-    world.write(`${dir('test')}/state.json`, '{"version":1');
-    world.write(`${dir('ship')}/state.json`, '{"version":2,"task_id":"ship","state":"x"}');
+    world.write(`${dirOf('test')}/state.json`, '{"version":1');
+    world.write(`${dirOf('ship')}/state.json`, '{"version":2,"task_id":"ship","state":"x"}');
     const data = await status.run(world.context, {});
     expect(data.tasks.map((row) => row.state)).toEqual(['dispatched', 'unreadable', 'unclaimed', 'unreadable']);
     expect(data.counts).toEqual({ dispatched: 1, unreadable: 2, unclaimed: 1 });
@@ -177,8 +176,8 @@ describe('status', () => {
 
   test('status reports an edit by hand', async () => {
     await world.start('build');
-    const state = world.json(dir('build'), 'state.json');
-    world.write(`${dir('build')}/state.json`, JSON.stringify({ ...state, failure_count: 2 }));
+    const state = world.json(dirOf('build'), 'state.json');
+    world.write(`${dirOf('build')}/state.json`, JSON.stringify({ ...state, failure_count: 2 }));
     expect((await status.run(world.context, {})).warnings).toEqual([
       warningOf('task build: state.json was edited by hand; the next change takes it over', 'build'),
     ]);

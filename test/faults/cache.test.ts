@@ -1,17 +1,15 @@
 /** A fault or a kill at any system call on the cache never changes what a command does. */
 
 import fs from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { freshPlace, makeProject, planOf } from '../support/faults/project.ts';
 import { cleanRun, type Fault, faultyRun, noStrace, run } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Faulty calls of one command in the sample. */
 const SAMPLE = 10;
-
-const missing = noStrace();
-const title = missing === null ? 'what is kept' : `what is kept (skipped: ${missing})`;
 
 /** A cache's home that holds what `from` does. */
 function copyOf(from: string | null): string {
@@ -23,7 +21,7 @@ function copyOf(from: string | null): string {
 
 const files = (dir: string) => fs.readdirSync(dir, { recursive: true, encoding: 'utf8' }).sort();
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'what is kept', () => {
   test.each(['for the first time', 'in place of what is there', 'and was kept before'])(
     'status survives faults while it writes the cache %s',
     async (which) => {

@@ -14,6 +14,7 @@ import { makeReadOnly, noMounts, smallDisk } from '../support/faults/mounts.ts';
 import { type Files, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
+import { describeUnless } from '../support/possible.ts';
 import { until } from '../support/processes.ts';
 
 /** Amounts of room in the sample. */
@@ -55,7 +56,7 @@ async function expectReadable(dir: string): Promise<void> {
 const missing = noMounts();
 const because = missing === null ? '' : ` (skipped: ${missing})`;
 
-describe.skipIf(missing !== null)(`a read-only disk${because}`, () => {
+describeUnless(missing, 'a read-only disk', () => {
   test('on a read-only disk reading works, and every change is refused with the reason', async () => {
     const { dir, attempt } = await worked({ kilobytes: 2000, inodes: 200 });
     makeReadOnly(dir);
@@ -181,7 +182,7 @@ describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${be
   });
 });
 
-describe.skipIf(missing !== null)(`a disk with no more bytes for git${because}`, () => {
+describeUnless(missing, 'a disk with no more bytes for git', () => {
   test('on a full disk the checkout of the base stays unchanged, and the merge works once there is room', async () => {
     const place = smallDisk({ kilobytes: 6000, inodes: 2000 });
     const big = randomBytes(450_000).toString('hex');

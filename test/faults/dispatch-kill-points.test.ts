@@ -20,6 +20,7 @@ import { LONG, pooled, sampled, sized } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, freshPlace, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { MINE, TASK, VERDICT } from '../support/faults/scenarios.ts';
 import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** Points of forge in the sample. */
@@ -126,11 +127,7 @@ async function expectWhole(dir: string, tree: string): Promise<void> {
   expect(checks.filter(({ name, status }) => status !== 'ok' && name !== 'identity')).toEqual([]);
 }
 
-const missing = noStrace();
-const title =
-  missing === null ? 'a dispatch that makes a worktree' : `a dispatch that makes a worktree (skipped: ${missing})`;
-
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a dispatch that makes a worktree', () => {
   test('dispatch survives SIGKILL of forge at each of its own system calls', {
     timeout: LONG ? 1_200_000 : 120_000,
   }, async () => {

@@ -1,6 +1,6 @@
 /** A fan-out, killed in place of each of its system calls on the tree: its set is whole or not there, and goes on without doubling a child. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { steps } from '../../src/commands/steps.ts';
 import { openStores } from '../../src/store/open.ts';
 import { answerIn, ask, callOn, commandLine } from '../support/faults/forge.ts';
@@ -16,9 +16,8 @@ import {
   isSteady,
   noStrace,
 } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
-const missing = noStrace();
-const title = missing === null ? 'a fan-out' : `a fan-out (skipped: ${missing})`;
 const SAMPLE = 6;
 
 async function prepared() {
@@ -56,7 +55,7 @@ async function expectGoesOn(dir: string, args: readonly string[], where: string)
   return recorded;
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a fan-out', () => {
   test('killed in place of any system call is gone on with', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
     const { dir, args } = await prepared();
     const clean = copyProject(dir);

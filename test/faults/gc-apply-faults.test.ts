@@ -1,8 +1,9 @@
 /** gc on a tree with many divergences: killed at each system call that changes something, and with each of them failing. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { shortly } from '../support/commands/world.ts';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
-import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from '../support/faults/gc-tree.ts';
+import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf } from '../support/faults/gc-tree.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, makeProject } from '../support/faults/project.ts';
 import {
@@ -14,13 +15,11 @@ import {
   noStrace,
   type TracedCall,
 } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Calls that are killed at, and calls that fail, in the sample. */
 const KILLS = 10;
 const FAILURES = 8;
-
-const missing = noStrace();
-const title = missing === null ? 'an apply of gc' : `an apply of gc (skipped: ${missing})`;
 
 type Tried = Awaited<ReturnType<typeof untouched>>;
 
@@ -79,7 +78,7 @@ function betweenNames(calls: readonly TracedCall[]): TracedCall[] {
   });
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'an apply of gc', () => {
   test('gc survives SIGKILL in place of any system call that changes something', {
     timeout: LONG ? 1_800_000 : 120_000,
   }, async () => {

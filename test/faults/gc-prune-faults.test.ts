@@ -1,7 +1,7 @@
 /** `gc --prune`, killed at each system call that changes something, and with each of them failing. */
 
 import fs from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { doctor } from '../../src/commands/doctor.ts';
 import { gc } from '../../src/commands/gc.ts';
 import { logs } from '../../src/commands/logs.ts';
@@ -15,13 +15,11 @@ import { letLockRunOut } from '../support/faults/gc-tree.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { cleanRun, type Fault, failures, faultyRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Calls that are killed at, and calls that fail, in the sample. */
 const KILLS = 12;
 const FAILURES = 8;
-
-const missing = noStrace();
-const title = missing === null ? 'a removal by gc --prune' : `a removal by gc --prune (skipped: ${missing})`;
 
 const PRUNE = ['gc', '--prune', '--older-than', '0', '--failed-older-than', '0'];
 const OLD = ['done', 'broken'];
@@ -143,7 +141,7 @@ async function hurt({ dir, waiting }: Awaited<ReturnType<typeof untouched>>, cal
   }
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a removal by gc --prune', () => {
   test('gc --prune survives SIGKILL in place of any system call that changes something', {
     timeout: LONG ? 1_800_000 : 180_000,
   }, async () => {

@@ -3,12 +3,13 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
 import { environment, FORGE, folder, project, startCli } from '../support/cli.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { finishing } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 import { GIT_ENV } from '../support/repository.ts';
@@ -16,11 +17,8 @@ import { GIT_ENV } from '../support/repository.ts';
 /** Longer than a test may take, so a test that waits for it fails. */
 const FOREVER_MS = 600_000;
 
-function newPlay(tasks: readonly PlayTask[], killGraceMs = FOREVER_MS): Play {
-  const play = new Play(tasks, { kill_grace_ms: killGraceMs });
-  onTestFinished(() => play.cleanUp());
-  return play;
-}
+const newPlay = (tasks: readonly PlayTask[], killGraceMs = FOREVER_MS) =>
+  ofTest(new Play(tasks, { kill_grace_ms: killGraceMs }));
 
 /** The workers, once as many as that work. */
 function working(play: Play, count: number) {
@@ -182,8 +180,7 @@ describe('tree of a working run', () => {
   const AGENTS = { kill_grace_ms: 300, self_lease_ttl_ms: 2000, self_heartbeat_ms: 200 };
 
   function newPlay(gate: string): { play: Play; tree: string; aside: string } {
-    const play = new Play([{ id: 'a', kind: 'parent', gate }], AGENTS);
-    onTestFinished(() => play.cleanUp());
+    const play = ofTest(new Play([{ id: 'a', kind: 'parent', gate }], AGENTS));
     return { play, tree: `${play.dir}/.forge/orchestrator`, aside: `${play.dir}/.forge/aside` };
   }
 

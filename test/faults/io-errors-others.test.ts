@@ -1,6 +1,6 @@
 /** The changing commands that no owner of a task makes, with each of their system calls on the project failing once. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { doctor } from '../../src/commands/doctor.ts';
 import { loadCommand, VERBS } from '../../src/commands/registry.ts';
 import { answerIn, ask, callOn, commandLine } from '../support/faults/forge.ts';
@@ -11,9 +11,7 @@ import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { RUN_SCENARIOS } from '../support/faults/run-scenarios.ts';
 import { SHIP_SCENARIOS } from '../support/faults/shipping-scenarios.ts';
 import { answered, cleanRun, failures, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
-
-const missing = noStrace();
-const title = missing === null ? 'a system call that fails' : `system calls that fail (skipped: ${missing})`;
+import { describeUnless } from '../support/possible.ts';
 
 /** Calls that fail in the sample. */
 const SAMPLE = 6;
@@ -21,7 +19,7 @@ const SAMPLE = 6;
 /** Closing what was only read does not fail on any disk, and Node takes it for a bug of its own. */
 const mayFail = ({ name }: TracedCall) => name !== 'close';
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a system call that fails', () => {
   test.each(varied(OTHER_COMMANDS, 2))(
     '$verb answers a failing system call as an error of the disk, and works when it is repeated',
     { timeout: LONG ? 1_200_000 : 120_000 },

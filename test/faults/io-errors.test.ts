@@ -1,6 +1,6 @@
 /** The commands of an agent, and `answer`, with each of their system calls on the tree failing once. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { expectUsable } from '../support/faults/aftermath.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { answerIn, commandLine, doneBy } from '../support/faults/forge.ts';
@@ -20,6 +20,7 @@ import {
   type TracedCall,
 } from '../support/faults/strace.ts';
 import { VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Failing calls of one command in the sample. */
 const SAMPLE = 7;
@@ -28,9 +29,6 @@ const SAMPLE = 7;
 const ALIKE =
   /^(heartbeat|complete as a failure|release|cancel .*|retry .*|claim --next, past a deadline without one)$/;
 const CASES = [...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS].filter(({ name }) => !(SHORT && ALIKE.test(name)));
-
-const missing = noStrace();
-const title = missing === null ? 'a system call that fails' : `system calls that fail (skipped: ${missing})`;
 
 /** Closing what was only read does not fail on any disk, and Node takes it for a bug of its own. */
 function mayFail(call: TracedCall): boolean {
@@ -50,7 +48,7 @@ function failing(calls: readonly TracedCall[]): { call: TracedCall; fault: DiskF
   return failures(calls.filter(mayFail), some).filter(happens);
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a system call that fails', () => {
   test.each(CASES)(
     '$name survives a failing system call',
     { timeout: LONG ? 1_200_000 : 120_000 },

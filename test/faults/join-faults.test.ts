@@ -1,6 +1,6 @@
 /** A join, killed in place of each of its system calls on the tree: it tells the same, or the task is parked and ready when it should be. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { why } from '../../src/commands/why.ts';
@@ -9,9 +9,8 @@ import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, makeProject } from '../support/faults/project.ts';
 import { project, TASK, worked } from '../support/faults/scenarios.ts';
 import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
-const missing = noStrace();
-const title = missing === null ? 'a join' : `a join (skipped: ${missing})`;
 const SAMPLE = 6;
 
 /** A task at work that has made two children, of which `over` are cancelled, and the command that joins them. */
@@ -42,7 +41,7 @@ async function killed(dir: string, args: readonly string[], look: (dir: string, 
   return answerIn(ran.stdout);
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a join', () => {
   const options = { timeout: LONG ? 1_200_000 : 120_000 };
 
   test('of children that are over tells the same when it was killed at any system call', options, async () => {

@@ -10,15 +10,12 @@ import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Points of one command in the sample. */
 const SAMPLE = 9;
 
-const missing = noStrace();
-const title =
-  missing === null ? 'SIGKILL in the place of a system call' : `SIGKILL at system calls (skipped: ${missing})`;
-
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'SIGKILL in the place of a system call', () => {
   test.each([...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS])(
     '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_200_000 : 120_000 },

@@ -4,7 +4,7 @@
  * must notice.
  */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { answer } from '../../src/commands/answer.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
@@ -20,6 +20,7 @@ import { copyProject, dropProject, makeProject, planOf } from '../support/faults
 import { ledgerIn, nextIsTold, parked } from '../support/faults/question-scenarios.ts';
 import { MINE, OTHER, TASK } from '../support/faults/scenarios.ts';
 import { cleanRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Points in the sample. */
 const SAMPLE = 6;
@@ -27,9 +28,6 @@ const SAMPLE = 6;
 const PAUSE_MS = 4000;
 /** Pauses at a time; they cost nothing but time. */
 const WIDTH = 6;
-
-const missing = noStrace();
-const title = missing === null ? 'a pause before a system call' : `pauses before system calls (skipped: ${missing})`;
 
 /** What is seen of a file is no more worth a pause than that it is closed; the long run pauses there too. */
 function worthAPause(calls: readonly TracedCall[]): readonly TracedCall[] {
@@ -62,7 +60,7 @@ async function others(dir: string): Promise<number[]> {
   return given;
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a pause before a system call', () => {
   test('claim paused at any system call gets the task once, with a generation of its own', {
     timeout: LONG ? 1_200_000 : 120_000,
   }, async () => {

@@ -9,6 +9,7 @@ import { groupMembers } from '../../src/process/processes.ts';
 import { auditTask, taskDir } from '../support/faults/audit.ts';
 import { callOn, type LiveForge } from '../support/faults/forge.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { until } from '../support/processes.ts';
 
 const TASK = 'a';
@@ -27,9 +28,7 @@ function newPlay(
   task: Omit<PlayTask, 'id'>,
   agents: Partial<typeof AGENTS> = {},
 ): Play {
-  const play = new Play([{ id: TASK, gate: 'work', ...task }], { ...AGENTS, ...agents });
-  onTestFinished(() => play.cleanUp());
-  return play;
+  return ofTest(new Play([{ id: TASK, gate: 'work', ...task }], { ...AGENTS, ...agents }), onTestFinished);
 }
 
 /** The worker of the `count`th attempt, once it works. */

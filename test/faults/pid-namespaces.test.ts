@@ -2,12 +2,10 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { project } from '../support/cli.ts';
 import { inPidNamespace, noPidNamespaces } from '../support/faults/namespaces.ts';
-
-const missing = noPidNamespaces();
-const because = missing === null ? '' : ` (skipped: ${missing})`;
+import { describeUnless } from '../support/possible.ts';
 
 /** The answers that the lines print, one a line. */
 function answersOf(lines: string, cwd: string) {
@@ -17,7 +15,7 @@ function answersOf(lines: string, cwd: string) {
     .map((line) => JSON.parse(line));
 }
 
-describe.skipIf(missing !== null)(`a /proc of another pid namespace${because}`, () => {
+describeUnless(noPidNamespaces(), 'a /proc of another pid namespace', () => {
   test('an owner that has ended does not count as dead, and does where /proc is the right one', () => {
     const cwd = project(['id: a, title: A']);
     const [claimed, blind, seeing] = answersOf(

@@ -4,11 +4,11 @@
  */
 
 import fs from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { pendingVerification } from '../../src/domain/verify/verification.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { LONG, ROUNDS, SEED, SHORT, seeded, sized } from '../support/faults/knobs.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { RepositoryPlay, UNANSWERED } from '../support/faults/repository-play.ts';
 import { Sometimes } from '../support/faults/sometimes.ts';
 
@@ -17,11 +17,7 @@ const KILLS = sized(2, 4, 20);
 /** The longest that a run lives before it is killed, milliseconds. All of the work takes a few seconds. */
 const LIFE_MS = 2000;
 
-function newPlay(): RepositoryPlay {
-  const play = new RepositoryPlay();
-  onTestFinished(() => play.cleanUp());
-  return play;
-}
+const newPlay = () => ofTest(new RepositoryPlay());
 
 const met = new Sometimes([
   'a worktree half made',
@@ -70,16 +66,11 @@ describe('ten tasks in a repository', () => {
     { timeout: 300_000 },
     async (seed) => {
       const play = newPlay();
-      const random = seeded(seed);
-      for (let kill = 0; kill < KILLS; kill++) {
-        const runs = Array.from({ length: 1 + (kill % 2) }, () => play.forge('run', '--wait', '--max-parallel', '3'));
-        // The moment is the fault; nothing is waited for here.
-        await sleep(random() * LIFE_MS);
-        for (const run of runs) run.signal('SIGKILL');
-        await Promise.all(runs.map((run) => run.ended));
+      const args = ['run', '--wait', '--max-parallel', '3'];
+      await play.killRuns(args, { kills: KILLS, lifeMs: LIFE_MS, random: seeded(seed) }, async () => {
         lookAt(play);
         await play.answerAll(UNANSWERED);
-      }
+      });
       // Two at once have no test of their own in the short run.
       await finish(play, SHORT ? 2 : 1);
     },

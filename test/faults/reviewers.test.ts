@@ -1,9 +1,10 @@
 /** Reviewers with background processes, deaf to SIGTERM, too slow, or without their forge; Ctrl-C at a review or merge. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
 import { varied } from '../support/faults/knobs.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
@@ -12,13 +13,8 @@ const SETTINGS = 'agents: {kill_grace_ms: 300}';
 /** Longer than a test may take, so a test that waits for it fails. */
 const PATIENT = 'agents: {kill_grace_ms: 600000}';
 
-type Finish = (callback: () => void) => void;
-
-async function newPlay(onTestFinished: Finish, settings = SETTINGS, review = true): Promise<ShipPlay> {
-  const play = new ShipPlay({ review, settings });
-  onTestFinished(() => play.cleanUp());
-  return play.prepare();
-}
+const newPlay = (onTestFinished: TestContext['onTestFinished'], settings = SETTINGS, review = true) =>
+  ofTest(new ShipPlay({ review, settings }), onTestFinished).prepare();
 
 /** The process group of the command that notes itself there, once it runs. */
 async function running(play: ShipPlay, notes: string, count = 1): Promise<number> {

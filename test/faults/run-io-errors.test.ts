@@ -1,23 +1,21 @@
 /** `run` and `exec`, with each of their system calls on the tree failing once. What they could not do, the next run does. */
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { LONG, pooled, sampled, varied } from '../support/faults/knobs.ts';
 import { dropProject } from '../support/faults/project.ts';
 import { expectFinished, preparedRun, RUN_SCENARIOS } from '../support/faults/run-scenarios.ts';
 import { aroundCommits, failures, faultyRun, noStrace } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Calls that fail in the sample. */
 const SAMPLE = 6;
-
-const missing = noStrace();
-const title = missing === null ? 'a system call that fails' : `system calls that fail (skipped: ${missing})`;
 
 /** The last line that a command printed: its answer, or how a run has ended. */
 function lastOf(stdout: string): Record<string, unknown> {
   return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'a system call that fails', () => {
   test.each(varied(RUN_SCENARIOS.toReversed(), 2))(
     '$name leaves no process and no half of a task when a system call fails',
     { timeout: LONG ? 1_200_000 : 120_000 },

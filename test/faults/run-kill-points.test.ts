@@ -1,19 +1,16 @@
 /** `run` and `exec`, killed in place of each system call that their first thread makes on the tree. The next run continues. */
 
-import { describe, test } from 'vitest';
+import { test } from 'vitest';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { dropProject } from '../support/faults/project.ts';
 import { expectFinished, preparedRun, RUN_SCENARIOS } from '../support/faults/run-scenarios.ts';
 import { aroundCommits, faultyRun, noStrace } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Points of one command in the sample. */
 const SAMPLE = 6;
 
-const missing = noStrace();
-const title =
-  missing === null ? 'SIGKILL in the place of a system call' : `SIGKILL at system calls (skipped: ${missing})`;
-
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'SIGKILL in the place of a system call', () => {
   test.each(RUN_SCENARIOS)(
     '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_200_000 : 120_000 },

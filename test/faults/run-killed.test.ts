@@ -1,12 +1,13 @@
 /** `run` is killed repeatedly, and the next one continues. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { status } from '../../src/commands/status.ts';
 import { auditTask, viewedVersion } from '../support/faults/audit.ts';
 import { callOn } from '../support/faults/forge.ts';
 import { ROUNDS, SEED, SHORT, seeded, sized } from '../support/faults/knobs.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { Sometimes } from '../support/faults/sometimes.ts';
 import { until } from '../support/processes.ts';
 
@@ -28,12 +29,9 @@ function tasks(): PlayTask[] {
   return [{ id: 'long', kind: 'stubborn', gate: 'end' }, ...web];
 }
 
-function newPlay(): Play {
-  // No task fails for good, and no backoff is long.
-  const play = new Play(tasks(), { retry_attempts: 10_000, retry_backoff_ms_max: 20, kill_grace_ms: 200 });
-  onTestFinished(() => play.cleanUp());
-  return play;
-}
+/** No task fails for good, and no backoff is long. */
+const AGENTS = { retry_attempts: 10_000, retry_backoff_ms_max: 20, kill_grace_ms: 200 };
+const newPlay = () => ofTest(new Play(tasks(), AGENTS));
 
 const met = new Sometimes(
   [

@@ -2,12 +2,11 @@
 
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { FORGE, orchestrate, project } from '../support/cli.ts';
 import { LONG, pooled, SHORT, sampled, sized } from '../support/faults/knobs.ts';
 import { aroundCommits, callsAbout, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
-
-const missing = noStrace();
+import { describeUnless } from '../support/possible.ts';
 
 /** Calls of the script, in their order: the n-th is what the n-th line does where nothing is killed. */
 const VERBS = ['step one', 'context set', 'wait soak', 'fan-out', 'join', 'step two'];
@@ -53,7 +52,7 @@ async function callsOfScript(): Promise<TracedCall[][]> {
   return VERBS.map((_, at) => callsAbout(cwd, readFileSync(join(cwd, `trace.${at + 1}`), 'utf8')).filter(isSteady));
 }
 
-describe.skipIf(missing !== null)('a script of five steps', () => {
+describeUnless(noStrace(), 'a script of five steps', () => {
   test('whichever of its calls is killed at whichever system call, all is done in the end and nothing twice that was recorded', {
     timeout: LONG ? 3_600_000 : 240_000,
   }, async () => {

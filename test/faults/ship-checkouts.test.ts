@@ -1,19 +1,16 @@
 /** A person works where merges land: uncommitted work stays, what is in the way is named, and no merge is left half done. */
 
 import fs from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { LiveForge } from '../support/faults/forge.ts';
 import { LONG, SHORT, varied } from '../support/faults/knobs.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { freshPlace, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
 
-async function newPlay(waiting: Waiting = {}): Promise<ShipPlay> {
-  const play = new ShipPlay(waiting);
-  onTestFinished(() => play.cleanUp());
-  return play.prepare();
-}
+const newPlay = (waiting: Waiting = {}) => ofTest(new ShipPlay(waiting)).prepare();
 
 const PERSONS = /^(\.git|\.forge)$/;
 
@@ -174,9 +171,7 @@ describe.concurrent.each(IN_THE_WAY.filter(({ varies = false }) => !(SHORT && va
     test('ship reports what is in the way in the checkout of the base, and moves nothing until it is fixed', async ({
       onTestFinished,
     }) => {
-      const play = new ShipPlay(waiting);
-      onTestFinished(() => play.cleanUp());
-      await play.prepare();
+      const play = await ofTest(new ShipPlay(waiting), onTestFinished).prepare();
       begin(play);
       const before = play.checkout();
       const refs = play.git('for-each-ref');

@@ -30,6 +30,7 @@ import {
   noStrace,
   type TracedCall,
 } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
 /** Points of one command in the sample. */
 const SAMPLE = 6;
@@ -105,10 +106,7 @@ function telling(calls: readonly TracedCall[]): readonly TracedCall[] {
   return sampled(calls, SAMPLE, aroundCommits(calls).slice(-2));
 }
 
-const missing = noStrace();
-const skipped = missing === null ? '' : ` (skipped: ${missing})`;
-
-describe.skipIf(missing !== null)(`SIGKILL in place of a system call${skipped}`, () => {
+describeUnless(noStrace(), 'SIGKILL in place of a system call', () => {
   test.each(varied(SHIP_SCENARIOS, 2))(
     '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_800_000 : 180_000 },
@@ -135,7 +133,7 @@ describe.skipIf(missing !== null)(`SIGKILL in place of a system call${skipped}`,
   );
 });
 
-describe.skipIf(missing !== null)(`a system call that fails${skipped}`, () => {
+describeUnless(noStrace(), 'a system call that fails', () => {
   test.each(varied(SHIP_SCENARIOS))(
     '$name survives a failing system call',
     { timeout: LONG ? 1_800_000 : 180_000 },

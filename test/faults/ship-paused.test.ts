@@ -4,8 +4,9 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
 import { LONG, SHORT, varied } from '../support/faults/knobs.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { TASK } from '../support/faults/scenarios.ts';
-import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
+import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
 import { GIT_ENV } from '../support/repository.ts';
 
@@ -13,14 +14,6 @@ import { GIT_ENV } from '../support/repository.ts';
 const GRACE_MS = 500;
 const SETTINGS = `agents: {self_lease_ttl_ms: 1500, self_heartbeat_ms: 300, steal_grace_ms: ${GRACE_MS}, kill_grace_ms: 300}`;
 const STAND_IN = path.join(import.meta.dirname, '../support/faults/slow-bin');
-
-type Finish = (callback: () => void) => void;
-
-async function newPlay(onTestFinished: Finish, waiting: Waiting): Promise<ShipPlay> {
-  const play = new ShipPlay({ settings: SETTINGS, ...waiting });
-  onTestFinished(() => play.cleanUp());
-  return play.prepare();
-}
 
 /** The commands of git between which a merge is verified, lands, and is shipped, as a pattern of the shell each. */
 const POINTS = {
@@ -86,7 +79,7 @@ const CASES = LONG ? ALL : ALL.filter(isTelling).filter((each) => !SHORT || isSh
 
 describe.concurrent.each(CASES)('a ship into $base that is paused $when $at', ({ base, at, pattern, when, others }) => {
   test(`a paused ship moves nothing when it continues after another ${others}`, async ({ onTestFinished }) => {
-    const play = await newPlay(onTestFinished, { base });
+    const play = await ofTest(new ShipPlay({ settings: SETTINGS, base }), onTestFinished).prepare();
     const paused = play.forgeWith(
       { PATH: `${STAND_IN}:${GIT_ENV.PATH}`, FAULT_PATH: GIT_ENV.PATH, FAULT_AT: pattern, FAULT_WHEN: when },
       'ship',

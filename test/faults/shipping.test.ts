@@ -4,11 +4,11 @@
  * that are killed at random moments.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { phaseDue } from '../../src/domain/task/states.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { LONG, ROUNDS, SEED, SHORT, seeded, sized } from '../support/faults/knobs.ts';
+import { ofTest } from '../support/faults/plays.ts';
 import { ShippingPlay } from '../support/faults/shipping-play.ts';
 import { Sometimes } from '../support/faults/sometimes.ts';
 
@@ -17,11 +17,7 @@ const KILLS = sized(1, 3, 25);
 /** The longest that a run lives before it is killed, milliseconds. All of the work takes some twenty seconds. */
 const LIFE_MS = 4000;
 
-function newPlay(base: 'main' | 'trunk'): ShippingPlay {
-  const play = new ShippingPlay(base);
-  onTestFinished(() => play.cleanUp());
-  return play;
-}
+const newPlay = (base: 'main' | 'trunk') => ofTest(new ShippingPlay(base));
 
 const met = new Sometimes([
   'a merge in the base that no record says is shipped',
@@ -83,16 +79,11 @@ describe('a run that takes ten tasks from the plan into the base', () => {
     { timeout: 600_000 },
     async ({ seed, base }) => {
       const play = newPlay(base);
-      const random = seeded(seed);
-      for (let kill = 0; kill < KILLS; kill++) {
-        const runs = Array.from({ length: 1 + (kill % 2) }, () => play.forge('run', '--max-parallel', '3'));
-        // The moment is the fault; nothing is waited for here.
-        await sleep(random() * LIFE_MS);
-        for (const run of runs) run.signal('SIGKILL');
-        await Promise.all(runs.map((run) => run.ended));
+      const args = ['run', '--max-parallel', '3'];
+      await play.killRuns(args, { kills: KILLS, lifeMs: LIFE_MS, random: seeded(seed) }, async () => {
         lookAt(play);
         await play.answerAll();
-      }
+      });
       // Two at once have no test of their own in the short run.
       await finish(play, SHORT ? 2 : 1);
     },

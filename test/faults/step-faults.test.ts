@@ -1,7 +1,7 @@
 /** Steps and waits, killed in place of each of their system calls on the tree; an effect is never made again once it is recorded. */
 
 import fs from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { signal } from '../../src/commands/signal.ts';
 import { steps } from '../../src/commands/steps.ts';
 import { auditTask } from '../support/faults/audit.ts';
@@ -10,9 +10,8 @@ import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject } from '../support/faults/project.ts';
 import { project, TASK, worked } from '../support/faults/scenarios.ts';
 import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { describeUnless } from '../support/possible.ts';
 
-const missing = noStrace();
-const title = missing === null ? 'what a worker waits for or does' : `steps (skipped: ${missing})`;
 const SAMPLE = 6;
 const LIMITS = { timeout: LONG ? 1_200_000 : 120_000 };
 
@@ -75,7 +74,7 @@ async function expectGoesOn(dir: string, args: readonly string[], { says, effect
   expect(await isRecorded(dir), where).toBe(true);
 }
 
-describe.skipIf(missing !== null)(title, () => {
+describeUnless(noStrace(), 'what a worker waits for or does', () => {
   test.each(CASES)('a $name that is killed in place of any system call is gone on with', LIMITS, async (each) => {
     const { dir, args } = await prepared(each.args);
     const clean = copyProject(dir);

@@ -1,13 +1,16 @@
 /** The real command, started as a user starts it, in a folder of its own. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as z from 'zod/mini';
 import { withoutForge } from './processes.ts';
 
 export const FORGE = join(import.meta.dirname, '../../bin/forge.cjs');
+
+/** How the script of a worker calls forge. */
+export const F = '"$FORGE_CLI" orchestrate';
 
 export interface CliOptions {
   cwd: string;
@@ -62,6 +65,11 @@ export function cli(args: readonly string[], options: CliOptions): Promise<CliRe
 /** `cli` with `orchestrate` in front. */
 export function orchestrate(args: readonly string[], options: CliOptions): Promise<CliResult> {
   return cli(['orchestrate', ...args], options);
+}
+
+/** What a verb answers to the command with --json. */
+export async function answerOf(cwd: string, ...args: string[]): Promise<ReturnType<CliResult['json']>> {
+  return (await orchestrate([...args, '--json'], { cwd })).json().data;
 }
 
 /** What a verb answers, given within this process: for steps of a test that are not about the command. Throws its error. */
@@ -149,4 +157,9 @@ export function project(tasks: readonly string[], files: Record<string, string> 
   const lines = tasks.map((task) => `      - { ${task} }\n`).join('');
   const plan = `project: test\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n${lines}`;
   return folder({ 'plans/phases.yaml': plan, ...files });
+}
+
+/** The lines of a file, by default of that in which the workers of a test note what they do. */
+export function linesIn(cwd: string, file = 'ledger'): string[] {
+  return readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
 }

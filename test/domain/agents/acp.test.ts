@@ -1,17 +1,14 @@
 /** What agents have done and said over the Agent Client Protocol, as forge's client recorded it. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { failureIn } from '../../../src/domain/agents/events.ts';
 import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { recordedEvents } from '../../support/domain/agent-events.ts';
 
 const acp = adapterOf('acp');
 if (acp === null) throw new Error('there is no adapter for acp');
 
-const eventsOf = (name: string) =>
-  eventsIn(acp, fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8'));
+const eventsOf = (name: string) => recordedEvents(acp, name);
 
 describe('the Agent Client Protocol', () => {
   test.each([

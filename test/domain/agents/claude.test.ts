@@ -1,18 +1,14 @@
 /** What Claude Code 2.1 wrote, as recorded. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { untilMs } from '../../../src/domain/agents/clock-time.ts';
 import { failureIn } from '../../../src/domain/agents/events.ts';
 import { AgentOutput, adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { eventsIn, recording } from '../../support/domain/agent-events.ts';
 import fc from '../../support/properties.ts';
 
 const claude = adapterOf('claude');
 if (claude === null) throw new Error('there is no adapter for claude');
-
-const recording = (name: string) => fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8');
 
 describe('Claude Code', () => {
   test.each([

@@ -1,18 +1,15 @@
 /** What Codex 0.171 wrote, as recorded. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { untilMs } from '../../../src/domain/agents/clock-time.ts';
 import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
 import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { recordedEvents } from '../../support/domain/agent-events.ts';
 
 const codex = adapterOf('codex');
 if (codex === null) throw new Error('there is no adapter for codex');
 
-const eventsOf = (name: string) =>
-  eventsIn(codex, fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8'));
+const eventsOf = (name: string) => recordedEvents(codex, name);
 
 describe('Codex', () => {
   test.each([

@@ -1,17 +1,14 @@
 /** What GitHub Copilot CLI 1.0 wrote, as recorded. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
 import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { recordedEvents } from '../../support/domain/agent-events.ts';
 
 const copilot = adapterOf('copilot');
 if (copilot === null) throw new Error('there is no adapter for copilot');
 
-const eventsOf = (name: string) =>
-  eventsIn(copilot, fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8'));
+const eventsOf = (name: string) => recordedEvents(copilot, name);
 
 describe('Copilot CLI', () => {
   test.each([

@@ -1,17 +1,14 @@
 /** What Gemini CLI 0.61 wrote, as recorded. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
 import { AgentOutput, adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { recordedEvents } from '../../support/domain/agent-events.ts';
 
 const gemini = adapterOf('gemini');
 if (gemini === null) throw new Error('there is no adapter for gemini');
 
-const eventsOf = (name: string) =>
-  eventsIn(gemini, fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8'));
+const eventsOf = (name: string) => recordedEvents(gemini, name);
 
 /** The end over an answer of the server. */
 const over = (error: object) => ({

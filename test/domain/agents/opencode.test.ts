@@ -1,17 +1,14 @@
 /** What OpenCode 1.18 wrote, as recorded. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventText, failureIn, stillTrying } from '../../../src/domain/agents/events.ts';
 import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { eventsIn, recordedEvents } from '../../support/domain/agent-events.ts';
 
 const opencode = adapterOf('opencode');
 if (opencode === null) throw new Error('there is no adapter for opencode');
 
-const eventsOf = (name: string) =>
-  eventsIn(opencode, fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8'));
+const eventsOf = (name: string) => recordedEvents(opencode, name);
 
 const over = (name: string, data: object) => ({ type: 'error', timestamp: 1_900_000_000_000, error: { name, data } });
 

@@ -1,17 +1,14 @@
 /** What Qwen Code 0.15 wrote, as recorded. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { failureIn } from '../../../src/domain/agents/events.ts';
 import { adapterOf, saidText } from '../../../src/domain/agents/output.ts';
-import { eventsIn } from '../../support/domain/agent-events.ts';
+import { recordedEvents } from '../../support/domain/agent-events.ts';
 
 const qwen = adapterOf('qwen');
 if (qwen === null) throw new Error('there is no adapter for qwen');
 
-const eventsOf = (name: string) =>
-  eventsIn(qwen, fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8'));
+const eventsOf = (name: string) => recordedEvents(qwen, name);
 
 /** A message of the model; `tokens`: what it has cost. */
 const message = (text: string, tokens: number) => ({

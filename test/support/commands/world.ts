@@ -192,3 +192,8 @@ export async function code(act: () => unknown): Promise<string> {
 export function keysOf(value: object | undefined): string[] {
   return Object.keys(value ?? {});
 }
+
+/** Items of gc, a word for each part. */
+export function shortly(items: readonly { row: number; task_id: string; action: string }[]): string[] {
+  return items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
+}

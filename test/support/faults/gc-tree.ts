@@ -218,10 +218,6 @@ export async function gcTree({ copies = 1, more = '' }: { copies?: number; more?
   };
 }
 
-export function shortly(items: readonly { row: number; task_id: string; action: string }[]): string[] {
-  return items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
-}
-
 /** Makes the lock of a killed process stale at once. */
 export function letLockRunOut(dir: string): void {
   const lock = `${dir}/.forge/orchestrator/.gc.lock`;

@@ -1,9 +1,11 @@
 /** Tasks in a real repository whose workers run in worktrees of their own, with their questions and leftover processes. */
 
 import fs from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FORGE } from '../cli.ts';
 import { GIT_ENV, Repository } from '../repository.ts';
 import { LiveForge, type RunEvent } from './forge.ts';
+import { endAll, leftoversOf } from './plays.ts';
 import { freshPlace } from './project.ts';
 
 /** Longer than a test may take. */
@@ -82,6 +84,22 @@ export class GitPlay {
     );
   }
 
+  /** Starts runs with these arguments and kills them at random moments, one and two by turns; `then` sees what each kill has left. */
+  async killRuns(
+    args: readonly string[],
+    { kills, lifeMs, random }: { kills: number; lifeMs: number; random: () => number },
+    then: () => Promise<void>,
+  ): Promise<void> {
+    for (let kill = 0; kill < kills; kill++) {
+      const runs = Array.from({ length: 1 + (kill % 2) }, () => this.forge(...args));
+      // The moment is the fault; nothing is waited for here.
+      await sleep(random() * lifeMs);
+      for (const run of runs) run.signal('SIGKILL');
+      await Promise.all(runs.map((run) => run.ended));
+      await then();
+    }
+  }
+
   async #open(): Promise<{ question_id: string; task_id: string }[]> {
     const asked = this.forge('questions', '--open');
     await asked.ended;
@@ -107,27 +125,11 @@ export class GitPlay {
     return this.lines('violations').join('\n');
   }
 
-  /** Processes that still play here; null where that can't be seen. */
   leftovers(): string[] | null {
-    if (!fs.existsSync('/proc/self/environ')) return null;
-    const mark = `FAULT_PLAY=${this.folder}`;
-    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && environ(name).includes(mark));
+    return leftoversOf(this.folder);
   }
 
   cleanUp(): void {
-    for (const live of this.#live) live.signal('SIGKILL');
-    for (const pid of this.leftovers() ?? []) {
-      try {
-        process.kill(Number(pid), 'SIGKILL');
-      } catch {}
-    }
-  }
-}
-
-function environ(pid: string): string[] {
-  try {
-    return fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-  } catch {
-    return [];
+    endAll(this.#live, this.leftovers());
   }
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { auditTask, expectOlderViews } from './audit.ts';
 import { LiveForge } from './forge.ts';
+import { endAll, leftoversOf } from './plays.ts';
 import { makeProject, planOf } from './project.ts';
 
 const WORKER = path.join(path.dirname(fileURLToPath(import.meta.url)), 'worker.sh');
@@ -107,32 +108,12 @@ export class Play {
     once(({ task, generation }) => `${task} ${generation}`);
   }
 
-  /** Processes that still play here, forge's own and its workers'; null where that can't be seen. */
   leftovers(): string[] | null {
-    if (!fs.existsSync('/proc/self/environ')) return null;
-    const mark = `FAULT_PLAY=${this.#folder}`;
-    return fs
-      .readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name) && contentOf(`/proc/${name}/environ`).split('\0').includes(mark))
-      .map((pid) => `${pid}: ${contentOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
+    return leftoversOf(this.#folder);
   }
 
-  /** Ends what a failed test has left behind. */
   cleanUp(): void {
-    for (const live of this.#live) live.signal('SIGKILL');
-    for (const left of this.leftovers() ?? []) {
-      try {
-        process.kill(Number.parseInt(left, 10), 'SIGKILL');
-      } catch {}
-    }
-  }
-}
-
-function contentOf(file: string): string {
-  try {
-    return fs.readFileSync(file, 'latin1');
-  } catch {
-    return '';
+    endAll(this.#live, this.leftovers());
   }
 }
 
