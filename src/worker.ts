@@ -4,12 +4,15 @@
  */
 
 import { openSession } from './commands/shared/session.ts';
+import { unendedFault } from './domain/steps/unended.ts';
 import { signalEntries } from './domain/steps/waits.ts';
 import { type ChildEnd, type MemoryJournal, type MemoryOptions, memoryJournal } from './engine/steps/memory-journal.ts';
+import { noteUnended } from './engine/steps/mistakes.ts';
 import { StepWorker } from './engine/steps/worker.ts';
 import { attemptJournal, type WorkerJournal } from './engine/steps/worker-journal.ts';
 import { requireUuid } from './lib/ids.ts';
 import { isoTime } from './lib/time.ts';
+import { refuseGoodEnd } from './process/program-end.ts';
 import { systemContext } from './process/system-context.ts';
 
 export type { JoinedChild } from './domain/fan-out/join.ts';
@@ -73,6 +76,11 @@ async function taskJournal(): Promise<WorkerJournal> {
   const session = await openSession({ ctx, dir: ctx.env['FORGE_DIR'], warn });
   const taskId = ctx.env['FORGE_TASK_ID'] ?? '';
   const attempt = { taskId, attemptId: requireUuid(ctx.env['FORGE_ATTEMPT_ID'] ?? '', 'FORGE_ATTEMPT_ID') };
+  refuseGoodEnd(() => {
+    const fault = unendedFault(worker.stepsAtWork);
+    if (fault !== null) noteUnended(session, attempt, fault);
+    return fault?.message ?? null;
+  });
   return attemptJournal(session, attempt, async () => {
     const { plannedOrNull } = await import('./commands/shared/planned.ts');
     return plannedOrNull(session, taskId);

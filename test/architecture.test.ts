@@ -268,12 +268,14 @@ const RULES: Record<string, Rule> = {
       ? [`${file} prints`]
       : [],
   'only cli ends the process': ({ file, globals }) =>
-    layerOf(file) !== 'cli' && (globals.has('process.exit') || globals.has('process.exitCode'))
+    layerOf(file) !== 'cli' &&
+    file !== 'src/process/program-end.ts' &&
+    (globals.has('process.exit') || globals.has('process.exitCode'))
       ? [`${file} exits`]
       : [],
   'only cli listens to signals': ({ file, globals }) =>
     layerOf(file) !== 'cli' &&
-    file !== 'src/process/interrupts.ts' &&
+    !['interrupts', 'program-end'].some((name) => file === `src/process/${name}.ts`) &&
     ['listenToSignals', 'process.on', 'process.once'].some((name) => globals.has(name))
       ? [`${file} listens to signals`]
       : [],

@@ -124,7 +124,7 @@ export async function atStep(
       return { step: before, recorded: true };
     }
     requireKind(before, kind);
-    await calls.begin(name);
+    await calls.begin(name, kind);
     let step: Step | null = null;
     try {
       const claimId = journal.record.lease?.claim_id ?? '';

@@ -243,9 +243,9 @@ export function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal'
 
 /**
  * Failures that waiting does not mend: a command that is not found or may not be executed, a command line that is too long, children that have
- * failed or were not waited for.
+ * failed or were not waited for, steps that were not.
  */
-const HOPELESS = ['exit.126', 'exit.127', 'spawn.E2BIG', 'join.failed', 'fanout.unjoined'];
+const HOPELESS = ['exit.126', 'exit.127', 'spawn.E2BIG', 'join.failed', 'fanout.unjoined', 'step.unended'];
 
 /** Whether only a policy that names its class retries the error. */
 function isHopeless(error: RetryError): boolean {

@@ -26,6 +26,7 @@ import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
+import { stepsAtWork } from '../steps/call-log.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
@@ -36,7 +37,7 @@ import { afterWork, keepOutputs } from './reuse.ts';
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT } from './verdicts.ts';
-import { commitIn, outcomeOf } from './worker-outcome.ts';
+import { commitIn, type EndedWorker, outcomeOf } from './worker-outcome.ts';
 import { setupFaultOf } from './workspace.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
@@ -130,8 +131,8 @@ export class RunningAttempt {
   #stopping: Promise<boolean> | null = null;
   #lostWhy = '';
   #overstays: NodeJS.Timeout | undefined;
-  /** Files that were changed in the main checkout while its worker was at work. */
-  #elsewhere: readonly string[] = [];
+  /** What was seen as its worker ended. */
+  #left: Pick<EndedWorker, 'elsewhere' | 'unended'> = { elsewhere: [], unended: [] };
 
   constructor(env: Env, request: TaskRequest, started: Started) {
     this.#env = env;
@@ -209,8 +210,9 @@ export class RunningAttempt {
       stopWatching();
       this.#spending?.end();
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
+      const unended = worker !== null && exit.code === 0 ? await stepsAtWork(this.#env, this.#holder) : [];
       const workerGone = await this.#clearGroup();
-      this.#elsewhere = await this.#changedElsewhere();
+      this.#left = { elsewhere: await this.#changedElsewhere(), unended };
       await logs.end();
       const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
       const ended = await this.#end(exit, tail, workerGone);
@@ -345,14 +347,10 @@ export class RunningAttempt {
 
   #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
     const { task } = this.#request;
-    const [attempt, agent, elsewhere, reason] = [this.#holder, this.#agent, this.#elsewhere, this.#stopReason];
-    const stopped =
-      reason === 'budget'
-        ? { overBudget: this.#overBudget }
-        : reason === 'timeout' || reason === 'stall'
-          ? reason
-          : null;
-    return outcomeOf(this.#env, { task, attempt, record: this.#started.record, exit, tail, agent, stopped, elsewhere });
+    const [attempt, agent, record, reason] = [this.#holder, this.#agent, this.#started.record, this.#stopReason];
+    const overTime = reason === 'timeout' || reason === 'stall' ? reason : null;
+    const stopped = reason === 'budget' ? { overBudget: this.#overBudget } : overTime;
+    return outcomeOf(this.#env, { task, attempt, record, exit, tail, agent, stopped, ...this.#left });
   }
 
   async #release(workerGone: boolean): Promise<Ended> {

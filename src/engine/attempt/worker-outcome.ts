@@ -7,6 +7,8 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError, reasonText } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { OVER_BUDGET } from '../../domain/schedule/budgets.ts';
+import type { Step } from '../../domain/steps/journal.ts';
+import { unendedFault } from '../../domain/steps/unended.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
 import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
@@ -36,6 +38,8 @@ export interface EndedWorker {
   stopped: 'timeout' | 'stall' | { overBudget: string } | null;
   /** Files that were changed in the main checkout while it was at work. */
   elsewhere: readonly string[];
+  /** Steps that were at work when it ended well. */
+  unended: readonly string[];
 }
 
 export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome> {
@@ -67,6 +71,8 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   }
   const elsewhere = await onlyElsewhere(env, worker);
   if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
+  const unended = await unendedStep(env, worker);
+  if (unended !== null) return { kind: 'failed', error: unended };
   const { artifacts } = env;
   try {
     const text = artifacts.readDraft(attempt, 'verdict', RECORD_MAX_BYTES);
@@ -99,12 +105,23 @@ async function stepFault(env: Env, attempt: AttemptRef, exit: WorkerExit): Promi
   return mistake !== null && mistake.atMs >= (failed?.atMs ?? 0) ? mistake : failed;
 }
 
-async function failedStep(env: Env, { taskId, attemptId }: AttemptRef, exit: WorkerExit): Promise<StepFault | null> {
+/** The fault of a worker that has left steps at work which are not done by now; null for any other. */
+async function unendedStep(env: Env, { attempt, unended }: EndedWorker): Promise<ClassifiedError | null> {
+  if (unended.length === 0) return null;
+  const steps = await stepsOf(env, attempt.taskId);
+  return unendedFault(unended.filter((name) => steps.get(name)?.status !== 'completed'));
+}
+
+/** Those of its journal; none where that cannot be read. */
+async function stepsOf(env: Env, taskId: string): Promise<ReadonlyMap<string, Step>> {
   const { record } = await env.store.read(taskId);
-  if (record?.memo.journal === undefined) return null;
+  if (record?.memo.journal === undefined) return new Map();
   const { readJournal } = await import('../steps/task-journal.ts');
-  const steps = [...((await orNull(() => readJournal(env, record)))?.steps.values() ?? [])];
-  const failed = steps.filter(
+  return (await orNull(() => readJournal(env, record)))?.steps ?? new Map();
+}
+
+async function failedStep(env: Env, { taskId, attemptId }: AttemptRef, exit: WorkerExit): Promise<StepFault | null> {
+  const failed = [...(await stepsOf(env, taskId)).values()].filter(
     (step) => (step.status === 'failed' || step.status === 'timed_out') && step.attempt_id === attemptId,
   );
   const last = failed.toSorted((one, other) => ((one.ended_at ?? '') < (other.ended_at ?? '') ? -1 : 1)).at(-1);

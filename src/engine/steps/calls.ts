@@ -1,32 +1,17 @@
 /** The calls of an attempt, each a process of its own: which names they have reached, which are at work, and which only wait. */
 
 import { newId } from '../../domain/context.ts';
-import { stepRepeated } from '../../domain/steps/journal.ts';
-import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
+import { type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { isoTime } from '../../lib/time.ts';
 import { hasCompany, identifyOwner } from '../../process/processes.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
-
-const TYPE = 'forge.step';
+import { CALL_TYPE, type Call, isLive, readCalls } from './call-log.ts';
 
 /** How long another call may take from its start until it has said that it begins, milliseconds. */
 const BEGINS_MS = 1000;
-
-/** A call, as the lines of the attempt's log that are about it leave it. */
-interface Call {
-  call: string;
-  name: string;
-  /** The step and the try that it is made in; null: none. */
-  within: string | null;
-  /** `rests`: it only waits. `done`: its step is done. `over`: it is not. */
-  is: 'begun' | 'rests' | 'done' | 'over';
-  /** Its process; null: not known. */
-  by: OwnerIdentity | null;
-  /** The command that it runs. */
-  command?: WorkerIdentity;
-}
 
 export type Calls = ReturnType<typeof callsOf>;
 
@@ -40,21 +25,11 @@ export function callsOf(env: Env, attempt: AttemptRef) {
   let restsSince: number | null = null;
   const tell = async (is: Call['is'], more: Partial<Call> = {}) => {
     own = is;
-    await env.eventLog.append(log, { ts: isoTime(env.now()), type: TYPE, data: { call, is, ...more } });
+    await env.eventLog.append(log, { ts: isoTime(env.now()), type: CALL_TYPE, data: { call, is, ...more } });
   };
   /** `name`: only what lines say that have it, which is all of a call that is done. */
-  const read = async (name?: string) => {
-    const calls = new Map<string, Call>();
-    for (const { type, data } of await env.eventLog.read(log, name && `"name":"${name}"`)) {
-      const told = data as Partial<Call> | null;
-      if (type !== TYPE || typeof told?.call !== 'string') continue;
-      calls.set(told.call, { by: null, ...calls.get(told.call), ...told } as Call);
-    }
-    return [...calls.values()];
-  };
+  const read = (name?: string) => readCalls(env, attempt, name && `"name":"${name}"`);
   const isDone = (other: Call, name: string) => other.is === 'done' && other.name === name && other.within === within;
-  const isLive = ({ is, by }: Call) =>
-    is !== 'done' && is !== 'over' && by !== null && env.ctx.liveness(by) === 'alive';
   return {
     /**
      * A name means one step: that an attempt reaches it again once it was done is a mistake of its script. One that was killed may repeat the
@@ -67,16 +42,16 @@ export function callsOf(env: Env, attempt: AttemptRef) {
      * Before its step or wait is gone on with. Throws what `refuseDone` throws, and STEP_REPEATED where another call is at it now: of two the first.
      * A command of it is stopped that a call which was killed has left.
      */
-    async begin(name: string): Promise<void> {
-      await tell('begun', { name, within, by: identifyOwner(env.ctx.pid) });
+    async begin(name: string, kind: StepKind): Promise<void> {
+      await tell('begun', { name, kind, within, by: identifyOwner(env.ctx.pid) });
       const known = await read(name);
       const isFirst = known.every((other) => other.call === call);
       for (const other of isFirst ? [] : await read()) {
         if (other.call === call) break;
         if (other.name !== name) continue;
-        if (isDone(other, name) || isLive(other)) {
+        if (isDone(other, name) || isLive(env, other)) {
           await tell('over');
-          throw stepRepeated(name, isLive(other) ? 'is at work in another call of this attempt' : undefined);
+          throw stepRepeated(name, isLive(env, other) ? 'is at work in another call of this attempt' : undefined);
         }
         if (other.is === 'begun' && other.command) await stopOrphan(env, attempt.taskId, other.command);
       }
@@ -99,7 +74,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
         around.add(name);
       }
       return !calls.some(
-        (other) => other.call !== call && other.is !== 'rests' && !around.has(other.name) && isLive(other),
+        (other) => other.call !== call && other.is !== 'rests' && !around.has(other.name) && isLive(env, other),
       );
     },
     async goOn(): Promise<void> {

@@ -1,8 +1,8 @@
-/** Calls of steps that are refused however often they are made: a name that none may have, one that comes twice. Noted for the attempt that fails over them. */
+/** Mistakes of a worker, noted for the attempt that fails over them: calls of steps that are refused however often they are made, as of a name that comes twice, and an end that comes too early. */
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { masked } from '../../domain/secrets.ts';
-import { errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
+import { EXIT, errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import type { AttemptRef } from '../../store/port.ts';
@@ -33,6 +33,12 @@ export async function noteMistake(env: Env, attempt: AttemptRef, error: ForgeErr
   });
 }
 
+/** Notes that a program ends with steps of it at work. Written when it returns: a process that exits waits for nothing. */
+export function noteUnended(env: Env, attempt: AttemptRef, error: ClassifiedError): void {
+  const data = { ...error, exit_code: EXIT.failed };
+  void env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data }).catch(() => {});
+}
+
 /** The last mistake of a worker that has ended with this code, and when it was, milliseconds since the epoch; null for none. */
 export async function lastMistake(
   env: Env,
@@ -41,10 +47,15 @@ export async function lastMistake(
 ): Promise<{ error: ClassifiedError; atMs: number } | null> {
   const events = (await orNull(() => env.eventLog.read({ log: 'events', ...attempt }))) ?? [];
   const last = events.findLast(({ type }) => type === TYPE);
-  const data = last?.['data'] as { code?: unknown; message?: unknown; exit_code?: unknown } | undefined;
+  const data = last?.['data'] as
+    | { code?: unknown; class?: unknown; message?: unknown; exit_code?: unknown }
+    | undefined;
   if (last === undefined || data?.exit_code !== exitCode || exitCode === null) return null;
   return {
-    error: { class: CLASS, message: `${data.code}: ${data.message}`, exit_code: exitCode },
+    error:
+      typeof data.class === 'string'
+        ? { class: data.class, message: String(data.message), exit_code: exitCode }
+        : { class: CLASS, message: `${data.code}: ${data.message}`, exit_code: exitCode },
     atMs: fromIso(String(last['ts'])),
   };
 }

@@ -1,10 +1,15 @@
 /** One call of a function of a program, within its time, and for as long as its attempt holds the task. */
 
+import { type ClassifiedError, errorClassSchema } from '../../domain/retry/classify.ts';
+import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
 import { Parked } from '../../domain/steps/parking.ts';
-import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, thrownField } from '../../lib/errors.ts';
 import { isDeeperThan } from '../../lib/json.ts';
+import { oneLine } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { isMistake, MESSAGE_MAX_CHARS } from './mistakes.ts';
 import type { AtWork } from './pass.ts';
+import type { WorkerJournal } from './worker-journal.ts';
 
 /** Largest result of a step, bytes of JSON. */
 const RESULT_MAX_BYTES = 1024 * 1024;
@@ -57,6 +62,20 @@ export async function tryOnce(
     clearTimeout(timer);
     lost.removeEventListener('abort', lose);
   }
+}
+
+/** What a function has thrown, as a policy matches it and as it is kept. */
+export function failureEnd(error: unknown, { instant }: WorkerJournal) {
+  const retryAfterMs = thrownRetryAfter(error, instant().nowMs);
+  // To a policy a text is a class, and here it is what went wrong.
+  const matched = typeof error === 'string' ? new Error(error) : error;
+  return { error: matched, told: toldOf(error), final: isMistake(error), retryAfterMs };
+}
+
+/** Anything may be thrown. A class that is none could not be named by a policy of the task. */
+function toldOf(error: unknown): ClassifiedError {
+  const name = errorClassSchema().safeParse(thrownField(error, 'class'));
+  return { class: name.success ? name.data : 'error', message: oneLine(errorMessage(error), MESSAGE_MAX_CHARS) };
 }
 
 /** Levels of lists and objects in a value that a program keeps. */

@@ -1,9 +1,7 @@
 /** Steps of a program: the same records as those of `forge orchestrate step`, written by the process itself. */
 
 import { type JoinedChild, type JoinResult, joinName } from '../../domain/fan-out/join.ts';
-import { type ClassifiedError, errorClassSchema } from '../../domain/retry/classify.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
-import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { requireKind, type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
@@ -21,11 +19,9 @@ import {
   TIMEOUT_DEFAULT_MS,
   timeOf,
 } from '../../domain/steps/waits.ts';
-import { errorMessage, thrownField } from '../../lib/errors.ts';
-import { oneLine } from '../../lib/text.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
-import { isMistake, MESSAGE_MAX_CHARS } from './mistakes.ts';
-import { asJson, TimeUp, tryOnce } from './one-try.ts';
+import { isMistake } from './mistakes.ts';
+import { asJson, failureEnd, TimeUp, tryOnce } from './one-try.ts';
 import { Pass } from './pass.ts';
 import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
 import { confirmed, type WorkerJournal } from './worker-journal.ts';
@@ -92,13 +88,18 @@ export interface TickScope {
 export class StepWorker {
   readonly #open: () => Promise<WorkerJournal>;
   readonly #pass = new Pass();
-  readonly #running = new Set<string>();
+  readonly #running = new Map<string, StepKind>();
   /** Done, or found done, in this pass of the program; in that order. */
   readonly #passed = new Set<string>();
   #journal: Promise<WorkerJournal> | undefined;
 
   constructor(open: () => Promise<WorkerJournal>) {
     this.#open = open;
+  }
+
+  /** Names of steps that have begun, and are not over. */
+  get stepsAtWork(): string[] {
+    return [...this.#running].flatMap(([name, kind]) => (kind === 'step' ? [name] : []));
   }
 
   #opened(): Promise<WorkerJournal> {
@@ -290,7 +291,7 @@ export class StepWorker {
       // That of a join is made of its fan-outs' names.
       if (kind !== 'join') requireName(name);
       if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
-      this.#running.add(name);
+      this.#running.set(name, kind);
       return this.#done(name, kind, work).finally(() => this.#running.delete(name));
     });
   }
@@ -383,17 +384,4 @@ function setterOf(values: Record<string, unknown>): StepScope['set'] {
     requireName(key, 'a value of the context');
     values[key] = asJson(value);
   };
-}
-
-function failureEnd(error: unknown, { instant }: WorkerJournal) {
-  const retryAfterMs = thrownRetryAfter(error, instant().nowMs);
-  // To a policy a text is a class, and here it is what went wrong.
-  const matched = typeof error === 'string' ? new Error(error) : error;
-  return { error: matched, told: toldOf(error), final: isMistake(error), retryAfterMs };
-}
-
-/** Anything may be thrown. A class that is none could not be named by a policy of the task. */
-function toldOf(error: unknown): ClassifiedError {
-  const name = errorClassSchema().safeParse(thrownField(error, 'class'));
-  return { class: name.success ? name.data : 'error', message: oneLine(errorMessage(error), MESSAGE_MAX_CHARS) };
 }

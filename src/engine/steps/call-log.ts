@@ -1,0 +1,51 @@
+/** What the log of an attempt says of calls of its steps. */
+
+import type { StepKind } from '../../domain/steps/journal.ts';
+import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
+import { orNull } from '../../lib/errors.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import type { Env } from '../env.ts';
+
+export const CALL_TYPE = 'forge.step';
+
+/** A call, as the lines of the attempt's log that are about it leave it. */
+export interface Call {
+  call: string;
+  name: string;
+  /** Absent in logs of an earlier version. */
+  kind?: StepKind;
+  /** The step and the try that it is made in; null: none. */
+  within: string | null;
+  /** `rests`: it only waits. `done`: its step is done. `over`: it is not. */
+  is: 'begun' | 'rests' | 'done' | 'over';
+  /** Its process; null: not known. */
+  by: OwnerIdentity | null;
+  /** The command that it runs. */
+  command?: WorkerIdentity;
+}
+
+/** `having`: only what lines say that have this text. Throws IO_ERROR. */
+export async function readCalls(env: Env, attempt: AttemptRef, having: string = CALL_TYPE): Promise<Call[]> {
+  const calls = new Map<string, Call>();
+  for (const { type, data } of await env.eventLog.read({ log: 'events', ...attempt }, having)) {
+    const told = data as Partial<Call> | null;
+    if (type !== CALL_TYPE || typeof told?.call !== 'string') continue;
+    calls.set(told.call, { by: null, ...calls.get(told.call), ...told } as Call);
+  }
+  return [...calls.values()];
+}
+
+export function isLive(env: Env, { is, by }: Call): boolean {
+  return is !== 'done' && is !== 'over' && by !== null && env.ctx.liveness(by) === 'alive';
+}
+
+/**
+ * Names of steps whose calls are still at work, asked when the worker of the attempt has ended and before what it has left is stopped. What a
+ * step has left of its own is not among them, nor is a call that was killed: its script was told. None where the log cannot be read.
+ */
+export async function stepsAtWork(env: Env, attempt: AttemptRef): Promise<string[]> {
+  const calls = (await orNull(() => readCalls(env, attempt))) ?? [];
+  return calls
+    .filter((call) => call.kind === 'step' && call.within === null && isLive(env, call))
+    .map(({ name }) => name);
+}
