@@ -168,6 +168,17 @@ describe('a task with cache', () => {
     expect(await doneBy(other)).toMatchObject({ done: [], unchanged: [] });
   });
 
+  it('a task with cache whose outputs match no file keeps nothing, since another checkout would get none of them, and is warned of', async () => {
+    const plan = [
+      'id: a, title: A, run: "mkdir -p out; cp docs out; echo a >> ledger", inputs: [docs], outputs: ["oot/**"], cache: true',
+    ];
+    const message = 'task a: its outputs (oot/**) match no file, so nothing is kept';
+    const cwd = made(plan);
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['a'], warnings: [{ message }] });
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: [], warnings: [] });
+    expect(await doneBy(made(plan))).toMatchObject({ code: 0, done: ['a'], unchanged: [], warnings: [{ message }] });
+  });
+
   it('a task with cache keeps nothing of an attempt that failed, or whose inputs changed meanwhile', async () => {
     const cwd = made([
       'id: bad, title: B, run: "echo bad >> ledger; exit 1", retry: {max_attempts: 1}, inputs: [docs], cache: true',

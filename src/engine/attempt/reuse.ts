@@ -107,6 +107,10 @@ export async function keepOutputs(env: Env, task: PlanTask, record: TaskRecord):
   const { project } = env.paths;
   try {
     const files = matchingFiles(project, task.outputs);
+    if (files.length === 0 && task.outputs.length > 0) {
+      env.warn(`task ${task.id}: its outputs (${task.outputs.join(', ')}) match no file, so nothing is kept`);
+      return;
+    }
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     if (bytes > KEPT_MAX_BYTES) {
       env.warn(`task ${task.id}: its outputs have ${bytes} bytes, and at most ${KEPT_MAX_BYTES} are kept`);
