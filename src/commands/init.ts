@@ -4,7 +4,7 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { writeNew } from '../lib/fs/new-file.ts';
 import { canBeIn, hooksFor, sectionsFor } from '../project/additions.ts';
-import { projectToBe } from '../project/find-project.ts';
+import { findProject, projectToBe } from '../project/find-project.ts';
 import { agentFiles, initFiles } from '../project/init.ts';
 import { replaceSharedFile } from '../project/shared-file.ts';
 import { openStores } from '../store/open.ts';
@@ -59,6 +59,11 @@ export const init = command({
       const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
       list.push(seen.name);
     }
+    const used = context.dir === undefined ? findProject(context.ctx.cwd, undefined)?.project : paths.project;
+    if (used !== undefined && used !== paths.project)
+      context.warn(
+        `the worktrees of a repository share one project, and commands in this one use ${used}; with --dir they use what is here`,
+      );
     return data;
   },
 });

@@ -7,7 +7,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import type { Variables } from '../lib/variables.ts';
-import { inMainCheckout } from './linked-worktree.ts';
+import { searchedFrom } from './linked-worktree.ts';
 import { isFile, isFolder, lookAt } from './look.ts';
 
 /** Where a plan is searched, in this order, below the project folder. */
@@ -26,8 +26,8 @@ function isPlanOfAbove(dir: string, place: string): boolean {
 
 /**
  * Finds the project: `dir` (from --dir or FORGE_DIR: a project folder or its `.forge`) if given, else the nearest folder from
- * `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the main checkout is searched. Null when there is none; `dir`
- * is used as it is. Throws INVALID_ARGS when `dir` is not a folder.
+ * `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the main checkout is searched first.
+ * Null when there is none; `dir` is used as it is. Throws INVALID_ARGS when `dir` is not a folder.
  */
 export function findProject(cwd: string, dir: string | undefined): ProjectPaths | null {
   if (dir !== undefined && dir !== '') {
@@ -38,7 +38,14 @@ export function findProject(cwd: string, dir: string | undefined): ProjectPaths 
       });
     return pathsOf(path.basename(given) === '.forge' ? path.dirname(given) : given);
   }
-  const start = inMainCheckout(cwd);
+  for (const start of searchedFrom(cwd)) {
+    const found = projectAbove(start);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function projectAbove(start: string): ProjectPaths | null {
   for (let at = start; ; at = path.dirname(at)) {
     if (path.basename(at) !== '.forge' && isProject(at)) return pathsOf(at);
     if (at === path.dirname(at)) return null;

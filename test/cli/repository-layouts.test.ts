@@ -28,6 +28,10 @@ const LAYOUTS: Record<string, (top: string, source: Repository) => { at: string;
     outer.git('commit', '--quiet', '--message', 'inner');
     return { at: `${top}/inner`, main: `${top}/inner` };
   },
+  'in a worktree alone, of a branch that the main checkout is not on': (top, source) => {
+    source.git('worktree', 'add', '-q', '-b', 'feature', `${top}/feature`);
+    return { at: `${top}/feature`, main: `${top}/feature` };
+  },
   'in a checkout apart from its repository': (top, source) => {
     source.git('clone', '-q', `--separate-git-dir=${top}/apart.git`, source.root, `${top}/main`);
     return { at: `${top}/main`, main: `${top}/main` };
@@ -87,6 +91,21 @@ test('without a worktree of its branch, that worktree of a bare repository count
   expect((await claim(`${top}/one`)).json()).toMatchObject({ ok: false });
 });
 
+test('the project of a worktree alone is found from its start, from its folders and from the worktrees of its tasks', async () => {
+  const { at, source } = layout('in a worktree alone, of a branch that the main checkout is not on');
+  source.in(at, 'add', '--force', 'plans');
+  source.in(at, 'commit', '-q', '-m', 'plan');
+  const found = async (cwd: string) =>
+    (await orchestrate(['phases', '--json'], { cwd, env })).json().data?.phases.length;
+  expect(await found(at)).toBe(1);
+  expect((await orchestrate(['claim', 'build', '--json'], { cwd: `${at}/plans`, env })).code).toBe(0);
+  const made = (await orchestrate(['ensure-worktree', 'build', '--json'], { cwd: at, env })).json().data;
+  for (const cwd of [at, `${at}/plans`, made.worktree_path, `${made.worktree_path}/plans`]) {
+    const { counts } = (await orchestrate(['status', '--json'], { cwd, env })).json().data;
+    expect(counts).toMatchObject({ claimed: 1, unclaimed: 1 });
+  }
+});
+
 test('beside a bare repository whose branch is checked out nowhere, work is merged all the same', async () => {
   const { at, main, source } = layout('beside a bare repository and its worktrees');
   source.in(at, 'worktree', 'remove', '--force', main);
@@ -94,4 +113,15 @@ test('beside a bare repository whose branch is checked out nowhere, work is merg
   fs.writeFileSync(`${at}/plans/phases.yaml`, plan);
   expect(await orchestrate(['run'], { cwd: at, env })).toMatchObject({ code: 0, stderr: '' });
   expect(source.in(at, 'ls-tree', '--name-only', 'main')).toContain('ship.txt');
+});
+
+test('init in a worktree of a repository whose main checkout has a project says that commands use that one', async () => {
+  const source = new Repository(folder());
+  source.commit({ 'plans/phases.yaml': 'project: p\nphases: [{id: p, name: P, tasks: [{id: a, title: A}]}]\n' });
+  const cwd = path.join(folder(), 'feature');
+  source.git('worktree', 'add', '-q', '-b', 'feature', cwd);
+  const { code, stderr } = await orchestrate(['init'], { cwd, env });
+  expect([code, stderr]).toEqual([0, expect.stringContaining(`commands in this one use ${source.root}; with --dir`)]);
+  expect((await orchestrate(['init', '--dir', '.'], { cwd, env })).stderr).toBe('');
+  expect((await orchestrate(['init'], { cwd: source.root, env })).stderr).toBe('');
 });
