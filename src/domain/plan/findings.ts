@@ -154,6 +154,19 @@ function withLabel(label: string, message: string): string {
   return label === '' ? message : `${label}: ${message}`;
 }
 
+/** Keys that other tools of this kind have for what a task says here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  ...{ name: 'title', command: 'run', cmd: 'run', script: 'run', environment: 'env', vars: 'env' },
+  ...{ needs: 'depends_on', after: 'depends_on', deps: 'depends_on', dependencies: 'depends_on', if: 'depends_on' },
+  ...{ retries: 'retry', sources: 'inputs', generates: 'outputs', artifacts: 'outputs' },
+  ...{ dir: 'cwd', workdir: 'cwd', working_directory: 'cwd', 'working-directory': 'cwd' },
+};
+
+function meantKey(key: string, known: readonly string[]): { suggestion?: string } {
+  const word = Object.hasOwn(ELSEWHERE, key) ? (ELSEWHERE[key] ?? '') : '';
+  return known.includes(word) ? { suggestion: `Did you mean "${word}"?` } : didYouMean(key, known);
+}
+
 /** Most keys that are listed where none is like an unknown one. */
 const LISTED_KEYS = 12;
 
@@ -166,7 +179,7 @@ function unknownKeys(keys: readonly string[], { schema, path, label }: Site): Fi
     at: 'key',
     message: withLabel(label(path), `unknown key ${JSON.stringify(oneLine(key, 60))}`),
     ...list,
-    ...didYouMean(key, known),
+    ...meantKey(key, known),
   }));
 }
 
@@ -213,9 +226,17 @@ function remedy(issue: z.core.$ZodIssue, found: unknown): Pick<Finding, 'suggest
   if (issue.expected === 'array' && typeof found === 'string' && found !== '') {
     return { suggestion: `Write it as a list: [${oneLine(JSON.stringify(found), 60)}].` };
   }
+  if (issue.expected === 'boolean' && typeof found === 'string') return meantBoolean(found);
   if (issue.expected !== 'string') return {};
   if (typeof found === 'number' || typeof found === 'boolean') return { suggestion: 'Put it in quotes.', quoted: true };
   return isMapping(found) ? { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' } : {};
+}
+
+/** Words that are text since YAML 1.2, or in quotes. */
+function meantBoolean(found: string): { suggestion?: string } {
+  const meant = { true: /^(true|yes|on)$/i, false: /^(false|no|off)$/i };
+  const word = Object.entries(meant).find(([, pattern]) => pattern.test(found))?.[0];
+  return word === undefined ? {} : { suggestion: `Write ${word}, without quotes.` };
 }
 
 // ---------------------------------------------------------------------------------------------- what is probably not meant

@@ -16,7 +16,7 @@ export const SETUP_FAILED = 'setup';
 
 const DURATION = 'a duration is a whole number of milliseconds or has units: 500ms, 30s, 5m, 2h, 1d, 1h30m';
 const ATTEMPTS = 'a number of attempts is 1 or more, or "unlimited"';
-const POLICY = 'a retry policy is a mapping, or a list of mappings';
+const POLICY = 'a retry policy is a mapping such as {max_attempts: 3}, or a list of mappings';
 
 /** An integer in milliseconds, or digits with a unit. */
 export const durationSchema = once(() =>

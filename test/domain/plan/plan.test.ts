@@ -340,6 +340,13 @@ phases:
 describe('invalid task', () => {
   test.each<[string, string, string[]]>([
     ['unknown key', 'depend_on: []', ['8:9 task "a": unknown key "depend_on" | Did you mean "depends_on"?']],
+    ['a key of other tools', 'cmd: x', ['8:9 task "a": unknown key "cmd" | Did you mean "run"?']],
+    ['a key that every object has', 'constructor: x', ['8:9 task "a": unknown key "constructor"']],
+    [
+      'a word for a boolean',
+      'cache: yes',
+      ['8:16 task "a": cache: expected true or false, found text "yes" | Write true, without quotes.'],
+    ],
     ['unknown key, like no other', 'flavour: x', ['8:9 task "a": unknown key "flavour"']],
     [
       'bad enum',
