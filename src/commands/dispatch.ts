@@ -116,10 +116,10 @@ async function workOf(
 ): Promise<Work> {
   if (!looksAtGit(session)) return NO_WORKTREE;
   const { begunFor, setupNow, workAt } = await import('../engine/attempt/workspace.ts');
-  const { SetupBaseline } = await import('../engine/attempt/setup-baseline.ts');
+  const { setupBaseline } = await import('../engine/attempt/setup-baseline.ts');
   const { task_id: id } = record.state;
-  const baseline = new SetupBaseline(session);
-  await baseline.check(id, await setupNow(session));
+  const check = setupBaseline(session);
+  await check(id, await setupNow(session));
   if (session.settings.workspace !== 'worktree') return workAt(session, record, null);
   const { beginWork } = await import('../engine/attempt/resolve-workspace.ts');
   const { workspaceForNext } = await import('../git/worktree.ts');
@@ -130,7 +130,7 @@ async function workOf(
     const onSetup = (line: string) => session.note(`setting up: ${line}`);
     const whom = { ...attempt, taskId: id, task };
     const { work, fault, trusted } = await beginWork(session, whom, record, place, { interrupts, onSetup });
-    await baseline.check(id, work.git_setup, trusted);
+    await check(id, work.git_setup, trusted);
     if (fault === null) return work;
     throw new ForgeError('SETUP_FAILED', `the worktree of task ${id} could not be prepared: ${fault.message}`, {
       details: { class: fault.class },

@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { builtOn } from '../domain/plan/plan.ts';
-import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
+import { setupBaseline } from '../engine/attempt/setup-baseline.ts';
 import { setupNow } from '../engine/attempt/workspace.ts';
 import { ensureWorkspace } from '../git/worktree.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -31,7 +31,7 @@ export const ensureWorktree = command({
   async run(context, { task }) {
     const session = await openSession(context);
     const planned = plannedTask(await requirePlan(session), task);
-    await new SetupBaseline(session).check(planned.id, await setupNow(session));
+    await setupBaseline(session)(planned.id, await setupNow(session));
     const { cwd, branch, created } = await ensureWorkspace(session, { id: planned.id, depends_on: builtOn(planned) });
     return { task_id: planned.id, worktree_path: cwd, branch, created };
   },

@@ -5,7 +5,7 @@ import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { parkedText } from '../domain/steps/parking.ts';
 import type { FinishedAttempt } from '../engine/attempt/running-attempt.ts';
-import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
+import { setupBaseline } from '../engine/attempt/setup-baseline.ts';
 import { startAttempt } from '../engine/attempt/start.ts';
 import { requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity } from '../engine/env.ts';
@@ -62,7 +62,7 @@ export const exec = command({
       const owner = ownIdentity(session);
       const { task, runId, attempt } = await takeTask(session, 'exec', options, { owner }, async (wanted) => {
         const command = { argv: [...options.command] };
-        const baseline = new SetupBaseline(session);
+        const check = setupBaseline(session);
         const started = await startAttempt(session, {
           ...wanted,
           owner,
@@ -70,7 +70,7 @@ export const exec = command({
           output: terminal ? 'terminal' : 'inherit',
           interrupts,
           onSetup: (line) => session.note(`setting up: ${line}`),
-          onGitSetup: (setup, prepared) => baseline.check(wanted.task.id, setup, prepared?.trusted),
+          onGitSetup: (setup, prepared) => check(wanted.task.id, setup, prepared?.trusted),
           // A program that takes Ctrl-C for something else goes on.
           isInterrupt: (exit) => {
             leavesKeys = false;

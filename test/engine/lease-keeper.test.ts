@@ -5,7 +5,7 @@ import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
 import type { Holding } from '../../src/domain/task/lease-loss.ts';
 import { cancelTask } from '../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
-import { LeaseKeeper } from '../../src/engine/attempt/lease-keeper.ts';
+import { keepLease } from '../../src/engine/attempt/lease-keeper.ts';
 import type { Env } from '../../src/engine/env.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { ATTEMPT, CLAIM, claim, next, STALE_MS } from '../support/domain/requests.ts';
@@ -72,7 +72,7 @@ function keeping() {
     newOp: () => id(state.version),
     warn: (message: string) => state.warnings.push(message),
   } as unknown as Env;
-  const keeper = new LeaseKeeper(env, { taskId: 'build', attemptId: ATTEMPT, claimId: CLAIM }, owned, (holding) =>
+  const keeper = keepLease(env, { taskId: 'build', attemptId: ATTEMPT, claimId: CLAIM }, owned, (holding) =>
     state.holdings.push(holding),
   );
   return {

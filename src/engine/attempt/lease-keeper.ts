@@ -12,100 +12,93 @@ import { type Env, instantOf } from '../env.ts';
 /** Interval of checks for a cancel or a stolen lease, milliseconds. */
 const LOOK_MS = 500;
 
-export class LeaseKeeper {
-  readonly #env: Env;
-  readonly #holder: Checker & { taskId: string };
-  readonly #renewal: { ttlMs: number; intervalMs: number };
-  readonly #onChange: (holding: Holding) => void;
-  readonly #timer: NodeJS.Timeout;
-  #holding: Holding = { kind: 'held' };
-  #cursor: ChangeCursor | null = null;
-  #renewedMs: number;
-  #triedMs: number;
-  #failing = false;
-  #busy = false;
-  #stopped = false;
-
-  /**
-   * `lease` as it was taken, just now or renewed since; null where nothing is to be renewed. `onChange` is called when the
-   * lease is not held any more. A lease that cannot be renewed is lost when it expires: no other process may have taken it
-   * yet.
-   */
-  constructor(
-    env: Env,
-    holder: Checker & { taskId: string },
-    lease: Lease | null,
-    onChange: (holding: Holding) => void = () => {},
-  ) {
-    this.#env = env;
-    this.#holder = holder;
-    this.#onChange = onChange;
-    this.#renewal = renewalOf(lease, env.settings.agents);
-    this.#renewedMs = env.ctx.monotonicMs();
-    this.#triedMs = this.#renewedMs;
-    this.#timer = setInterval(() => void this.#tick(), Math.min(LOOK_MS, this.#renewal.intervalMs / 2));
-  }
-
+export interface LeaseKeeper {
   /** The last renewal failed. No more work is claimed on such a disk. */
-  get failing(): boolean {
-    return this.#failing;
-  }
-
+  readonly failing: boolean;
   /** Nothing is told after it, whatever a look that has begun finds: the holder itself is about to give it up. */
-  stop(): void {
-    clearInterval(this.#timer);
-    this.#stopped = true;
-  }
+  stop(): void;
+}
 
-  async #tick(): Promise<void> {
-    if (this.#busy) return;
-    this.#busy = true;
+/**
+ * `lease` as it was taken, just now or renewed since; null where nothing is to be renewed. `onChange` is called when the
+ * lease is not held any more. A lease that cannot be renewed is lost when it expires: no other process may have taken it
+ * yet.
+ */
+export function keepLease(
+  env: Env,
+  holder: Checker & { taskId: string },
+  lease: Lease | null,
+  onChange: (holding: Holding) => void = () => {},
+): LeaseKeeper {
+  const { store } = env;
+  const { taskId, attemptId, claimId } = holder;
+  const { ttlMs, intervalMs } = renewalOf(lease, env.settings.agents);
+  let held: Holding['kind'] = 'held';
+  let seen: ChangeCursor | null = null;
+  let renewedMs = env.ctx.monotonicMs();
+  let triedMs = renewedMs;
+  let failing = false;
+  let busy = false;
+  let stopped = false;
+
+  const tick = async () => {
+    if (busy) return;
+    busy = true;
     try {
       // What cannot be read now is read at the next look; what cannot be renewed expires.
-      await this.#look().catch(() => {});
-      if (this.#holding.kind === 'held') await this.#renew();
+      await look().catch(() => {});
+      if (held === 'held') await renew();
     } finally {
-      this.#busy = false;
+      busy = false;
     }
+  };
+  const timer = setInterval(() => void tick(), Math.min(LOOK_MS, intervalMs / 2));
+
+  function stop(): void {
+    clearInterval(timer);
+    stopped = true;
   }
 
-  async #look(): Promise<void> {
-    const { store } = this.#env;
-    const { taskId } = this.#holder;
-    const { cursor, changed } = await store.changesSince(this.#cursor, [taskId]);
+  async function look(): Promise<void> {
+    const { cursor, changed } = await store.changesSince(seen, [taskId]);
     // At the first look it may be gone already.
-    if (this.#cursor !== null && changed.length === 0) return;
+    if (seen !== null && changed.length === 0) return;
     const { record, problem } = await store.read(taskId);
-    this.#cursor = cursor;
-    if (problem === null) this.#hold(holdingOf(record, this.#holder));
+    seen = cursor;
+    if (problem === null) hold(holdingOf(record, holder));
   }
 
-  #hold(holding: Holding): void {
-    if (this.#stopped || holding.kind === this.#holding.kind) return;
-    this.#holding = holding;
-    if (holding.kind === 'lost') this.stop();
-    this.#onChange(holding);
+  function hold(holding: Holding): void {
+    if (stopped || holding.kind === held) return;
+    held = holding.kind;
+    if (held === 'lost') stop();
+    onChange(holding);
   }
 
-  async #renew(): Promise<void> {
-    const { taskId, attemptId, claimId } = this.#holder;
-    const { ttlMs, intervalMs } = this.#renewal;
-    const nowMs = this.#env.ctx.monotonicMs();
-    if (nowMs - this.#triedMs >= intervalMs) {
-      this.#triedMs = nowMs;
-      const request = { attemptId, claimId, ttlMs, instant: instantOf(this.#env) };
+  async function renew(): Promise<void> {
+    const nowMs = env.ctx.monotonicMs();
+    if (nowMs - triedMs >= intervalMs) {
+      triedMs = nowMs;
+      const request = { attemptId, claimId, ttlMs, instant: instantOf(env) };
       try {
-        await changeTask(this.#env, taskId, (record) => heartbeatTask(record, request));
-        this.#renewedMs = nowMs;
-        this.#failing = false;
+        await changeTask(env, taskId, (record) => heartbeatTask(record, request));
+        renewedMs = nowMs;
+        failing = false;
       } catch (error) {
         // The next look says who has it now; work that is over needs no lease.
-        if (kindOf(error) === 'lost' || this.#stopped) return;
-        this.#failing = true;
-        this.#env.warn(`heartbeat of task ${taskId} failed: ${errorMessage(error)}`);
+        if (kindOf(error) === 'lost' || stopped) return;
+        failing = true;
+        env.warn(`heartbeat of task ${taskId} failed: ${errorMessage(error)}`);
       }
     }
-    if (this.#failing && this.#env.ctx.monotonicMs() - this.#renewedMs >= ttlMs)
-      this.#hold({ kind: 'lost', why: 'its lease ran out and could not be renewed' });
+    if (failing && env.ctx.monotonicMs() - renewedMs >= ttlMs)
+      hold({ kind: 'lost', why: 'its lease ran out and could not be renewed' });
   }
+
+  return {
+    get failing() {
+      return failing;
+    },
+    stop,
+  };
 }

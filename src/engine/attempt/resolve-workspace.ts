@@ -7,7 +7,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import type { Env } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import type { CommandsFor } from './commands.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import { keepLease } from './lease-keeper.ts';
 import { begunFor, CanNotStart, hasWorktrees, workAt, workspaceOf } from './workspace.ts';
 import type { Prepared, SetupHeard } from './worktree-setup.ts';
 
@@ -25,7 +25,7 @@ export async function resolveWorkspace(
   heard: SetupHeard,
 ): Promise<AttemptWorkspace> {
   // A lost lease shows when the attempt begins.
-  const keeper = new LeaseKeeper(env, { taskId: task.id, attemptId: '', claimId: attempt.claimId }, record.lease);
+  const keeper = keepLease(env, { taskId: task.id, attemptId: '', claimId: attempt.claimId }, record.lease);
   const whom = { ...attempt, taskId: task.id, task };
   try {
     if (!hasWorktrees(env)) return { ...workspaceOf(env), ...(await beginWork(env, whom, record, null, heard)) };

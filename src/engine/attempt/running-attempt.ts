@@ -31,7 +31,7 @@ import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import type { Completion } from './completion.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import { keepLease, type LeaseKeeper } from './lease-keeper.ts';
 import { checkTail, LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { afterWork, keepOutputs } from './reuse.ts';
 import { watchForStall } from './stall-watch.ts';
@@ -149,7 +149,7 @@ export class RunningAttempt {
     this.#spending = started.worker && new AttemptSpending(env, this.#holder, at);
     // One that is not open yet can't be renewed, and ends long before its lease.
     const lease = started.begin ? null : record.lease;
-    this.#lease = new LeaseKeeper(env, this.#holder, lease, this.#unheld.bind(this));
+    this.#lease = keepLease(env, this.#holder, lease, this.#unheld.bind(this));
     this.finished = this.#live();
   }
 

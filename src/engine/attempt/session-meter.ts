@@ -13,46 +13,39 @@ import { fromIso } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
+import type { LogFollower } from './output.ts';
 
 /** Reads the log of an agent as it grows. */
-export class SessionMeter {
-  readonly #artifacts: AttemptArtifacts;
-  readonly #attempt: AttemptRef;
-  readonly #output: AgentOutput;
-  readonly #before: Spending['session'];
-  #session: AgentSession;
-  #offset = 0;
-
-  /** `before`: the session of the last attempt, as it was counted; null where it had none. */
-  constructor(
-    artifacts: AttemptArtifacts,
-    attempt: AttemptRef,
-    { agent, adapter, before }: { agent: string; adapter: Adapter; before: Spending['session'] },
-  ) {
-    this.#artifacts = artifacts;
-    this.#attempt = attempt;
-    this.#output = new AgentOutput(adapter);
-    this.#before = adapter.countsOn === true ? before : null;
-    this.#session = newSession(attempt.attemptId, agent);
-  }
-
-  /** The log was cut, or is written anew: what is read stays, and what follows is at its end. */
-  skip(): void {
-    this.#offset = this.#artifacts.readLog(this.#attempt, 'stdout.log', -1).next;
-  }
-
+export interface SessionMeter extends LogFollower {
   /** What the log says so far, with what is only told in parts. */
-  read(): AgentSession {
-    for (;;) {
-      const { text, next } = this.#artifacts.readLog(this.#attempt, 'stdout.log', this.#offset);
-      this.#offset = next;
-      if (text === '') break;
-      for (const said of this.#output.read(text))
-        if (typeof said !== 'string') this.#session = sessionAfter(this.#session, said);
-    }
-    const { used } = this.#output;
-    return usedSince(used === null ? this.#session : sessionAfter(this.#session, used), this.#before);
-  }
+  read(): AgentSession;
+}
+
+/** `before`: the session of the last attempt, as it was counted; null where it had none. */
+export function sessionMeter(
+  artifacts: AttemptArtifacts,
+  attempt: AttemptRef,
+  { agent, adapter, before }: { agent: string; adapter: Adapter; before: Spending['session'] },
+): SessionMeter {
+  const output = new AgentOutput(adapter);
+  const counted = adapter.countsOn === true ? before : null;
+  let session = newSession(attempt.attemptId, agent);
+  let offset = 0;
+  return {
+    skip() {
+      offset = artifacts.readLog(attempt, 'stdout.log', -1).next;
+    },
+    read() {
+      for (;;) {
+        const { text, next } = artifacts.readLog(attempt, 'stdout.log', offset);
+        offset = next;
+        if (text === '') break;
+        for (const said of output.read(text)) if (typeof said !== 'string') session = sessionAfter(session, said);
+      }
+      const { used } = output;
+      return usedSince(used === null ? session : sessionAfter(session, used), counted);
+    },
+  };
 }
 
 /** The meter of an attempt at a task; null where its worker's output is not understood. `agent`: by its preset. */
@@ -65,7 +58,7 @@ export function meterOf(
   const adapter = adapterOf(agent);
   if (adapter === null || !agent) return null;
   const before = spendingOf(record)?.session ?? null;
-  return new SessionMeter(artifacts, { taskId: record.state.task_id, attemptId }, { agent, adapter, before });
+  return sessionMeter(artifacts, { taskId: record.state.task_id, attemptId }, { agent, adapter, before });
 }
 
 /** Counts what an attempt that has ended has used, once; returns the record with it. Throws IO_ERROR. */

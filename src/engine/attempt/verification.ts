@@ -42,7 +42,7 @@ import { type Env, instantOf, ownIdentity, ttlOf } from '../env.ts';
 import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import { keepLease } from './lease-keeper.ts';
 import { stopOrphan } from './takeover.ts';
 import { handedIn, refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import { inspectAttempt, setupFaultOf } from './workspace.ts';
@@ -210,7 +210,7 @@ class Verification {
     const stopListening = this.#commands.heed(interrupts);
     const keeper = this.#completion.leaseKept
       ? null
-      : new LeaseKeeper(this.#env, this.#completion, this.#handedIn.lease, () => this.#commands.stop(0));
+      : keepLease(this.#env, this.#completion, this.#handedIn.lease, () => this.#commands.stop(0));
     try {
       do {
         const other = await this.#awaitOther();

@@ -13,7 +13,7 @@ import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { type Env, instantOf, ttlOf } from '../env.ts';
 import { Commands, type CommandsFor, runSetup } from './commands.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import { keepLease } from './lease-keeper.ts';
 import { begunFor, isUntouched, setupFaultOf, setupNow, workAt } from './workspace.ts';
 
 export interface SetupHeard {
@@ -79,7 +79,7 @@ async function run(
 ): Promise<ClassifiedError | 'done'> {
   const { taskId, claimId } = whom;
   const commands = new Commands(env, whom);
-  const keeper = new LeaseKeeper(env, { taskId, attemptId: '', claimId }, record.lease, () => commands.stop(0));
+  const keeper = keepLease(env, { taskId, attemptId: '', claimId }, record.lease, () => commands.stop(0));
   const stopListening = commands.heed(interrupts);
   const ttlMs = ttlOf(env, record);
   try {

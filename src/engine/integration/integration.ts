@@ -26,7 +26,7 @@ import { changeTask, noState, refuseUnreadable } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
 import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
-import { LeaseKeeper } from '../attempt/lease-keeper.ts';
+import { keepLease } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
 import { doesItself, type Env, instantOf, observerOf } from '../env.ts';
 import { CanNotIntegrate } from './can-not-integrate.ts';
@@ -189,7 +189,7 @@ export async function integrate(
   const { claimId, attemptId, commands } = held;
   request.onBegin?.({ attemptId });
   let lost = false;
-  const keeper = new LeaseKeeper(env, { taskId: request.taskId, attemptId, claimId }, held.record.lease, () => {
+  const keeper = keepLease(env, { taskId: request.taskId, attemptId, claimId }, held.record.lease, () => {
     lost = true;
     commands.stop(0);
   });

@@ -28,7 +28,7 @@ import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } fr
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
 import { agentFailure, endOf, lastWords, tailOf, WORKER_LOGS } from '../attempt/output.ts';
-import { countReview, SessionMeter } from '../attempt/session-meter.ts';
+import { countReview, sessionMeter } from '../attempt/session-meter.ts';
 import { parseHandedIn, twinOf } from '../attempt/verdicts.ts';
 import type { Env } from '../env.ts';
 import {
@@ -188,7 +188,7 @@ async function askReviewer(held: IntegrationLease, reviewer: ReviewCommand | nul
     });
     const adapter = adapterOf(agent);
     if (agent !== null && adapter !== null) {
-      const session = new SessionMeter(artifacts, attempt, { agent, adapter, before: null }).read();
+      const session = sessionMeter(artifacts, attempt, { agent, adapter, before: null }).read();
       await countReview(env, attempt, session);
       request.onSpent?.(spentByReview(session));
     }

@@ -10,32 +10,25 @@ const TAIL_BYTES = 4096;
 /** The same of an agent's structured output: what a tool has printed is one line of it. */
 const AGENT_TAIL_BYTES = 64 * 1024;
 
-export class LastLine {
-  readonly #artifacts: AttemptArtifacts;
-  readonly #attempt: AttemptRef;
-  readonly #agent: Adapter | null;
-  readonly #ends = new Map<StreamName, number>();
-  #line = '';
-
-  /** `agent`: whose structured output stdout is. Default: it is text. */
-  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapter | null = null) {
-    this.#artifacts = artifacts;
-    this.#attempt = attempt;
-    this.#agent = agent;
-  }
-
-  /** As it is now; empty where there is none. */
-  look(): string {
+/** Says it as it is at each call; empty where there is none. `agent`: whose structured output stdout is. Default: it is text. */
+export function lastLineOf(
+  artifacts: AttemptArtifacts,
+  attempt: AttemptRef,
+  agent: Adapter | null = null,
+): () => string {
+  const ends = new Map<StreamName, number>();
+  let line = '';
+  return () => {
     for (const stream of STREAMS) {
-      const agent = stream === 'stdout' ? this.#agent : null;
-      const most = agent === null ? TAIL_BYTES : AGENT_TAIL_BYTES;
-      const { text, next } = this.#artifacts.readLog(this.#attempt, `${stream}.log`, -most);
-      if (next === (this.#ends.get(stream) ?? 0)) continue;
-      this.#ends.set(stream, next);
+      const of = stream === 'stdout' ? agent : null;
+      const most = of === null ? TAIL_BYTES : AGENT_TAIL_BYTES;
+      const { text, next } = artifacts.readLog(attempt, `${stream}.log`, -most);
+      if (next === (ends.get(stream) ?? 0)) continue;
+      ends.set(stream, next);
       // A line that began before is cut.
       const whole = next > most ? text.slice(text.indexOf('\n') + 1) : text;
-      this.#line = lastLine(agent === null ? text : saidText(new AgentOutput(agent).read(whole))) || this.#line;
+      line = lastLine(of === null ? text : saidText(new AgentOutput(of).read(whole))) || line;
     }
-    return this.#artifacts.doing(this.#attempt) || this.#line;
-  }
+    return artifacts.doing(attempt) || line;
+  };
 }

@@ -12,7 +12,7 @@ import {
 import type { AttemptManifest } from '../../domain/task/records.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { LastLine } from './last-line.ts';
+import { lastLineOf } from './last-line.ts';
 
 /** How many of each list are looked up; a view shows no more. */
 const LOOKED_UP = 12;
@@ -20,7 +20,7 @@ const LOOKED_UP = 12;
 export class LiveDetails {
   readonly #env: Pick<Env, 'store' | 'artifacts'>;
   /** By attempt, and by question. What is not shown any more is forgotten. */
-  #lines = new Map<string, LastLine>();
+  #lines = new Map<string, () => string>();
   #manifests = new Map<string, Later<AttemptManifest>>();
   #questions = new Map<string, Later<Question>>();
 
@@ -39,7 +39,7 @@ export class LiveDetails {
       run.phase = manifest?.phase ?? null;
       const agent = adapterOf(manifest?.agent);
       const key = `${run.attempt_id} ${manifest?.agent ?? ''}`;
-      run.line = kept(this.#lines, lines, key, () => new LastLine(this.#env.artifacts, attemptOf(run), agent)).look();
+      run.line = kept(this.#lines, lines, key, () => lastLineOf(this.#env.artifacts, attemptOf(run), agent))();
     }
     for (const asked of model.asked.slice(0, LOOKED_UP)) {
       asked.question = kept(this.#questions, questions, asked.question_id, () => this.#questionOf(asked)).value;

@@ -8,32 +8,27 @@ import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
 import { shortageOf } from '../../domain/schedule/resources.ts';
 import type { Env } from '../env.ts';
 
-export class OverlapWatch {
-  readonly #env: Env;
-  readonly #emit: (event: RunEvent) => void;
-  readonly #reported = new Set<string>();
+export type OverlapWatch = ReturnType<typeof overlapWatch>;
 
-  constructor(env: Env, emit: (event: RunEvent) => void) {
-    this.#env = env;
-    this.#emit = emit;
-  }
+export function overlapWatch({ settings }: Pick<Env, 'settings'>, emit: (event: RunEvent) => void) {
+  const reported = new Set<string>();
+  return {
+    /** Whether `task` has to wait for one of this run's own, which may be claimed only in a moment: no record says so yet. `using`: as in a survey. */
+    waits(task: PlanTask, own: Iterable<string>, plan: Plan, using: () => readonly PlanTask[]): boolean {
+      const others = planned(own, plan);
+      if (others.some((other) => holdsBack(task, other, settings.agents) !== null)) return true;
+      if (Object.keys(task.uses).length === 0) return false;
+      return shortageOf(task, [...new Set([...others, ...using()])], settings.limits) !== null;
+    },
 
-  /** Whether `task` has to wait for one of this run's own, which may be claimed only in a moment: no record says so yet. `using`: as in a survey. */
-  waits(task: PlanTask, own: Iterable<string>, plan: Plan, using: () => readonly PlanTask[]): boolean {
-    const { agents, limits } = this.#env.settings;
-    const others = planned(own, plan);
-    if (others.some((other) => holdsBack(task, other, agents) !== null)) return true;
-    if (Object.keys(task.uses).length === 0) return false;
-    return shortageOf(task, [...new Set([...others, ...using()])], limits) !== null;
-  }
-
-  /** Warns once of each task, of this run or others, whose files may conflict with those of `task`. */
-  tell(task: PlanTask, own: Iterable<string>, scheduling: SchedulingContext): void {
-    for (const message of overlapWarnings([task], scheduling, planned(own, scheduling.plan))) {
-      if (!this.#reported.has(message)) this.#emit({ type: 'warning', message });
-      this.#reported.add(message);
-    }
-  }
+    /** Warns once of each task, of this run or others, whose files may conflict with those of `task`. */
+    tell(task: PlanTask, own: Iterable<string>, scheduling: SchedulingContext): void {
+      for (const message of overlapWarnings([task], scheduling, planned(own, scheduling.plan))) {
+        if (!reported.has(message)) emit({ type: 'warning', message });
+        reported.add(message);
+      }
+    },
+  };
 }
 
 function planned(ids: Iterable<string>, plan: Plan): PlanTask[] {

@@ -10,7 +10,7 @@ import { LogReader } from '../attempt/output.ts';
 import type { RunningAttempt } from '../attempt/running-attempt.ts';
 import type { Env } from '../env.ts';
 import { ownWaits } from './event-mapping.ts';
-import { LastLine } from './last-line.ts';
+import { lastLineOf } from './last-line.ts';
 
 /** Of each stream of an attempt, the end that `grouped` gives: lines, and UTF-16 units. */
 const GROUPED = { lines: 2000, text: 256 * 1024 };
@@ -28,7 +28,7 @@ export class Progress {
   readonly #output: OutputMode;
   readonly #emit: (event: RunEvent) => void;
   readonly #streamed = new Map<RunningAttempt, Streamed>();
-  readonly #lastLines = new Map<RunningAttempt, LastLine>();
+  readonly #lastLines = new Map<RunningAttempt, () => string>();
   /** Commands that prepare the worktrees of tasks. */
   readonly #setups = new Map<string, { command: string; sinceMs: number }>();
   #lastSaid: number;
@@ -151,9 +151,9 @@ export class Progress {
   /** Null where the output is shown anyway, or is not wanted. */
   #lineOf(attempt: RunningAttempt): string | null {
     if (this.#output === 'prefixed' || this.#output === 'none') return null;
-    const known = this.#lastLines.get(attempt) ?? attempt.reading((...of) => new LastLine(...of));
+    const known = this.#lastLines.get(attempt) ?? attempt.reading(lastLineOf);
     this.#lastLines.set(attempt, known);
-    return known.look() || null;
+    return known() || null;
   }
 
   /** Emits what an idle run waits for, once until that changes. */

@@ -19,7 +19,7 @@ import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/erro
 import { once } from '../../lib/once.ts';
 import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
-import { SetupBaseline } from '../attempt/setup-baseline.ts';
+import { type SetupCheck, setupBaseline } from '../attempt/setup-baseline.ts';
 import { Slots } from '../attempt/slots.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
@@ -28,8 +28,8 @@ import { AfterFailure } from './after-failure.ts';
 import { attemptEvent, gaveUpEvent, leftovers, runFinished } from './event-mapping.ts';
 import { keepHeld } from './hold.ts';
 import { Integrations } from './integrations.ts';
-import { Losses } from './losses.ts';
-import { inTheWay, OverlapWatch } from './overlap-watch.ts';
+import { lossCounter } from './losses.ts';
+import { inTheWay, type OverlapWatch, overlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
@@ -63,10 +63,10 @@ export class RunLoop {
   /** Reviews and merges. */
   readonly #integrations: Integrations;
   readonly #overlaps: OverlapWatch;
-  readonly #setup: SetupBaseline;
+  readonly #checkSetup: SetupCheck;
   readonly #progress: Progress;
   readonly #budget: RunBudget;
-  readonly #losses = new Losses();
+  readonly #countLoss = lossCounter();
   /** Tasks whose workers wait for this run, or may do so. */
   readonly #surrounding = new Set<string>();
   /** Ids of the tasks to work on; made anew when the plan changes. */
@@ -96,9 +96,9 @@ export class RunLoop {
     this.#questions = new QuestionWatch(env, emit);
     this.#integrations = new Integrations(env, options, this.#interrupts, emit, (spent) => this.#budget.count(spent));
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
-    this.#overlaps = new OverlapWatch(env, emit);
+    this.#overlaps = overlapWatch(env, emit);
     this.#slots = new Slots(env, options.maxParallel);
-    this.#setup = new SetupBaseline(env, () => this.#seen.all(this.#plan().tasks));
+    this.#checkSetup = setupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
     this.#failure = new AfterFailure(options, () => this.#plan(), this.#active);
     this.#progress = new Progress(env, options.output, emit);
@@ -292,7 +292,7 @@ export class RunLoop {
       spawn,
       interrupts: this.#interrupts,
       onSetup: (command) => this.#progress.setUp(task.id, command),
-      onGitSetup: (setup, prepared) => this.#setup.check(task.id, setup, prepared?.trusted),
+      onGitSetup: (setup, prepared) => this.#checkSetup(task.id, setup, prepared?.trusted),
     });
   }
 
@@ -321,7 +321,7 @@ export class RunLoop {
     this.#budget.count(finished.spent);
     if (finished.record.state.state === 'failed') this.#failure.failed(task);
     if (finished.end.kind === 'lost' && finished.end.gone === true) this.#break(this.#gone(task.id));
-    const why = this.#losses.count(task.id, finished.end.kind === 'lost');
+    const why = this.#countLoss(task.id, finished.end.kind === 'lost');
     if (why !== null) this.#refuseTask(task.id, why);
     const base = { task_id: task.id, attempt_id: attempt.attemptId, duration_ms: finished.durationMs };
     const stopped = this.#failure.isStopped(task.id) ? 'another task has failed' : null;

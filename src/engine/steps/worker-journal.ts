@@ -14,7 +14,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
-import { LeaseKeeper } from '../attempt/lease-keeper.ts';
+import { keepLease } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
 import { type Calls, callsOf } from './calls.ts';
 import { noteMistake } from './mistakes.ts';
@@ -130,7 +130,7 @@ export async function attemptJournal(
     async holding(work) {
       lost.signal.throwIfAborted();
       const renewed = record.lease?.owner ? null : record.lease;
-      const keeper = new LeaseKeeper(env, { ...attempt, claimId: undefined }, renewed, async () => {
+      const keeper = keepLease(env, { ...attempt, claimId: undefined }, renewed, async () => {
         lost.abort(await whyLost());
       });
       const deaf = interrupts?.listen(() => lost.abort(new ForgeError('INTERRUPTED', 'the step was interrupted')));
