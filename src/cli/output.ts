@@ -16,7 +16,7 @@ const FD = { stdout: 1, stderr: 2 } as const;
 export class Output {
   /** Called once when stdout takes no more. `pipe`: its reader has gone away (`| head`); else a terminal or a disk does not take it. */
   onClosed: (what: 'pipe' | 'other') => void = () => {};
-  readonly #closed = new Set<StreamName>();
+  readonly #closed = new Map<StreamName, 'pipe' | 'other'>();
   readonly #streaming = new Set<StreamName>();
   /** The last of what was passed on to each stream. */
   readonly #passing: Partial<Record<StreamName, Promise<void>>> = {};
@@ -128,14 +128,18 @@ export class Output {
   /** A reader or a terminal that has gone, or a descriptor that was closed before we started, is not a failure of the command. */
   #close(name: StreamName, error: unknown): void {
     if (this.#closed.has(name)) return;
-    this.#closed.add(name);
     const code = (error as NodeJS.ErrnoException).code;
+    this.#closed.set(name, code === 'EPIPE' ? 'pipe' : 'other');
     const gone = code === 'EPIPE' || code === 'EBADF' || (code === 'EIO' && process[name].isTTY);
     if (!gone && name === 'stdout') {
       this.failed = true;
       this.line('stderr', `error[IO_ERROR]: writing to standard output: ${(error as Error).message}`);
     }
     if (name === 'stdout') this.onClosed(code === 'EPIPE' ? 'pipe' : 'other');
+  }
+
+  hasLostReader(name: StreamName): boolean {
+    return this.#closed.get(name) === 'pipe';
   }
 }
 

@@ -2,13 +2,17 @@
 
 import type { VerbData, VerbInput } from '../commands/registry.ts';
 import type { StepBytes } from '../commands/shared/steps.ts';
-import { EXIT } from '../lib/errors.ts';
+import { EXIT, ForgeError } from '../lib/errors.ts';
 import { plural } from './layout.ts';
 import type { Cli } from './view.ts';
 
 /** With --json stdout is for the answer. */
 function emitting({ context, screen }: Cli) {
-  const emit = ({ stream, bytes }: StepBytes) => screen.output.pass(screen.json ? 'stderr' : stream, bytes);
+  const emit = async ({ stream, bytes }: StepBytes) => {
+    const name = screen.json ? 'stderr' : stream;
+    await screen.output.pass(name, bytes);
+    if (screen.output.hasLostReader(name)) throw new ForgeError('IO_ERROR', `nothing reads ${name} any more`);
+  };
   return { ...context, emit };
 }
 

@@ -3,9 +3,8 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { dataOf, orchestrate, project } from '../support/cli.ts';
+import { dataOf, F, orchestrate, project } from '../support/cli.ts';
 
-const F = '"$FORGE_CLI" orchestrate';
 const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
 const BEGUN = 'while ! test -e begun; do sleep 0.02; done\n';
 

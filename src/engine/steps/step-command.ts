@@ -19,6 +19,13 @@ export const RESULT_MAX_BYTES = 64 * 1024;
 /** The end of each stream that error rules match, bytes. */
 const TAIL_BYTES = 16 * 1024;
 
+/** What a command has failed with that wrote on when its reader had gone. */
+const CUT_OFF: ClassifiedError = {
+  class: 'signal.SIGPIPE',
+  message: 'what read its output has gone',
+  signal: 'SIGPIPE',
+};
+
 export interface CommandOfStep {
   attempt: AttemptRef & { claimId: string };
   argv: readonly string[];
@@ -32,7 +39,10 @@ export interface CommandOfStep {
   log?: LogName;
   /** Called with its processes before they begin. */
   starts(command: WorkerIdentity): Promise<void>;
-  /** Takes what the command writes, as it comes. Until it resolves the command is not read further, so it waits as if it wrote there itself. */
+  /**
+   * Takes what the command writes, as it comes. Until it resolves the command is not read further, so it waits as if it wrote there itself. Rejects
+   * once its reader has gone.
+   */
   emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void>;
 }
 
@@ -52,7 +62,7 @@ export interface EndedCommand {
   timedOut: boolean;
   output: StepOutput;
   /** Null: it has exited with 0. */
-  failed: { error: ClassifiedError; told: ClassifiedError; retryAfterMs: number | undefined } | null;
+  failed: { error: ClassifiedError; told: ClassifiedError; final: boolean; retryAfterMs: number | undefined } | null;
 }
 
 /** Runs a command to its end. Throws why `lost` was aborted; then the command is stopped. */
@@ -78,13 +88,20 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   if (identity !== null) await starts(identity);
   const whole = request.log === undefined ? null : new Whole(env, attempt, request.log);
   const kept = { stdout: new Kept(RESULT_MAX_BYTES, whole), stderr: new Kept(0, null) };
-  let isOver = false;
+  let [isOver, isCut] = [false, false];
   for (const stream of ['stdout', 'stderr'] as const) {
     const output = worker.output[stream];
     output?.on('data', (bytes: Uint8Array) => {
       kept[stream].add(bytes);
       if (!isOver) output.pause();
-      void emit(stream, bytes).then(() => output.resume());
+      const readOn = () => output.resume();
+      // What is still kept is read to the end all the same: whether a step is done is not for a reader of its first line to say.
+      const unread = () => {
+        if (isOver || kept[stream].bytes <= RESULT_MAX_BYTES) return readOn();
+        isCut = true;
+        return output.destroy();
+      };
+      void emit(stream, bytes).then(readOn, unread);
     });
   }
   let timedOut = false;
@@ -112,18 +129,21 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   try {
     const exit = await unlessLost(worker.exited, lost);
     const tail = { stdout: kept.stdout.tail, stderr: kept.stderr.tail };
-    const log = whole?.end() ?? null;
+    const log = isCut ? null : (whole?.end() ?? null);
     const ended = { exit, timedOut, output: { ...kept.stdout.output, ...(log === null ? {} : { log }) } };
     if (exit.code === 0 && !timedOut) return { ...ended, failed: null };
     // Most do not fail.
     const { endOf } = await import('../attempt/output.ts');
     const end = endOf(env, exit, timedOut ? timeoutText : null, tail);
-    const error = classifyError(end);
+    // Its pipe is a socket: whether it gets SIGPIPE or an error of its write is a matter of chance.
+    const error = isCut ? CUT_OFF : classifyError(end);
     return {
       ...ended,
       failed: {
         error,
         told: error,
+        // Another try would have no reader either.
+        final: isCut,
         retryAfterMs: toldRetryAfter(env, { attempt, task: null, draft: retryAfter }, end),
       },
     };
