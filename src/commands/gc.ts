@@ -10,7 +10,7 @@ import {
   type SavedPlan,
 } from '../domain/gc/gc-plan.ts';
 import { planGc, tasksNamedIn } from '../domain/gc/plan-gc.ts';
-import { DEFAULT_RETENTION, type RetentionPolicy } from '../domain/gc/retention.ts';
+import { DEFAULT_RETENTION, keptFault, type RetentionPolicy } from '../domain/gc/retention.ts';
 import { GC_SEVERITIES } from '../domain/gc/severities.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
@@ -192,7 +192,8 @@ function removeAfterOf({ shipped, prune, older_than: text }: GcInput): number | 
 
 function durationOf(name: string, text: string): number {
   const ms = parseDuration(text);
-  if (ms === null) throw invalidArgs(`${name} ${text}: it is not a duration`, 'Write one such as 12h or 3d.');
+  const fault = ms === null ? 'it is not a duration' : keptFault(ms);
+  if (ms === null || fault !== null) throw invalidArgs(`${name} ${text}: ${fault}`, 'Write one such as 12h or 3d.');
   return ms;
 }
 

@@ -161,7 +161,9 @@ function ask(
 function durationOf(deadline: Input['deadline']): number | undefined {
   if (deadline === undefined) return undefined;
   const ms = parseDuration(deadline);
-  if (ms !== null && ms > 0) return ms;
+  // Taken for milliseconds it would be over before a person has read it, and the default would decide.
+  const isUnclear = /^\d{1,3}$/.test(String(deadline));
+  if (ms !== null && ms > 0 && !isUnclear) return ms;
   throw invalidArgs(`--deadline ${JSON.stringify(deadline)}: expected a time such as 90s, 30m or 2h`);
 }
 

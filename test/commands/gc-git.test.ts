@@ -282,6 +282,9 @@ describe('worktrees of shipped tasks', () => {
   test.each([
     ['without --shipped', { older_than: '3d' }],
     ['no duration', { shipped: true, older_than: 'soon' }],
+    ['a number that has lost its unit', { shipped: true, older_than: '3' }],
+    ['the same with --prune', { prune: true, older_than: '90' }],
+    ['the same of failed tasks', { prune: true, failed_older_than: '90' }],
   ])('--older-than is refused: %s', async (_, options) => {
     expect(await code(() => run(options))).toBe('INVALID_ARGS');
   });

@@ -150,6 +150,7 @@ describe('question', () => {
     ['an unknown default', { default: 'both' }, '--default "both" is none of the options'],
     ['an empty key', { decision_key: ' ' }, '--decision-key is empty'],
     ['a key too long', { decision_key: 'k'.repeat(201) }, '201 characters'],
+    ['a deadline that has lost its unit', { deadline: '30' }, '--deadline "30": expected a time such as 90s'],
     ['a text too long', { question: 'q'.repeat(4001) }, '4001 characters'],
     ['no such file', { options_file: 'nowhere.json' }, 'there is no such file'],
   ])('a question with %s is refused and changes nothing', async (_what, more, message) => {

@@ -20,6 +20,11 @@ export interface RetentionPolicy {
 
 export const DEFAULT_RETENTION: RetentionPolicy = { olderThanMs: 90 * DAY_MS, failedOlderThanMs: null };
 
+/** What is wrong with how long things are kept; null: nothing. What is removed does not come back, so a warning would come too late. */
+export function keptFault(ms: number): string | null {
+  return ms > 0 && ms < 1000 ? `${ms} is ${ms} ms, and a unit was probably meant` : null;
+}
+
 /** A task as it was read. */
 export interface RetentionTask {
   task_id: string;

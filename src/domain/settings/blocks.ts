@@ -1,7 +1,7 @@
 /** The shapes of the small blocks of `.forge/settings.yaml`. */
 
 import * as z from 'zod/mini';
-import { DEFAULT_RETENTION } from '../gc/retention.ts';
+import { DEFAULT_RETENTION, keptFault } from '../gc/retention.ts';
 import { amount, budget, command, duration, key, must, resourceName, size } from '../plan/declare.ts';
 import { DEFAULT_SETTINGS, NOTIFY_EVENTS } from './settings.ts';
 
@@ -15,9 +15,16 @@ export const stepsSchema = z.strictObject({
   ),
 });
 
+const kept = duration.check(
+  must((ms) => {
+    const message = keptFault(ms);
+    return message === null ? null : { message, suggestion: `Write ${ms}d, ${ms}h, or 0 for not at all.` };
+  }),
+);
+
 export const worktreesSchema = z.strictObject({
   keep: key(
-    duration,
+    kept,
     'How long the worktree and the merged branch of a shipped task are kept, such as 3d; then a run removes them at its end. Left out: forever.',
     null,
   ),
@@ -25,12 +32,12 @@ export const worktreesSchema = z.strictObject({
 
 export const retentionSchema = z.strictObject({
   older_than: key(
-    duration,
+    kept,
     'How long shipped and cancelled tasks, and runs, keep what gc --prune removes after they have ended, such as 30d.',
     DEFAULT_RETENTION.olderThanMs,
     { default: '90d' },
   ),
-  failed_older_than: key(duration, 'The same of failed tasks. Left out: forever.', DEFAULT_RETENTION.failedOlderThanMs),
+  failed_older_than: key(kept, 'The same of failed tasks. Left out: forever.', DEFAULT_RETENTION.failedOlderThanMs),
 });
 
 export const budgetSchema = z.strictObject({

@@ -196,6 +196,19 @@ tracker: {type: github, config: {repo: acme/demo}}
     expect(parsed).toMatchObject({ ok: true, settings: { logs: { max_bytes } } });
   });
 
+  test.each(['worktrees: {keep: 3}', 'retention: {older_than: 90}', 'retention: {failed_older_than: 180}'])(
+    '%s is refused, since what a run removes by it does not come back',
+    (written) => {
+      const parsed = parseSettings(written, FILE);
+      const [, number] = /: (\d+)/.exec(written) ?? [];
+      const message = expect.stringContaining(`${number} is ${number} ms, and a unit was probably meant`);
+      expect(parsed).toMatchObject({
+        ok: false,
+        problems: [{ message, suggestion: expect.stringMatching(/^Write /) }],
+      });
+    },
+  );
+
   test.each([
     ['50TB', 'expected a size such as 500kB, 50MB or 1GB, or unlimited'],
     ['[1]', 'expected a size such as 500kB, 50MB or 1GB, or unlimited'],
