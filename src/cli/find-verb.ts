@@ -53,9 +53,30 @@ export function namesBelow(before: string): string[] {
   return names.filter((name) => name !== '' && !name.includes(' '));
 }
 
+/** Words that other tools have for what a verb does here. One that is like another verb may do what is not wanted at all: `ship` for `skip`. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  ...{ ls: 'status', list: 'status', ps: 'status', tasks: 'status' },
+  ...{ start: 'run', resume: 'run', continue: 'run', next: 'phases --ready', ready: 'phases --ready' },
+  ...{ stop: 'cancel', kill: 'cancel', abort: 'cancel', restart: 'rerun', redo: 'rerun', reset: 'rerun' },
+  ...{ info: 'show', inspect: 'show', describe: 'show', tail: 'logs --follow' },
+  ...{
+    new: 'add',
+    create: 'add',
+    set: 'edit',
+    update: 'edit',
+    rm: 'drop',
+    remove: 'drop',
+    delete: 'drop',
+    skip: 'drop',
+  },
+  ...{ finish: 'done', check: 'doctor', lint: 'doctor', validate: 'doctor', clean: 'gc', prune: 'gc --prune' },
+};
+
 function unknownVerb(word: string, before: string, verbs: readonly string[]): ForgeError {
   const begun = verbs.filter((verb) => word.length > 1 && verb.startsWith(word));
-  const near = closest(word, verbs) ?? (begun.length === 1 ? (begun[0] ?? null) : null);
+  const isFirst = /^forge( orchestrate)?$/.test(before);
+  const elsewhere = isFirst && Object.hasOwn(ELSEWHERE, word) ? (ELSEWHERE[word] ?? null) : null;
+  const near = elsewhere ?? closest(word, verbs) ?? (begun.length === 1 ? (begun[0] ?? null) : null);
   const verb = before === 'forge' && near !== 'orchestrate' ? `forge orchestrate ${near}` : `${before} ${near}`;
   const named = before.endsWith(' run') ? `A task is named by an option: \`${before} --task ${word}\`. ` : '';
   return new ForgeError('UNKNOWN_VERB', `${before} has no verb ${JSON.stringify(word)}`, {

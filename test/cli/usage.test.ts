@@ -21,6 +21,9 @@ async function refusal(args: readonly string[], env: Record<string, string> = {}
 describe('a slip on the command line', () => {
   it.each([
     [['statsu'], 'UNKNOWN_VERB', /has no verb "statsu"/, /Did you mean `forge orchestrate status`\?/],
+    [['skip', 'a'], 'UNKNOWN_VERB', /has no verb "skip"/, /Did you mean `forge orchestrate drop`\?/],
+    [['prune'], 'UNKNOWN_VERB', /has no verb "prune"/, /Did you mean `forge orchestrate gc --prune`\?/],
+    [['constructor'], 'UNKNOWN_VERB', /has no verb "constructor"/, /^See /],
     [['qqqqqq'], 'UNKNOWN_VERB', /has no verb "qqqqqq"/, /--help/],
     [['run', 'strat'], 'UNKNOWN_VERB', /has no verb "strat"/, /`forge orchestrate run start`/],
     [['run', 'build'], 'UNKNOWN_VERB', /has no verb "build"/, /`forge orchestrate run --task build`/],
