@@ -15,10 +15,12 @@ const lines = (file: string) =>
     .map((line) => JSON.parse(line));
 
 /** A server on this machine that answers with `status`, and what it was sent. */
-async function server(status = 200): Promise<{ url: string; bodies: Record<string, unknown>[] }> {
+async function server(status = 200): Promise<{ url: string; bodies: Record<string, unknown>[]; logins: unknown[] }> {
   const bodies: Record<string, unknown>[] = [];
+  const logins: unknown[] = [];
   const http = createServer((request, response) => {
     let body = '';
+    logins.push(request.headers.authorization);
     request.on('data', (chunk) => {
       body += chunk;
     });
@@ -34,7 +36,7 @@ async function server(status = 200): Promise<{ url: string; bodies: Record<strin
     http.closeAllConnections();
     http.close();
   });
-  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/hook/s3cr3t-path`, bodies };
+  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/hook/s3cr3t-path`, bodies, logins };
 }
 
 it('run tells a command on stdin and in variables, and a web address, each event once', async () => {
@@ -87,6 +89,21 @@ it('a web address that has moved is a failure: where it leads to is sent nothing
   const { stderr } = await orchestrate(['run'], { cwd });
   expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ failed: it answered with 302/);
   expect(bodies).toHaveLength(1);
+});
+
+it('a web address with a user and a password gets them as a login, and no warning names them', async () => {
+  const { url, bodies, logins } = await server(403);
+  const cwd = project(['id: a, title: A, run: "true"'], {
+    '.forge/settings.yaml': `notify: [{on: [shipped], webhook: $HOOK}, {on: [finished], webhook: $ODD}]`,
+  });
+  const withLogin = (login: string) => url.replace('//', `//${login}@`);
+  const env = { HOOK: withLogin('ann:p%40ss%C3%BC'), ODD: withLogin('ann:p%ss') };
+  const { stderr } = await orchestrate(['run'], { cwd, env });
+  expect(logins).toEqual([`Basic ${Buffer.from('ann:p@ssü').toString('base64')}`]);
+  expect(bodies).toMatchObject([{ event: 'shipped' }]);
+  expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ failed: it answered with 403/);
+  expect(stderr).toMatch(/notify: 127\.0\.0\.1:\d+ failed: URI malformed/);
+  expect(stderr).not.toMatch(/ann|ss|s3cr3t/);
 });
 
 it('a run that goes on after kill -9 tells nothing again of which the killed one has told, or was telling', async () => {

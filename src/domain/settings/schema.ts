@@ -108,6 +108,17 @@ const branchPrefix = filledText.check(
   }),
 );
 
+const worktreeRoot = command.check(
+  must((place: string) =>
+    /^~|\$/.test(place)
+      ? {
+          message: 'has a ~ or a $, which only a shell replaces',
+          suggestion: 'Write the path in full, or from the project.',
+        }
+      : null,
+  ),
+);
+
 const { agents, verify, review, ship, tracker } = DEFAULT_SETTINGS;
 
 const agentsSchema = z.strictObject({
@@ -162,7 +173,11 @@ const agentsSchema = z.strictObject({
     'How many questions one task may ask, over all attempts.',
     agents.question_budget,
   ),
-  worktree_root: key(command, 'Where git worktrees of tasks are made, relative to the project.', agents.worktree_root),
+  worktree_root: key(
+    worktreeRoot,
+    'Where git worktrees of tasks are made, relative to the project.',
+    agents.worktree_root,
+  ),
   branch_prefix: key(
     branchPrefix,
     'What the branches of tasks begin with: the branch of task build is forge/build. It may have slashes.',

@@ -95,11 +95,11 @@ export class Notifier {
     const url = this.#address(webhook);
     if (url === null) return `${webhook} is not an address, or not set`;
     try {
-      const headers = { 'content-type': 'application/json', 'user-agent': 'forge-orchestrate' };
+      const headers = { 'content-type': 'application/json', 'user-agent': 'forge-orchestrate', ...loginIn(url) };
       // Behind a redirect most servers get a GET without the message.
       const redirect = 'manual';
       const body = JSON.stringify(notification);
-      const response = await fetch(url, { method: 'POST', headers, body, signal, redirect });
+      const response = await fetch(withoutLogin(url), { method: 'POST', headers, body, signal, redirect });
       await response.body?.cancel();
       return response.ok ? null : `it answered with ${response.status}`;
     } catch (error) {
@@ -141,4 +141,15 @@ export class Notifier {
     await Promise.all(this.#telling);
     if (left > 0) this.#env.warn(`notify: ${left} more notifications were not delivered`);
   }
+}
+
+/** The header for a user and a password in an address, which `fetch` takes in no other way. */
+function loginIn({ username, password }: URL): { authorization?: string } {
+  if (username === '' && password === '') return {};
+  const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { authorization: `Basic ${Buffer.from(login).toString('base64')}` };
+}
+
+function withoutLogin(url: URL): URL {
+  return Object.assign(new URL(url), { username: '', password: '' });
 }

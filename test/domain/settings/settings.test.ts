@@ -297,6 +297,13 @@ describe('invalid settings', () => {
         '1:25 agents.branch_prefix: is not a name that git allows for branches | Write a word, or several with a slash between them.',
       ],
     ],
+    [
+      'a folder that only a shell could find',
+      'agents: {worktree_root: ~/trees}',
+      [
+        '1:25 agents.worktree_root: has a ~ or a $, which only a shell replaces | Write the path in full, or from the project.',
+      ],
+    ],
     ['a number as a command', 'agents: {setup: 3}', ['1:17 agents.setup: expected a command line, or a list of them']],
     ['no time at all', 'agents: {lease_ttl_ms: 0}', ['1:24 agents.lease_ttl_ms: must be more than 0']],
     [
