@@ -1,8 +1,9 @@
-/** The shapes of the small blocks of `.forge/settings.yaml`. */
+/** The shapes of the small blocks of `.forge/settings.yaml`, and of some of its values. */
 
 import * as z from 'zod/mini';
 import { DEFAULT_RETENTION, keptFault } from '../gc/retention.ts';
-import { amount, budget, command, duration, key, must, resourceName, size } from '../plan/declare.ts';
+import { amount, budget, command, duration, filledText, key, must, resourceName, size } from '../plan/declare.ts';
+import { isBranchPrefix } from '../task/workspaces.ts';
 import { DEFAULT_SETTINGS, NOTIFY_EVENTS } from './settings.ts';
 
 const { logs } = DEFAULT_SETTINGS;
@@ -20,6 +21,27 @@ const kept = duration.check(
     const message = keptFault(ms);
     return message === null ? null : { message, suggestion: `Write ${ms}d, ${ms}h, or 0 for not at all.` };
   }),
+);
+
+export const branchPrefix = filledText.check(
+  must((prefix: string) => {
+    if (isBranchPrefix(prefix)) return null;
+    return {
+      message: 'is not a name that git allows for branches',
+      suggestion: 'Write a word, or several with a slash between them.',
+    };
+  }),
+);
+
+export const worktreeRoot = command.check(
+  must((place: string) =>
+    /^~|\$/.test(place)
+      ? {
+          message: 'has a ~ or a $, which only a shell replaces',
+          suggestion: 'Write the path in full, or from the project.',
+        }
+      : null,
+  ),
 );
 
 export const worktreesSchema = z.strictObject({

@@ -21,14 +21,15 @@ import {
 import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
-import { isBranchPrefix } from '../task/workspaces.ts';
 import {
+  branchPrefix,
   budgetSchema,
   limitsKey,
   logsKey,
   notifySchema,
   retentionSchema,
   stepsSchema,
+  worktreeRoot,
   worktreesSchema,
 } from './blocks.ts';
 import { reviewSchema } from './review-schema.ts';
@@ -96,27 +97,6 @@ const copied = command.check(
       suggestion: 'Leave out / at the start, and every `..`.',
     };
   }),
-);
-
-const branchPrefix = filledText.check(
-  must((prefix: string) => {
-    if (isBranchPrefix(prefix)) return null;
-    return {
-      message: 'is not a name that git allows for branches',
-      suggestion: 'Write a word, or several with a slash between them.',
-    };
-  }),
-);
-
-const worktreeRoot = command.check(
-  must((place: string) =>
-    /^~|\$/.test(place)
-      ? {
-          message: 'has a ~ or a $, which only a shell replaces',
-          suggestion: 'Write the path in full, or from the project.',
-        }
-      : null,
-  ),
 );
 
 const { agents, verify, review, ship, tracker } = DEFAULT_SETTINGS;
