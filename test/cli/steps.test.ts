@@ -298,17 +298,21 @@ describe('what a step keeps of its stdout', () => {
   });
 });
 
+/** A project whose task has more steps than its record has room for, and the file of the first part that was moved out of it. */
+async function parted(): Promise<{ cwd: string; part: string }> {
+  const cwd = scripted(
+    `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
+  );
+  await orchestrate(['run'], { cwd });
+  const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
+  const files = readdirSync(attempts, { recursive: true, encoding: 'utf8' });
+  return { cwd, part: join(attempts, files.find((path) => /\/steps\/./.test(path)) ?? '') };
+}
+
 describe('a part of a journal that is gone', () => {
   it('a part of a journal that is gone is named by show, which shows the rest, and by what needs it', async () => {
-    const cwd = scripted(
-      `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
-    );
-    await orchestrate(['run'], { cwd });
-    const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
-    const [part = ''] = readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((path) =>
-      /\/steps\/./.test(path),
-    );
-    rmSync(join(attempts, part));
+    const { cwd, part } = await parted();
+    rmSync(part);
     const told = { stderr: expect.stringContaining('a part of its journal is gone: attempts/') };
     expect(await orchestrate(['show', 'a'], { cwd })).toMatchObject({ code: 0, ...told });
     expect(await orchestrate(['steps', 'a'], { cwd })).toMatchObject({
@@ -320,19 +324,11 @@ describe('a part of a journal that is gone', () => {
 
 describe('a part of a journal that a person has changed', () => {
   it('a part of a journal that a person has changed counts as it is where it makes sense, and is refused where it does not', async () => {
-    const cwd = scripted(
-      `for name in one two; do ${F} step $name -- node -e 'process.stdout.write("x".repeat(9000))'; done\n`,
-    );
-    await orchestrate(['run'], { cwd });
-    const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
-    const [part = ''] = readdirSync(attempts, { recursive: true, encoding: 'utf8' }).filter((path) =>
-      /\/steps\/./.test(path),
-    );
-    const file = join(attempts, part);
-    const before = readFileSync(file, 'utf8');
-    writeFileSync(file, before.replace(/"tries": ?1/, '"tries":7'));
+    const { cwd, part } = await parted();
+    const before = readFileSync(part, 'utf8');
+    writeFileSync(part, before.replace(/"tries": ?1/, '"tries":7'));
     expect((await dataOf(cwd, 'steps', 'a')).steps[0]).toMatchObject({ name: 'one', tries: 7 });
-    writeFileSync(file, before.replace(/"tries": ?1/, '"tries":"many"'));
+    writeFileSync(part, before.replace(/"tries": ?1/, '"tries":"many"'));
     const { code, stderr } = await orchestrate(['steps', 'a'], { cwd });
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/tries/) });
   });

@@ -19,7 +19,7 @@ import { callOn, commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled, sized } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, freshPlace, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { MINE, TASK, VERDICT } from '../support/faults/scenarios.ts';
-import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, callText, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -145,7 +145,7 @@ describeUnless(noStrace(), 'a dispatch that makes a worktree', () => {
         'kill',
       );
       await expectDispatched(killed.dir, args).catch((error: unknown) => {
-        throw new Error(`after SIGKILL at ${point.name} ${point.count} (${point.shape})`, { cause: error });
+        throw new Error(`after SIGKILL at ${callText(point)}`, { cause: error });
       });
       dropProject(killed.dir);
     });

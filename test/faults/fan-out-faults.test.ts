@@ -3,16 +3,17 @@
 import { expect, test } from 'vitest';
 import { steps } from '../../src/commands/steps.ts';
 import { openStores } from '../../src/store/open.ts';
-import { answerIn, ask, callOn, commandLine } from '../support/faults/forge.ts';
+import { answerIn, ask, callOn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject, makeProject } from '../support/faults/project.ts';
+import { makeProject } from '../support/faults/project.ts';
 import { project, TASK, worked } from '../support/faults/scenarios.ts';
 import {
   answered,
   aroundCommits,
-  cleanRun,
+  callText,
+  cleanForge,
   failures,
-  faultyRun,
+  faultyForge,
   isSteady,
   noStrace,
 } from '../support/faults/strace.ts';
@@ -58,18 +59,12 @@ async function expectGoesOn(dir: string, args: readonly string[], where: string)
 describeUnless(noStrace(), 'a fan-out', () => {
   test('killed in place of any system call is gone on with', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
     const { dir, args } = await prepared();
-    const clean = copyProject(dir);
-    const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
+    const { ran, calls } = await cleanForge(dir, args);
     expect(answerIn(ran.stdout)).toMatchObject({ ok: true, data: { children: 2, recorded: false } });
     const steady = calls.filter(isSteady);
     const made = await pooled(sampled(steady, SAMPLE, aroundCommits(steady)), async (point) => {
-      const killed = await faultyRun(
-        () => copyProject(dir),
-        (copy) => commandLine(copy, args),
-        point,
-        'kill',
-      );
-      return expectGoesOn(killed.dir, args, `SIGKILL at ${point.name} ${point.count} (${point.shape})`);
+      const killed = await faultyForge(dir, args, point, 'kill');
+      return expectGoesOn(killed.dir, args, `SIGKILL at ${callText(point)}`);
     });
     expect(new Set(made)).toEqual(new Set([true, false]));
   });
@@ -78,10 +73,8 @@ describeUnless(noStrace(), 'a fan-out', () => {
     timeout: LONG ? 1_200_000 : 120_000,
   }, async () => {
     const { dir, args } = await prepared();
-    const clean = copyProject(dir);
-    const changing = (await cleanRun(commandLine(clean, args), clean)).calls.filter(
-      (call) => call.changes && call.name !== 'close',
-    );
+    const { calls } = await cleanForge(dir, args);
+    const changing = calls.filter((call) => call.changes && call.name !== 'close');
     await pooled(failures(changing, sampled(changing, SAMPLE)), async ({ call, fault }) => {
       const { answer, dir: copy, where } = await answered(dir, args, call, fault);
       if (!answer.ok) expect(answer.error.code, where).toBe('IO_ERROR');

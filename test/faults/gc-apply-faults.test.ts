@@ -7,10 +7,12 @@ import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf } from '../
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, makeProject } from '../support/faults/project.ts';
 import {
+  callText,
+  cleanForge,
   cleanRun,
   type Fault,
   failures,
-  faultyRun,
+  faultyForge,
   isSteady,
   noStrace,
   type TracedCall,
@@ -47,13 +49,8 @@ function itemsOf(data: Record<string, unknown> | null | undefined, part: string)
 
 /** Runs gc with a fault; then everything that must hold of what it left. Returns what it had answered, and its exit code. */
 async function hurt({ tree, outcome }: Tried, call: TracedCall, fault: Fault) {
-  const { ran, dir } = await faultyRun(
-    () => copyProject(tree.dir),
-    (copy) => commandLine(copy, ['gc']),
-    call,
-    fault,
-  );
-  const where = `after ${fault} at ${call.name} ${call.count} (${call.shape})`;
+  const { ran, dir } = await faultyForge(tree.dir, ['gc'], call, fault);
+  const where = `after ${fault} at ${callText(call)}`;
   try {
     await expectAtOnce(tree, dir);
     const { applied } = await finishedGc(dir);
@@ -126,17 +123,11 @@ describeUnless(noStrace(), 'an apply of gc', () => {
       [`${FOLDER}/lease.json`]: lease(1),
       [`${FOLDER}/lease.json.bak`]: lease(2),
     });
-    const clean = copyProject(dir);
-    const { calls } = await cleanRun(commandLine(clean, ['gc']), clean);
+    const { calls } = await cleanForge(dir, ['gc']);
     const reads = calls.filter(({ name, shape }) => name === 'openat' && /lease\.json\.bak$/.test(shape));
     expect(reads.length).toBeGreaterThan(1);
     await pooled(reads, async (call) => {
-      const { ran } = await faultyRun(
-        () => copyProject(dir),
-        (copy) => commandLine(copy, ['gc']),
-        call,
-        'ENOENT',
-      );
+      const { ran } = await faultyForge(dir, ['gc'], call, 'ENOENT');
       const where = `without the file at read ${call.nth}`;
       expect({ code: ran.code, answer: answerIn(ran.stdout) }, where).toMatchObject({
         code: 0,

@@ -10,11 +10,19 @@ import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
 import { steps } from '../../src/commands/steps.ts';
-import { answerIn, ask, callOn, commandLine, LiveForge, type RunEvent } from '../support/faults/forge.ts';
+import { answerIn, ask, callOn, LiveForge, type RunEvent } from '../support/faults/forge.ts';
 import { letLockRunOut } from '../support/faults/gc-tree.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject, dropProject, listing, makeProject, planOf } from '../support/faults/project.ts';
-import { cleanRun, type Fault, failures, faultyRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { dropProject, listing, makeProject, planOf } from '../support/faults/project.ts';
+import {
+  callText,
+  cleanForge,
+  type Fault,
+  failures,
+  faultyForge,
+  noStrace,
+  type TracedCall,
+} from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** Calls that are killed at, and calls that fail, in the sample. */
@@ -114,8 +122,7 @@ async function finished(dir: string, waiting: object): Promise<number> {
 async function untouched() {
   const dir = await oldTree();
   const waiting = listing(attemptsOf(dir, WAITING));
-  const clean = copyProject(dir);
-  const { ran, calls } = await cleanRun(commandLine(clean, PRUNE), clean);
+  const { ran, calls, dir: clean } = await cleanForge(dir, PRUNE);
   expect(answerIn(ran.stdout), ran.stderr).toMatchObject({ ok: true, data: { pruned: { skipped: [], failed: [] } } });
   expect(oldFiles(dir).length).toBeGreaterThan(6);
   expect(await finished(clean, waiting)).toBe(0);
@@ -124,13 +131,8 @@ async function untouched() {
 }
 
 async function hurt({ dir, waiting }: Awaited<ReturnType<typeof untouched>>, call: TracedCall, fault: Fault) {
-  const { ran, dir: copy } = await faultyRun(
-    () => copyProject(dir),
-    (place) => commandLine(place, PRUNE),
-    call,
-    fault,
-  );
-  const where = `after ${fault} at ${call.name} ${call.count} (${call.shape})`;
+  const { ran, dir: copy } = await faultyForge(dir, PRUNE, call, fault);
+  const where = `after ${fault} at ${callText(call)}`;
   try {
     await expectReadable(copy, waiting);
     const left = await finished(copy, waiting);

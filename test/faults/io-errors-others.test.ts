@@ -3,14 +3,13 @@
 import { expect, test } from 'vitest';
 import { doctor } from '../../src/commands/doctor.ts';
 import { loadCommand, VERBS } from '../../src/commands/registry.ts';
-import { answerIn, ask, callOn, commandLine } from '../support/faults/forge.ts';
+import { answerIn, ask, callOn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled, varied } from '../support/faults/knobs.ts';
 import { OTHER_COMMANDS } from '../support/faults/other-commands.ts';
-import { copyProject } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { RUN_SCENARIOS } from '../support/faults/run-scenarios.ts';
 import { SHIP_SCENARIOS } from '../support/faults/shipping-scenarios.ts';
-import { answered, cleanRun, failures, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { answered, cleanForge, failures, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** Calls that fail in the sample. */
@@ -25,8 +24,7 @@ describeUnless(noStrace(), 'a system call that fails', () => {
     { timeout: LONG ? 1_200_000 : 120_000 },
     async ({ prepare, steady }) => {
       const { dir, args } = await prepare();
-      const clean = copyProject(dir);
-      const { ran: undisturbed, calls } = await cleanRun(commandLine(clean, args), clean);
+      const { ran: undisturbed, calls } = await cleanForge(dir, args);
       expect(answerIn(undisturbed.stdout), undisturbed.stdout).toMatchObject({ ok: true });
       const changing = calls.filter(steady === true ? isSteady : (call) => call.changes && mayFail(call));
       const points = failures(changing, sampled(changing, SAMPLE));

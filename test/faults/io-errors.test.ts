@@ -5,16 +5,17 @@ import { expectUsable } from '../support/faults/aftermath.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { answerIn, commandLine, doneBy } from '../support/faults/forge.ts';
 import { LONG, pooled, SHORT, sampled } from '../support/faults/knobs.ts';
-import { copyProject, dropProject, makeProject, planOf } from '../support/faults/project.ts';
+import { dropProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { finish, SCENARIOS, TASK } from '../support/faults/scenarios.ts';
 import {
   answered,
   aroundCommits,
+  cleanForge,
   cleanRun,
   type DiskFault,
   failures,
-  faultyRun,
+  faultyForge,
   isSteady,
   noStrace,
   type TracedCall,
@@ -56,8 +57,7 @@ describeUnless(noStrace(), 'a system call that fails', () => {
       const { changes = 1 } = scenario;
       const { dir, args } = await scenario.prepare();
       const before = auditTask(dir, TASK);
-      const clean = copyProject(dir);
-      const { calls } = await cleanRun(commandLine(clean, args), clean);
+      const { calls } = await cleanForge(dir, args);
       const points = failing(scenario.steady === true ? calls.filter(isSteady) : calls);
       const refused = await pooled(points, async ({ call, fault }) => {
         const { ran, dir: copy, where, answer } = await answered(dir, args, call, fault);
@@ -97,12 +97,7 @@ describeUnless(noStrace(), 'a system call that fails', () => {
     const { calls } = await cleanRun(commandLine(dir, ['status']), dir);
     const look = calls.find(({ shape }) => /^(statx?|newfstatat) ROOT$/.test(shape));
     if (look === undefined) throw new Error('the project was not looked at');
-    const { ran } = await faultyRun(
-      () => copyProject(dir),
-      (fresh) => commandLine(fresh, ['status']),
-      look,
-      'EIO',
-    );
+    const { ran } = await faultyForge(dir, ['status'], look, 'EIO');
     expect(answerIn(ran.stdout)).toMatchObject({ ok: false, error: { code: 'IO_ERROR', details: { errno: 'EIO' } } });
   });
 
@@ -111,17 +106,11 @@ describeUnless(noStrace(), 'a system call that fails', () => {
     if (scenario === undefined) throw new Error('no heartbeat');
     const { dir, args } = await scenario.prepare();
     const before = auditTask(dir, TASK);
-    const clean = copyProject(dir);
-    const { calls } = await cleanRun(commandLine(clean, args), clean);
+    const { calls } = await cleanForge(dir, args);
     const linked = calls.findIndex((call) => call.name.startsWith('link') && call.shape.includes('/v0'));
     const sync = calls.slice(linked).find((call) => call.name === 'fsync');
     if (linked < 0 || sync === undefined) throw new Error('a commit is a link and a sync of the folder');
-    const { ran, dir: copy } = await faultyRun(
-      () => copyProject(dir),
-      (fresh) => commandLine(fresh, args),
-      sync,
-      'EIO',
-    );
+    const { ran, dir: copy } = await faultyForge(dir, args, sync, 'EIO');
     expect(answerIn(ran.stdout)).toMatchObject({ ok: true });
     expect(ran.code).toBe(0);
     expect(ran.stderr).toContain('power cut');

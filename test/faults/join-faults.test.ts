@@ -4,11 +4,11 @@ import { expect, test } from 'vitest';
 import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { why } from '../../src/commands/why.ts';
-import { answerIn, ask, callOn, commandLine } from '../support/faults/forge.ts';
+import { answerIn, ask, callOn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject, makeProject } from '../support/faults/project.ts';
+import { makeProject } from '../support/faults/project.ts';
 import { project, TASK, worked } from '../support/faults/scenarios.ts';
-import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, callText, cleanForge, faultyForge, isSteady, noStrace } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 const SAMPLE = 6;
@@ -26,17 +26,11 @@ async function prepared(over: readonly string[]) {
 }
 
 async function killed(dir: string, args: readonly string[], look: (dir: string, where: string) => Promise<void>) {
-  const clean = copyProject(dir);
-  const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
+  const { ran, calls } = await cleanForge(dir, args);
   const steady = calls.filter(isSteady);
   await pooled(sampled(steady, SAMPLE, aroundCommits(steady)), async (point) => {
-    const { dir: copy } = await faultyRun(
-      () => copyProject(dir),
-      (other) => commandLine(other, args),
-      point,
-      'kill',
-    );
-    await look(copy, `SIGKILL at ${point.name} ${point.count} (${point.shape})`);
+    const { dir: copy } = await faultyForge(dir, args, point, 'kill');
+    await look(copy, `SIGKILL at ${callText(point)}`);
   });
   return answerIn(ran.stdout);
 }

@@ -3,12 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { expectUsable } from '../support/faults/aftermath.ts';
 import { auditTask } from '../support/faults/audit.ts';
-import { answerIn, commandLine, doneBy, LiveForge } from '../support/faults/forge.ts';
+import { answerIn, doneBy, LiveForge } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { TASK } from '../support/faults/scenarios.ts';
-import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, callText, cleanForge, faultyForge, isSteady, noStrace } from '../support/faults/strace.ts';
 import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
 import { describeUnless } from '../support/possible.ts';
 
@@ -23,8 +22,7 @@ describeUnless(noStrace(), 'SIGKILL in the place of a system call', () => {
       const { changes = 1 } = scenario;
       const { dir, args } = await scenario.prepare();
       const before = auditTask(dir, TASK);
-      const clean = copyProject(dir);
-      const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
+      const { ran, calls, dir: clean } = await cleanForge(dir, args);
       expect(doneBy(answerIn(ran.stdout))).toMatchObject(scenario.says);
       expect(auditTask(clean, TASK).newest).toBe(before.newest + changes);
       // Between two calls that change nothing on disk there is nothing to tell apart; the long run takes them all the same.
@@ -34,15 +32,10 @@ describeUnless(noStrace(), 'SIGKILL in the place of a system call', () => {
       expect(telling.length).toBeGreaterThan(10);
       const points = sampled(telling, SAMPLE, aroundCommits(telling));
       const made = await pooled(points, async (point) => {
-        const killed = await faultyRun(
-          () => copyProject(dir),
-          (copy) => commandLine(copy, args),
-          point,
-          'kill',
-        );
+        const killed = await faultyForge(dir, args, point, 'kill');
         const cut = { scenario, dir: killed.dir, args, before, answer: answerIn(killed.ran.stdout) };
         return expectUsable(cut).catch((error: unknown) => {
-          throw new Error(`after SIGKILL at ${point.name} ${point.count} (${point.shape})`, { cause: error });
+          throw new Error(`after SIGKILL at ${callText(point)}`, { cause: error });
         });
       });
       // Some points are before the first change, some behind the last, and some between the two of those that make two.

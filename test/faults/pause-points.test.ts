@@ -13,13 +13,13 @@ import { release } from '../../src/commands/release.ts';
 import { runStart } from '../../src/commands/run-start.ts';
 import { RETENTION } from '../../src/store/file/protocol.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
-import { answerIn, asked, callOn, commandLine } from '../support/faults/forge.ts';
+import { answerIn, asked, callOn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { pausedRun } from '../support/faults/pause.ts';
-import { copyProject, dropProject, makeProject, planOf } from '../support/faults/project.ts';
+import { dropProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ledgerIn, nextIsTold, parked } from '../support/faults/question-scenarios.ts';
 import { MINE, OTHER, TASK } from '../support/faults/scenarios.ts';
-import { cleanRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { callText, cleanForge, noStrace, type TracedCall } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** Points in the sample. */
@@ -68,21 +68,20 @@ describeUnless(noStrace(), 'a pause before a system call', () => {
     const { run_id } = await runStart.run(callOn(dir), {});
     const first = await claim.run(callOn(dir), { task: TASK, run: run_id });
     await release.run(callOn(dir), { task: TASK, claim: first.claim_id });
-    const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run_id]);
-    const clean = copyProject(dir);
-    const { calls } = await cleanRun(command(clean), clean);
+    const args = ['claim', TASK, '--claim-id', MINE, '--run', run_id];
+    const { calls } = await cleanForge(dir, args);
     const late = await pooled(
       worthAPause(calls),
       async (point) => {
         const given: number[] = [first.generation];
         const paused = await pausedRun(
-          () => copyProject(dir),
-          command,
+          dir,
+          args,
           point,
           PAUSE_MS,
           async (copy) => void given.push(...(await others(copy))),
         );
-        const where = `paused at ${point.name} ${point.count} (${point.shape})\n${paused.stderr}`;
+        const where = `paused at ${callText(point)}\n${paused.stderr}`;
         const answer = answerIn(paused.stdout);
         if (answer?.ok !== true) throw new Error(`${where}: ${paused.stdout}`);
         const mine = answer.data['generation'];
@@ -118,36 +117,29 @@ describeUnless(noStrace(), 'a pause before a system call', () => {
         '.forge/settings.yaml': settings,
       });
       const run = (await runStart.run(callOn(dir), {})).run_id;
-      const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run]);
-      const clean = copyProject(dir);
-      const { calls } = await cleanRun(command(clean), clean);
+      const args = ['claim', TASK, '--claim-id', MINE, '--run', run];
+      const { calls } = await cleanForge(dir, args);
       const winners = await pooled(
         worthAPause(calls),
         async (point) => {
           const open = (copy: string, task: string, claimId: string) =>
             asked(dispatch.run(callOn(copy), { task, claim: claimId, run, phase: 'implement' }));
-          const paused = await pausedRun(
-            () => copyProject(dir),
-            command,
-            point,
-            PAUSE_MS,
-            async (copy) => {
-              const claimed = () => asked(claim.run(callOn(copy), { task: 'rival', claim_id: OTHER, run }));
-              let theirs = await claimed();
-              // Where leases are short, the paused process soon loses its own.
-              for (const end = Date.now() + PAUSE_MS / 2; settings !== '' && !theirs.ok && Date.now() < end; ) {
-                theirs = await claimed();
-              }
-              if (theirs.ok) await open(copy, 'rival', OTHER);
-            },
-          );
+          const paused = await pausedRun(dir, args, point, PAUSE_MS, async (copy) => {
+            const claimed = () => asked(claim.run(callOn(copy), { task: 'rival', claim_id: OTHER, run }));
+            let theirs = await claimed();
+            // Where leases are short, the paused process soon loses its own.
+            for (const end = Date.now() + PAUSE_MS / 2; settings !== '' && !theirs.ok && Date.now() < end; ) {
+              theirs = await claimed();
+            }
+            if (theirs.ok) await open(copy, 'rival', OTHER);
+          });
           if (answerIn(paused.stdout)?.ok === true) await open(paused.dir, TASK, MINE);
           // Only attempts that were not abandoned since count.
           const begun = [TASK, 'rival'].filter((task) => {
             const { record } = auditTask(paused.dir, task);
             return record?.state.state === 'dispatched' && record.lease !== null;
           });
-          const where = `paused at ${point.name} ${point.count} (${point.shape})\n${paused.stdout}`;
+          const where = `paused at ${callText(point)}\n${paused.stdout}`;
           expect(begun.length, where).toBeLessThanOrEqual(1);
           // Where leases are too short, both may lose theirs.
           if (settings === '') expect(begun, where).toHaveLength(1);
@@ -166,9 +158,8 @@ describeUnless(noStrace(), 'a pause before a system call', () => {
   }, async () => {
     const { dir, id } = await parked({ over: true, default: 'wait' });
     const before = auditTask(dir, TASK);
-    const command = (copy: string) => commandLine(copy, ['answer', id, '--option', 'keep', '--by', 'ada']);
-    const clean = copyProject(dir);
-    const { calls } = await cleanRun(command(clean), clean);
+    const args = ['answer', id, '--option', 'keep', '--by', 'ada'];
+    const { calls } = await cleanForge(dir, args);
     const taken = worthAPause(calls);
     const [first] = taken;
     // Before anything is done both orders are tried, in which others come first.
@@ -179,24 +170,18 @@ describeUnless(noStrace(), 'a pause before a system call', () => {
     const chosen = await pooled(
       points,
       async ({ point, answersFirst }) => {
-        const where = `paused at ${point.name} ${point.count} (${point.shape})`;
+        const where = `paused at ${callText(point)}`;
         let his: { ok: boolean; code?: string } | null = null;
-        const paused = await pausedRun(
-          () => copyProject(dir),
-          command,
-          point,
-          PAUSE_MS,
-          async (copy) => {
-            const call = callOn(copy);
-            const answers = async () => {
-              his = await asked(answer.run(call, { question: id, option: 'drop', by: 'bob' }));
-            };
-            // The deadline is over, so the next claim settles the question with its default.
-            if (answersFirst) await answers();
-            expect(await asked(claim.run(call, { next: true, claim_id: OTHER })), where).toMatchObject({ ok: true });
-            if (!answersFirst) await answers();
-          },
-        );
+        const paused = await pausedRun(dir, args, point, PAUSE_MS, async (copy) => {
+          const call = callOn(copy);
+          const answers = async () => {
+            his = await asked(answer.run(call, { question: id, option: 'drop', by: 'bob' }));
+          };
+          // The deadline is over, so the next claim settles the question with its default.
+          if (answersFirst) await answers();
+          expect(await asked(claim.run(call, { next: true, claim_id: OTHER })), where).toMatchObject({ ok: true });
+          if (!answersFirst) await answers();
+        });
         const { settled, open } = ledgerIn(paused.dir);
         expect({ open, settled: settled.length }, where).toEqual({ open: null, settled: 1 });
         const option = settled[0]?.option_id ?? '';

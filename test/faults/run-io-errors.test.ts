@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { LONG, pooled, sampled, varied } from '../support/faults/knobs.ts';
 import { dropProject } from '../support/faults/project.ts';
 import { expectFinished, preparedRun, RUN_SCENARIOS } from '../support/faults/run-scenarios.ts';
-import { aroundCommits, failures, faultyRun, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, callText, failures, faultyRun, noStrace } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** Calls that fail in the sample. */
@@ -24,7 +24,7 @@ describeUnless(noStrace(), 'a system call that fails', () => {
       const points = failures(steady, sampled(steady, SAMPLE, aroundCommits(steady).slice(-2)));
       const ends = await pooled(points, async ({ call, fault }) => {
         const { ran, dir } = await faultyRun(fresh, command, call, fault);
-        const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})\n${ran.stdout}\n${ran.stderr}`;
+        const where = `after ${fault} from ${callText(call)}\n${ran.stdout}\n${ran.stderr}`;
         expect(play(dir).leftovers() ?? [], where).toEqual([]);
         const last = lastOf(ran.stdout);
         if (ran.code === 0) expect(() => play(dir).expectAllDone(), where).not.toThrow();

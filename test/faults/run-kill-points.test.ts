@@ -4,7 +4,7 @@ import { test } from 'vitest';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { dropProject } from '../support/faults/project.ts';
 import { expectFinished, preparedRun, RUN_SCENARIOS } from '../support/faults/run-scenarios.ts';
-import { aroundCommits, faultyRun, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, callText, faultyRun, noStrace } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** Points of one command in the sample. */
@@ -18,7 +18,7 @@ describeUnless(noStrace(), 'SIGKILL in the place of a system call', () => {
       const { steady, fresh, play, command } = await preparedRun(scenario);
       await pooled(sampled(steady, SAMPLE, aroundCommits(steady).slice(-2)), async (point) => {
         const { dir } = await faultyRun(fresh, command, point, 'kill');
-        await expectFinished(play(dir), `after SIGKILL at ${point.name} ${point.count} (${point.shape})`);
+        await expectFinished(play(dir), `after SIGKILL at ${callText(point)}`);
         dropProject(dir);
       });
     },

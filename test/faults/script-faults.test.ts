@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FORGE, orchestrate, project } from '../support/cli.ts';
 import { LONG, pooled, SHORT, sampled, sized } from '../support/faults/knobs.ts';
-import { aroundCommits, callsAbout, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { aroundCommits, callsAbout, callText, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** Calls of the script, in their order: the n-th is what the n-th line does where nothing is killed. */
@@ -66,7 +66,7 @@ describeUnless(noStrace(), 'a script of five steps', () => {
       const cwd = prepared();
       const inject = `inject=${call.name}:signal=KILL:when=${call.count}`;
       writeFileSync(join(cwd, `aim.${verb}`), `-e trace=${call.name} -e ${inject}`);
-      const where = `${VERBS[verb - 1]}, SIGKILL at ${call.name} ${call.count} (${call.shape})`;
+      const where = `${VERBS[verb - 1]}, SIGKILL at ${callText(call)}`;
       const ran = await orchestrate(['run'], { cwd });
       expect(ran.code, `${where}\n${ran.stdout}`).toBe(0);
       for (const effect of ['one', 'child-a', 'child-b', 'two']) {

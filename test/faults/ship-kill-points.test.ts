@@ -23,6 +23,7 @@ import {
 } from '../support/faults/shipping-scenarios.ts';
 import {
   aroundCommits,
+  callText,
   cleanRun,
   failures,
   faultyRun,
@@ -121,7 +122,7 @@ describeUnless(noStrace(), 'SIGKILL in place of a system call', () => {
         const { state } = play.record.state;
         const stage = state === to ? 'over' : play.gained().length > 0 ? 'moved' : 'before';
         await expectGoesOn(play, verb, byHand).catch((cause: unknown) => {
-          throw new Error(`after SIGKILL at ${call.name} ${call.count} (${call.shape}), ${stage}`, { cause });
+          throw new Error(`after SIGKILL at ${callText(call)}, ${stage}`, { cause });
         });
         dropProject(dir);
         return stage;
@@ -143,7 +144,7 @@ describeUnless(noStrace(), 'a system call that fails', () => {
       const refused = await pooled(failures(calls, telling(calls)), async ({ call, fault }) => {
         const { ran, dir } = await faultyRun(copy, command, call, fault);
         const play = playIn(copies, dir);
-        const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+        const where = `after ${fault} from ${callText(call)}`;
         const answer = answerIn(ran.stdout);
         if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
         if (answer.ok) expect({ code: ran.code, state: answer.data['state'] }, where).toEqual({ code: 0, state: to });

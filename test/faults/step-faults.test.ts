@@ -5,11 +5,10 @@ import { expect, test } from 'vitest';
 import { signal } from '../../src/commands/signal.ts';
 import { steps } from '../../src/commands/steps.ts';
 import { auditTask } from '../support/faults/audit.ts';
-import { answerIn, ask, callOn, commandLine, PROJECT } from '../support/faults/forge.ts';
+import { answerIn, ask, callOn, PROJECT } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject } from '../support/faults/project.ts';
 import { project, TASK, worked } from '../support/faults/scenarios.ts';
-import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, callText, cleanForge, faultyForge, isSteady, noStrace } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
 
 const SAMPLE = 6;
@@ -77,20 +76,14 @@ async function expectGoesOn(dir: string, args: readonly string[], { says, effect
 describeUnless(noStrace(), 'what a worker waits for or does', () => {
   test.each(CASES)('a $name that is killed in place of any system call is gone on with', LIMITS, async (each) => {
     const { dir, args } = await prepared(each.args);
-    const clean = copyProject(dir);
-    const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
+    const { ran, calls } = await cleanForge(dir, args);
     expect(answerIn(ran.stdout)).toMatchObject({ ok: true, data: { status: 'completed' } });
     const steady = calls.filter(isSteady);
     const points = sampled(steady, SAMPLE, aroundCommits(steady));
     const made = await pooled(points, async (point) => {
-      const killed = await faultyRun(
-        () => copyProject(dir),
-        (copy) => commandLine(copy, args),
-        point,
-        'kill',
-      );
+      const killed = await faultyForge(dir, args, point, 'kill');
       const recorded = await isRecorded(killed.dir);
-      await expectGoesOn(killed.dir, args, each, `SIGKILL at ${point.name} ${point.count} (${point.shape})`);
+      await expectGoesOn(killed.dir, args, each, `SIGKILL at ${callText(point)}`);
       return recorded;
     });
     expect(new Set(made)).toEqual(new Set([true, false]));
@@ -101,19 +94,13 @@ describeUnless(noStrace(), 'what a worker waits for or does', () => {
     LIMITS,
     async () => {
       const { dir, args } = await prepared(['wait', 'long', '--for', '1h']);
-      const clean = copyProject(dir);
-      const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
+      const { ran, calls } = await cleanForge(dir, args);
       expect(answerIn(ran.stdout)).toMatchObject({ ok: false, error: { code: 'PARKED' } });
       const steady = calls.filter(isSteady);
       const points = sampled(steady, SAMPLE, aroundCommits(steady));
       const deadlines = await pooled(points, async (point) => {
-        const killed = await faultyRun(
-          () => copyProject(dir),
-          (copy) => commandLine(copy, args),
-          point,
-          'kill',
-        );
-        const where = `SIGKILL at ${point.name} ${point.count} (${point.shape})`;
+        const killed = await faultyForge(dir, args, point, 'kill');
+        const where = `SIGKILL at ${callText(point)}`;
         const state = () => auditTask(killed.dir, TASK).record;
         const wasParked = state()?.state.state === 'waiting';
         const first = (await steps.run(callOn(killed.dir), { task: TASK })).steps.find(({ name }) => name === 'long');

@@ -338,171 +338,155 @@ phases:
 });
 
 describe('invalid task', () => {
-  test.each<[string, string, string[]]>([
-    ['unknown key', 'depend_on: []', ['8:9 task "a": unknown key "depend_on" | Did you mean "depends_on"?']],
-    ['a key of other tools', 'cmd: x', ['8:9 task "a": unknown key "cmd" | Did you mean "run"?']],
-    ['a key that every object has', 'constructor: x', ['8:9 task "a": unknown key "constructor"']],
+  test.each<[string, string, ...string[]]>([
+    ['unknown key', 'depend_on: []', '8:9 task "a": unknown key "depend_on" | Did you mean "depends_on"?'],
+    ['a key of other tools', 'cmd: x', '8:9 task "a": unknown key "cmd" | Did you mean "run"?'],
+    ['a key that every object has', 'constructor: x', '8:9 task "a": unknown key "constructor"'],
     [
       'a word for a boolean',
       'cache: yes',
-      ['8:16 task "a": cache: expected true or false, found text "yes" | Write true, without quotes.'],
+      '8:16 task "a": cache: expected true or false, found text "yes" | Write true, without quotes.',
     ],
-    ['unknown key, like no other', 'flavour: x', ['8:9 task "a": unknown key "flavour"']],
+    ['unknown key, like no other', 'flavour: x', '8:9 task "a": unknown key "flavour"'],
     [
       'bad enum',
       'priority: p0',
-      ['8:19 task "a": priority: expected P0, P1 or P2, found text "p0" | Did you mean "P0"?'],
+      '8:19 task "a": priority: expected P0, P1 or P2, found text "p0" | Did you mean "P0"?',
     ],
-    ['bad enum, like none or all', 'priority: P7', ['8:19 task "a": priority: expected P0, P1 or P2, found text "P7"']],
-    ['bad estimate', 'estimate: huge', ['8:19 task "a": estimate: expected S, M, L or XL, found text "huge"']],
+    ['bad enum, like none or all', 'priority: P7', '8:19 task "a": priority: expected P0, P1 or P2, found text "P7"'],
+    ['bad estimate', 'estimate: huge', '8:19 task "a": estimate: expected S, M, L or XL, found text "huge"'],
     [
       'bad duration',
       'timeout: 5 minutes',
-      [
-        '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "5 minutes" | Write 5m.',
-      ],
+      '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "5 minutes" | Write 5m.',
     ],
     [
       'fraction of a duration',
       'timeout: 1.5h',
-      [
-        '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "1.5h" | Write 90m.',
-      ],
+      '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "1.5h" | Write 90m.',
     ],
     [
       'negative duration',
       'timeout: -1',
-      ['8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found the number -1'],
+      '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found the number -1',
     ],
     [
       'globs with faults',
       'write_globs: ["src/[ab", ok/**, ../x]',
-      [
-        '8:23 task "a": write_globs[0]: text "src/[ab" has a [ that is not closed | For the character itself, write \\[.',
-        '8:41 task "a": write_globs[2]: text "../x" must name files below the project | Leave out every `..`.',
-      ],
+      '8:23 task "a": write_globs[0]: text "src/[ab" has a [ that is not closed | For the character itself, write \\[.',
+      '8:41 task "a": write_globs[2]: text "../x" must name files below the project | Leave out every `..`.',
     ],
     [
       'globs that only take files away',
       'outputs: ["!dist/**"]',
-      ['8:18 task "a": outputs: takes files away from none | Name first what is meant: ["src/**", "!src/**/*.md"].'],
+      '8:18 task "a": outputs: takes files away from none | Name first what is meant: ["src/**", "!src/**/*.md"].',
     ],
-    ['an empty glob', 'write_globs: [""]', ['8:23 task "a": write_globs[0]: may not be empty']],
-    ['no time at all', 'timeout: 0s', ['8:18 task "a": timeout: must be more than 0 | Leave it out for no limit.']],
+    ['an empty glob', 'write_globs: [""]', '8:23 task "a": write_globs[0]: may not be empty'],
+    ['no time at all', 'timeout: 0s', '8:18 task "a": timeout: must be more than 0 | Leave it out for no limit.'],
     [
       'text for a list',
       'verify: npm test',
-      ['8:17 task "a": verify: expected a list, found text "npm test" | Write it as a list: ["npm test"].'],
+      '8:17 task "a": verify: expected a list, found text "npm test" | Write it as a list: ["npm test"].',
     ],
     [
       'a number for text',
       'acceptance: [1.10]',
-      ['8:22 task "a": acceptance[0]: expected text, found the number 1.1 | Put it in quotes: "1.10".'],
+      '8:22 task "a": acceptance[0]: expected text, found the number 1.1 | Put it in quotes: "1.10".',
     ],
     [
       'a sentence that became a mapping',
       'acceptance:\n  - Works: always',
-      [
-        '9:13 task "a": acceptance[0]: expected text, found a mapping | Put the text in quotes: a colon and a space in it start a mapping.',
-      ],
+      '9:13 task "a": acceptance[0]: expected text, found a mapping | Put the text in quotes: a colon and a space in it start a mapping.',
     ],
-    ['a list for text', 'run: [make]', ['8:14 task "a": run: expected text, found a list']],
-    ['empty command', 'run: ""', ['8:14 task "a": run: may not be empty']],
-    ['NUL in a command', 'verify: ["a\\0b"]', ['8:18 task "a": verify[0]: may not hold a NUL character']],
+    ['a list for text', 'run: [make]', '8:14 task "a": run: expected text, found a list'],
+    ['empty command', 'run: ""', '8:14 task "a": run: may not be empty'],
+    ['NUL in a command', 'verify: ["a\\0b"]', '8:18 task "a": verify[0]: may not hold a NUL character'],
     [
       'a variable without a value',
       'env: {A: }',
-      ['8:15 task "a": env.A: expected text, a number or true or false, found nothing'],
+      '8:15 task "a": env.A: expected text, a number or true or false, found nothing',
     ],
     [
       'a variable that no shell could read',
       'env: {A-B: x}',
-      ['8:15 task "a": env.A-B: a variable name has letters, digits and "_" only, and does not start with a digit'],
+      '8:15 task "a": env.A-B: a variable name has letters, digits and "_" only, and does not start with a digit',
     ],
     [
       'a variable of forge',
       'env: {FORGE_DIR: x}',
-      ['8:15 task "a": env.FORGE_DIR: names that start with FORGE_ are set by forge itself'],
+      '8:15 task "a": env.FORGE_DIR: names that start with FORGE_ are set by forge itself',
     ],
     [
       'a model for a command line',
       'run: make\nmodel: opus',
-      ['9:16 task "a": model: counts for tasks without run: nothing else starts a worker | Leave out run or model.'],
+      '9:16 task "a": model: counts for tasks without run: nothing else starts a worker | Leave out run or model.',
     ],
     [
       'a budget in words',
       'budget: {tokens: plenty, cost: 0, attempts: 1.5}',
-      [
-        '8:26 task "a": budget.tokens: expected a number of tokens such as 500000, 500k or 2M',
-        '8:40 task "a": budget.cost: must be more than 0',
-        '8:53 task "a": budget.attempts: expected a whole number, found the number 1.5',
-      ],
+      '8:26 task "a": budget.tokens: expected a number of tokens such as 500000, 500k or 2M',
+      '8:40 task "a": budget.cost: must be more than 0',
+      '8:53 task "a": budget.attempts: expected a whole number, found the number 1.5',
     ],
     [
       'a checkpoint that would be none',
       'owner_type: Human',
-      ['8:21 task "a": owner_type: only "human" makes a task a checkpoint, found text "Human" | Write human.'],
+      '8:21 task "a": owner_type: only "human" makes a task a checkpoint, found text "Human" | Write human.',
     ],
     [
       'limits the wrong way round',
       'question_budget: {soft: 7, hard: 2}',
-      ['8:33 task "a": question_budget.soft: the soft limit (7) is above the hard one (2)'],
+      '8:33 task "a": question_budget.soft: the soft limit (7) is above the hard one (2)',
     ],
     [
       'a part of a count',
       'question_budget: {soft: 1.5}',
-      ['8:33 task "a": question_budget.soft: expected a whole number, found the number 1.5'],
+      '8:33 task "a": question_budget.soft: expected a whole number, found the number 1.5',
     ],
     [
       'a retry policy that cannot be meant',
       'retry: {max_attempts: 0, bas: 3s}',
-      [
-        '8:31 task "a": retry.max_attempts: a number of attempts is 1 or more, or "unlimited"',
-        '8:34 task "a": retry.bas: unknown key "bas" | Did you mean "base"?',
-      ],
+      '8:31 task "a": retry.max_attempts: a number of attempts is 1 or more, or "unlimited"',
+      '8:34 task "a": retry.bas: unknown key "bas" | Did you mean "base"?',
     ],
     [
       'a resource that is none',
       'uses: [{}]',
-      ['8:16 task "a": uses[0]: names no resource | Write how much of which: {gpu: 1}.'],
+      '8:16 task "a": uses[0]: names no resource | Write how much of which: {gpu: 1}.',
     ],
     [
       'an amount that is none',
       'uses: [{gpu: 0}]',
-      ['8:22 task "a": uses[0].gpu: expected 1 or more, found the number 0'],
+      '8:22 task "a": uses[0].gpu: expected 1 or more, found the number 0',
     ],
-    ['no retry policy', 'retry: []', ['8:16 task "a": retry: a composite retry policy needs at least one policy']],
+    ['no retry policy', 'retry: []', '8:16 task "a": retry: a composite retry policy needs at least one policy'],
     [
       'a condition that is none',
       'depends_on: [{task: a1, when: sucess, optional: true}]',
-      [
-        '8:39 task "a": depends_on[0].when: expected success, failure or always, found text "sucess" | Did you mean "success"?',
-      ],
+      '8:39 task "a": depends_on[0].when: expected success, failure or always, found text "sucess" | Did you mean "success"?',
     ],
     [
       'a wrong key of a dependency',
       'depends_on: [{task: a1, optional: true, whn: always}]',
-      ['8:49 task "a": depends_on[0]: unknown key "whn" | Did you mean "when"?'],
+      '8:49 task "a": depends_on[0]: unknown key "whn" | Did you mean "when"?',
     ],
     [
       'an unknown dependency in a mapping',
       'depends_on: [{task: nowhere}]',
-      ['8:22 task "a": unknown dependency "nowhere"'],
+      '8:22 task "a": unknown dependency "nowhere"',
     ],
     [
       'a number as a condition',
       'depends_on: [[a1]]',
-      ['8:22 task "a": depends_on[0]: expected text or a mapping, found a list'],
+      '8:22 task "a": depends_on[0]: expected text or a mapping, found a list',
     ],
-    ['self dependency', 'depends_on: [a]', ['8:22 task "a" depends on itself (cycle: a -> a)']],
+    ['self dependency', 'depends_on: [a]', '8:22 task "a" depends on itself (cycle: a -> a)'],
     [
       'dependency on a phase',
       'depends_on: [phase-1]',
-      [
-        '8:22 task "a": unknown dependency "phase-1" | "phase-1" is a phase. To wait for it, set blocked_by on the phase of this task.',
-      ],
+      '8:22 task "a": unknown dependency "phase-1" | "phase-1" is a phase. To wait for it, set blocked_by on the phase of this task.',
     ],
-  ])('a task is refused for: %s', (_, keys, expected) => {
+  ])('a task is refused for: %s', (_, keys, ...expected) => {
     expect(linesOf(withKeys(keys))).toEqual(expected);
   });
 
@@ -514,57 +498,53 @@ describe('invalid task', () => {
 });
 
 describe('invalid ids and references', () => {
-  test.each<[string, string, string[]]>([
-    ['missing id', withTasks('title: A'), ['6:9 task number 1: "id" is missing']],
-    ['missing title', withTasks('id: a'), ['6:9 task "a": "title" is missing']],
+  test.each<[string, string, ...string[]]>([
+    ['missing id', withTasks('title: A'), '6:9 task number 1: "id" is missing'],
+    ['missing title', withTasks('id: a'), '6:9 task "a": "title" is missing'],
     [
       'bad id',
       withTasks('id: my task\ntitle: A'),
-      [
-        '6:13 task "my task": id: an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit | Write my-task.',
-      ],
+      '6:13 task "my task": id: an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit | Write my-task.',
     ],
     [
       'a number as id that is not an id as it is spelled',
       withTasks('id: -12\ntitle: A'),
-      [
-        '6:13 task "-12": id: an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit | Write 12.',
-      ],
+      '6:13 task "-12": id: an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit | Write 12.',
     ],
     [
       'a dependency that is spelled otherwise than the number of its id',
       withTasks('id: 1.10\ntitle: A', 'id: b\ntitle: B\ndepends_on: [1.1]'),
-      ['10:22 task "b": unknown dependency "1.1" | Did you mean "1.10"?'],
+      '10:22 task "b": unknown dependency "1.1" | Did you mean "1.10"?',
     ],
     [
       'two ids of one spelling, one of them in quotes',
       withTasks('id: 1.10\ntitle: A', 'id: "1.10"\ntitle: B'),
-      ['8:13 duplicate task id "1.10" (first in line 6)'],
+      '8:13 duplicate task id "1.10" (first in line 6)',
     ],
     [
       'duplicate id',
       withTasks('id: a\ntitle: A', 'id: b\ntitle: B', 'id: a\ntitle: C'),
-      ['10:13 duplicate task id "a" (first in line 6)'],
+      '10:13 duplicate task id "a" (first in line 6)',
     ],
     [
       'ids equal but for case',
       withTasks('id: a\ntitle: A', 'id: A\ntitle: B'),
-      ['8:13 task ids "a" and "A" differ only in case, and some file systems take them for one (first in line 6)'],
+      '8:13 task ids "a" and "A" differ only in case, and some file systems take them for one (first in line 6)',
     ],
     [
       'one issue for two tasks',
       withTasks('id: a\ntitle: A\ntracker_issue_id: M-7', 'id: b\ntitle: B\ntracker_issue_id: M-7'),
-      ['11:27 task "b": issue "M-7" stands for task "a" (first in line 8) | Remove one tracker_issue_id.'],
+      '11:27 task "b": issue "M-7" stands for task "a" (first in line 8) | Remove one tracker_issue_id.',
     ],
     [
       'one issue for two tasks, as text and as a number',
       withTasks('id: a\ntitle: A\ntracker_issue_id: "7"', 'id: b\ntitle: B\ntracker_issue_id: 7'),
-      ['11:27 task "b": issue "7" stands for task "a" (first in line 8) | Remove one tracker_issue_id.'],
+      '11:27 task "b": issue "7" stands for task "a" (first in line 8) | Remove one tracker_issue_id.',
     ],
     [
       'unknown dependency',
       withTasks('id: build\ntitle: A', 'id: b\ntitle: B\ndepends_on: [biuld]'),
-      ['10:22 task "b": unknown dependency "biuld" | Did you mean "build"?'],
+      '10:22 task "b": unknown dependency "biuld" | Did you mean "build"?',
     ],
     [
       'cycle',
@@ -573,50 +553,51 @@ describe('invalid ids and references', () => {
         'id: b\ntitle: B\ndepends_on: [c]',
         'id: c\ntitle: C\ndepends_on: [a]',
       ),
-      ['8:22 tasks depend on each other in a cycle: a -> b -> c -> a | Remove one of these dependencies.'],
+      '8:22 tasks depend on each other in a cycle: a -> b -> c -> a | Remove one of these dependencies.',
     ],
-    ['not a task', withTasks('just text'), ['6:9 task number 1: expected a mapping, found text "just text"']],
-  ])('a plan is refused for: %s', (_, text, expected) => {
+    ['not a task', withTasks('just text'), '6:9 task number 1: expected a mapping, found text "just text"'],
+  ])('a plan is refused for: %s', (_, text, ...expected) => {
     expect(linesOf(text)).toEqual(expected);
   });
 
-  test.each<[string, string, string[]]>([
-    ['an empty file', '', ['1:1 the plan is empty | It needs at least project and phases.']],
-    ['another kind of value', '- a', ['1:1 expected a mapping, found a list']],
-    ['no phases', 'project: x\nphases: []', ['2:9 phases: a plan needs at least one phase']],
-    ['nothing for phases', 'project: x\nphases:', ['1:1 "phases" is missing']],
+  test.each<[string, string, ...string[]]>([
+    ['an empty file', '', '1:1 the plan is empty | It needs at least project and phases.'],
+    ['another kind of value', '- a', '1:1 expected a mapping, found a list'],
+    ['no phases', 'project: x\nphases: []', '2:9 phases: a plan needs at least one phase'],
+    ['nothing for phases', 'project: x\nphases:', '1:1 "phases" is missing'],
     [
       'misspelt root key',
       'project: x\nphase: []',
-      ['1:1 "phases" is missing', '2:1 unknown key "phase" | Did you mean "phases"?'],
+      '1:1 "phases" is missing',
+      '2:1 unknown key "phase" | Did you mean "phases"?',
     ],
     [
       'duplicate phase id',
       'project: x\nphases:\n  - {id: p, name: P, tasks: []}\n  - {id: p, name: Q, tasks: []}',
-      ['4:10 duplicate phase id "p" (first in line 3)'],
+      '4:10 duplicate phase id "p" (first in line 3)',
     ],
     [
       'unknown phase',
       'project: x\nphases:\n  - {id: phase-1, name: P, blocked_by: pase-1, tasks: []}',
-      ['3:40 phase "phase-1": blocked_by names an unknown phase, "pase-1" | Did you mean "phase-1"?'],
+      '3:40 phase "phase-1": blocked_by names an unknown phase, "pase-1" | Did you mean "phase-1"?',
     ],
     [
       'a phase that blocks itself',
       'project: x\nphases:\n  - {id: p, name: P, blocked_by: p, tasks: [{id: a, title: A}]}',
-      ['3:34 phase "p" is blocked by itself (cycle: p -> p)'],
+      '3:34 phase "p" is blocked by itself (cycle: p -> p)',
     ],
     [
       'phases that block each other',
       'project: x\nphases:\n  - {id: p, name: P, blocked_by: q, tasks: [{id: a, title: A}]}\n  - {id: q, name: Q, blocked_by: p, tasks: []}',
-      ['3:34 phases block each other in a cycle: p -> q -> p | Remove one blocked_by.'],
+      '3:34 phases block each other in a cycle: p -> q -> p | Remove one blocked_by.',
     ],
     [
       'bad phase status',
       'project: x\nphases:\n  - {id: p, name: P, status: actve, tasks: []}',
-      ['3:30 phase "p": status: expected active, blocked, done or paused, found text "actve" | Did you mean "active"?'],
+      '3:30 phase "p": status: expected active, blocked, done or paused, found text "actve" | Did you mean "active"?',
     ],
-    ['no YAML', 'project: "x\n', [expect.stringContaining('not valid YAML')]],
-  ])('a plan is refused for references or cycles: %s', (_, text, expected) => {
+    ['no YAML', 'project: "x\n', expect.stringContaining('not valid YAML')],
+  ])('a plan is refused for references or cycles: %s', (_, text, ...expected) => {
     expect(linesOf(text)).toEqual(expected);
   });
 
@@ -686,24 +667,24 @@ phases:
 });
 
 describe('plan warnings', () => {
-  test.each<[string, string, string[]]>([
+  test.each<[string, string, ...string[]]>([
     [
       'a dependency that was dropped',
       withTasks('id: a\ntitle: A\nstatus: dropped', 'id: b\ntitle: B\ndepends_on: [a]'),
-      ['task "b" depends on "a", which is dropped, so it can never start'],
+      'task "b" depends on "a", which is dropped, so it can never start',
     ],
     [
       'a command of a task for a human',
       withKeys('owner_type: human\nrun: make'),
-      ['task "a" is for a human, so its run is never executed'],
+      'task "a" is for a human, so its run is never executed',
     ],
     [
       'an empty phase that is waited for',
       'project: x\nphases:\n  - {id: p, name: P, tasks: []}\n  - {id: q, name: Q, blocked_by: p, tasks: []}',
-      ['phase "p" has no tasks, so it counts as finished and blocks nothing'],
+      'phase "p" has no tasks, so it counts as finished and blocks nothing',
     ],
-    ['nothing', withTasks('id: a\ntitle: A'), []],
-  ])('a plan gives a warning for: %s', (_, text, expected) => {
+    ['nothing', withTasks('id: a\ntitle: A')],
+  ])('a plan gives a warning for: %s', (_, text, ...expected) => {
     expect(parsePlan(text, FILE)).toMatchObject({ ok: true, warnings: expected });
   });
 });

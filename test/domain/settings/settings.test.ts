@@ -268,140 +268,112 @@ methodology_version: 0.4.5
 });
 
 describe('invalid settings', () => {
-  test.each<[string, string, string[]]>([
-    ['another kind of value', '- a', ['1:1 expected a mapping, found a list']],
-    ['unknown block', 'agent: {}', ['1:1 unknown key "agent" | Did you mean "agents"?']],
+  test.each<[string, string, ...string[]]>([
+    ['another kind of value', '- a', '1:1 expected a mapping, found a list'],
+    ['unknown block', 'agent: {}', '1:1 unknown key "agent" | Did you mean "agents"?'],
     [
       'unknown key',
       'agents:\n  max_paralel: 3',
-      ['2:3 agents: unknown key "max_paralel" | Did you mean "max_parallel"?'],
+      '2:3 agents: unknown key "max_paralel" | Did you mean "max_parallel"?',
     ],
-    ['another version', 'version: 2', ['1:10 version: forge reads settings of version 1 only']],
+    ['another version', 'version: 2', '1:10 version: forge reads settings of version 1 only'],
     [
       'bad enum',
       'workspace: worktre',
-      ['1:12 workspace: expected none or worktree, found text "worktre" | Did you mean "worktree"?'],
+      '1:12 workspace: expected none or worktree, found text "worktre" | Did you mean "worktree"?',
     ],
     [
       'bad duration',
       'agents: {kill_grace_ms: ten seconds}',
-      [
-        '1:25 agents.kill_grace_ms: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "ten seconds"',
-      ],
+      '1:25 agents.kill_grace_ms: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "ten seconds"',
     ],
-    ['a name that is empty', 'limits: {"": 3}', ['1:10 limits.: not a legal name']],
+    ['a name that is empty', 'limits: {"": 3}', '1:10 limits.: not a legal name'],
     [
       'a prefix that git refuses',
       'agents: {branch_prefix: a..b}',
-      [
-        '1:25 agents.branch_prefix: is not a name that git allows for branches | Write a word, or several with a slash between them.',
-      ],
+      '1:25 agents.branch_prefix: is not a name that git allows for branches | Write a word, or several with a slash between them.',
     ],
     [
       'a folder that only a shell could find',
       'agents: {worktree_root: ~/trees}',
-      [
-        '1:25 agents.worktree_root: has a ~ or a $, which only a shell replaces | Write the path in full, or from the project.',
-      ],
+      '1:25 agents.worktree_root: has a ~ or a $, which only a shell replaces | Write the path in full, or from the project.',
     ],
-    ['a number as a command', 'agents: {setup: 3}', ['1:17 agents.setup: expected a command line, or a list of them']],
-    ['no time at all', 'agents: {lease_ttl_ms: 0}', ['1:24 agents.lease_ttl_ms: must be more than 0']],
-    [
-      'no attempt',
-      'agents: {retry_attempts: 0}',
-      ['1:26 agents.retry_attempts: expected 1 or more, found the number 0'],
-    ],
+    ['a number as a command', 'agents: {setup: 3}', '1:17 agents.setup: expected a command line, or a list of them'],
+    ['no time at all', 'agents: {lease_ttl_ms: 0}', '1:24 agents.lease_ttl_ms: must be more than 0'],
+    ['no attempt', 'agents: {retry_attempts: 0}', '1:26 agents.retry_attempts: expected 1 or more, found the number 0'],
     [
       'half a task',
       'agents: {max_parallel: 1.5}',
-      ['1:24 agents.max_parallel: expected a whole number, found the number 1.5'],
+      '1:24 agents.max_parallel: expected a whole number, found the number 1.5',
     ],
     [
       'a lease shorter than the usual heartbeat',
       'agents: {lease_ttl_ms: 1m}',
-      [
-        '1:24 agents.lease_ttl_ms: the lease (lease_ttl_ms: 1m) would run out between two heartbeats (heartbeat_interval_ms: 5m, the default) | Set heartbeat_interval_ms to less than lease_ttl_ms, for example 15s.',
-      ],
+      '1:24 agents.lease_ttl_ms: the lease (lease_ttl_ms: 1m) would run out between two heartbeats (heartbeat_interval_ms: 5m, the default) | Set heartbeat_interval_ms to less than lease_ttl_ms, for example 15s.',
     ],
     [
       'a heartbeat as long as its lease',
       'agents:\n  self_lease_ttl_ms: 2m\n  self_heartbeat_ms: 120s',
-      [
-        '3:22 agents.self_heartbeat_ms: the lease (self_lease_ttl_ms: 2m) would run out between two heartbeats (self_heartbeat_ms: 2m) | Set self_heartbeat_ms to less than self_lease_ttl_ms, for example 30s.',
-      ],
+      '3:22 agents.self_heartbeat_ms: the lease (self_lease_ttl_ms: 2m) would run out between two heartbeats (self_heartbeat_ms: 2m) | Set self_heartbeat_ms to less than self_lease_ttl_ms, for example 30s.',
     ],
     [
       'a soft limit above the usual hard one',
       'agents: {question_budget: {soft: 8}}',
-      ['1:34 agents.question_budget.soft: the soft limit (8) is above the hard one (6)'],
+      '1:34 agents.question_budget.soft: the soft limit (8) is above the hard one (6)',
     ],
     [
       'a hard limit below the usual soft one',
       'agents: {question_budget: {hard: 1}}',
-      ['1:27 agents.question_budget.soft: the soft limit (3) is above the hard one (1)'],
+      '1:27 agents.question_budget.soft: the soft limit (3) is above the hard one (1)',
     ],
     [
       'a worker that there is no preset for',
       'agents: {worker: cluade}',
-      [
-        '1:18 agents.worker: expected acp, claude, codex, copilot, cursor, gemini, opencode, qwen or custom, found text "cluade" | Did you mean "claude"?',
-      ],
+      '1:18 agents.worker: expected acp, claude, codex, copilot, cursor, gemini, opencode, qwen or custom, found text "cluade" | Did you mean "claude"?',
     ],
     [
       'a worker of your own that is not there',
       'agents:\n  worker: custom',
-      [
-        '2:11 agents.worker: custom needs worker_command | Write `worker_command: my-agent < "$FORGE_PROMPT_FILE"` beside it, or name a preset.',
-      ],
+      '2:11 agents.worker: custom needs worker_command | Write `worker_command: my-agent < "$FORGE_PROMPT_FILE"` beside it, or name a preset.',
     ],
-    ['a command for a block', 'verify: npm test', ['1:9 verify: expected a mapping, found text "npm test"']],
-    ['NUL in a command', 'review: {command: "a\\0"}', ['1:19 review.command: may not hold a NUL character']],
+    ['a command for a block', 'verify: npm test', '1:9 verify: expected a mapping, found text "npm test"'],
+    ['NUL in a command', 'review: {command: "a\\0"}', '1:19 review.command: may not hold a NUL character'],
     [
       'a tracker of another kind',
       'tracker: {type: linear}',
-      ['1:17 tracker.type: expected none, file or github, found text "linear"'],
+      '1:17 tracker.type: expected none, file or github, found text "linear"',
     ],
     [
       'globs with faults',
       'agents:\n  hard_lock_globs: [/etc/passwd]\n  preflight_globs: ["a{b"]',
-      [
-        '2:21 agents.hard_lock_globs[0]: text "/etc/passwd" must name files below the project | Leave out / at the start.',
-        '3:21 agents.preflight_globs[0]: text "a{b" has a { that is not closed | For the character itself, write \\{.',
-      ],
+      '2:21 agents.hard_lock_globs[0]: text "/etc/passwd" must name files below the project | Leave out / at the start.',
+      '3:21 agents.preflight_globs[0]: text "a{b" has a { that is not closed | For the character itself, write \\{.',
     ],
-    ['a tracker of no kind', 'tracker: {path: x}', ['1:10 tracker: "type" is missing']],
+    ['a tracker of no kind', 'tracker: {path: x}', '1:10 tracker: "type" is missing'],
     [
       'a retry policy that cannot be meant',
       'retry:\n  max_attempt: 3',
-      ['2:3 retry.max_attempt: unknown key "max_attempt" | Did you mean "max_attempts"?'],
+      '2:3 retry.max_attempt: unknown key "max_attempt" | Did you mean "max_attempts"?',
     ],
-    [
-      'a rule for nothing',
-      'errors: [{class: a}]',
-      ['1:10 errors[0]: a rule needs a condition: exit, signal or output'],
-    ],
+    ['a rule for nothing', 'errors: [{class: a}]', '1:10 errors[0]: a rule needs a condition: exit, signal or output'],
     [
       'a misspelt rule',
       'errors: [{class: a, exits: [1]}]',
-      [
-        '1:10 errors[0]: a rule needs a condition: exit, signal or output',
-        '1:21 errors[0]: unknown key "exits" | Did you mean "exit"?',
-      ],
+      '1:10 errors[0]: a rule needs a condition: exit, signal or output',
+      '1:21 errors[0]: unknown key "exits" | Did you mean "exit"?',
     ],
     [
       'a key that is like none of a few',
       'errors: [{class: a, exit: [1], zzz: x}]',
-      ['1:32 errors[0]: unknown key "zzz" | It has the keys class, exit, signal, output.'],
+      '1:32 errors[0]: unknown key "zzz" | It has the keys class, exit, signal, output.',
     ],
     [
       'a pattern with look-around',
       "errors:\n  - class: a\n    output: 'x(?!y)'",
-      [
-        '3:13 errors[0].output: output uses look-around ((?!), which RE2 does not have | Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".',
-      ],
+      '3:13 errors[0].output: output uses look-around ((?!), which RE2 does not have | Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".',
     ],
-    ['no YAML', 'a: [', [expect.stringContaining('not valid YAML')]],
-  ])('settings are refused for: %s', (_, text, expected) => {
+    ['no YAML', 'a: [', expect.stringContaining('not valid YAML')],
+  ])('settings are refused for: %s', (_, text, ...expected) => {
     expect(linesOf(text)).toEqual(expected);
   });
 

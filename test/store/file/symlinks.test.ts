@@ -72,14 +72,19 @@ const ON_ALL: [what: string, request: Request][] = [
   ['a snapshot', ({ store }) => store.snapshot()],
 ];
 
+/** Each is refused, and what the links lead to stays as it is. */
+async function expectRefused(...requests: (() => unknown)[]): Promise<void> {
+  const before = contents(outside);
+  for (const request of requests) expect(await refusal(request)).toBe('IO_ERROR');
+  expect(contents(outside)).toEqual(before);
+}
+
 describe('symlinked orchestrator folder', () => {
   test.each([...ON_TASKS, ...ON_RUNS, ...ON_ALL])(
     '%s is refused when the orchestrator folder is a symlink',
     async (_what, request) => {
       moveOut(tree.layout.orchestrator);
-      const before = contents(outside);
-      expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-      expect(contents(outside)).toEqual(before);
+      await expectRefused(() => request(tree));
     },
   );
 });
@@ -87,9 +92,7 @@ describe('symlinked orchestrator folder', () => {
 describe('symlinked tasks folder', () => {
   test.each([...ON_TASKS, ...ON_ALL])('%s is refused when the tasks folder is a symlink', async (_what, request) => {
     moveOut(tree.layout.tasks);
-    const before = contents(outside);
-    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-    expect(contents(outside)).toEqual(before);
+    await expectRefused(() => request(tree));
   });
 });
 
@@ -98,9 +101,7 @@ describe('symlinked runs folder', () => {
     '%s is refused when the runs folder is a symlink',
     async (_what, request) => {
       moveOut(tree.layout.runs);
-      const before = contents(outside);
-      expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-      expect(contents(outside)).toEqual(before);
+      await expectRefused(() => request(tree));
     },
   );
 });
@@ -110,9 +111,7 @@ describe('symlinked task', () => {
     '%s is refused when the task is a symlink',
     async (_what, request) => {
       moveOut(tree.at('build'));
-      const before = contents(outside);
-      expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-      expect(contents(outside)).toEqual(before);
+      await expectRefused(() => request(tree));
     },
   );
 
@@ -139,21 +138,20 @@ describe('symlinked run', () => {
 });
 
 describe('symlinked attempt', () => {
-  test.each([
+  const places = test.each([
     ['the attempt', () => tree.at('build', 'attempts', id(11))],
     ['the attempts folder', () => tree.at('build', 'attempts')],
-  ])('a symlink in place of %s is never written through', async (_what, place) => {
+  ]);
+
+  places('a symlink in place of %s is never written through', async (_what, place) => {
     moveOut(place());
-    const before = contents(outside);
-    expect(await refusal(() => tree.create('verdict', {}))).toBe('IO_ERROR');
-    expect(await refusal(() => tree.folders.ensureAttempt('build', id(11)))).toBe('IO_ERROR');
-    expect(contents(outside)).toEqual(before);
+    await expectRefused(
+      () => tree.create('verdict', {}),
+      () => tree.folders.ensureAttempt('build', id(11)),
+    );
   });
 
-  test.each([
-    ['the attempt', () => tree.at('build', 'attempts', id(11))],
-    ['the attempts folder', () => tree.at('build', 'attempts')],
-  ])('a symlink in place of %s is never read through', async (_what, place) => {
+  places('a symlink in place of %s is never read through', async (_what, place) => {
     moveOut(place());
     const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
     expect(await refusal(() => tree.store.readDocument('manifest', 'build', id(11)))).toBe('IO_ERROR');
@@ -198,9 +196,7 @@ describe('symlinked files', () => {
 describe('symlinked .forge', () => {
   test.each([...ON_TASKS, ...ON_RUNS, ...ON_ALL])('%s is refused when .forge is a symlink', async (_what, request) => {
     moveOut(tree.layout.forge);
-    const before = contents(outside);
-    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-    expect(contents(outside)).toEqual(before);
+    await expectRefused(() => request(tree));
   });
 });
 

@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { until } from '../processes.ts';
-import { dropProject, freshPlace } from './project.ts';
-import { callsAbout, type TracedCall, UNCACHED } from './strace.ts';
+import { commandLine } from './forge.ts';
+import { copyProject, dropProject, freshPlace } from './project.ts';
+import { callsAbout, callText, type TracedCall, UNCACHED } from './strace.ts';
 
 /** How often a run is repeated whose pause was before another call than the one that was meant. */
 const TRIES = 10;
@@ -16,23 +17,23 @@ export interface Paused {
 }
 
 /**
- * Runs a command on a fresh copy of the project, with a pause in front of `call`; `meanwhile` is done within the pause.
+ * Runs forge on a fresh copy of the project in `project`, with a pause in front of `call`; `meanwhile` is done within the pause.
  * Throws when the pause was over before it, or never was before the call that was meant.
  */
 export async function pausedRun(
-  copy: () => string,
-  command: (dir: string) => readonly string[],
+  project: string,
+  args: readonly string[],
   call: TracedCall,
   pauseMs: number,
   meanwhile: (dir: string) => Promise<void>,
 ): Promise<Paused> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const dir = copy();
-    const paused = await once(command(dir), dir, call, pauseMs, meanwhile);
+    const dir = copyProject(project);
+    const paused = await once(commandLine(dir, args), dir, call, pauseMs, meanwhile);
     if (paused !== null) return { dir, ...paused };
     dropProject(dir);
   }
-  throw new Error(`no pause was before ${call.name} ${call.count} (${call.shape})`);
+  throw new Error(`no pause was before ${callText(call)}`);
 }
 
 async function once(

@@ -171,18 +171,34 @@ export async function faultyRun(
     dropProject(again);
     aim = calls.find(({ shape, nth }) => shape === call.shape && nth === call.nth) ?? aim;
   }
-  throw new Error(`${TRIES} faults at ${call.name} ${call.count} (${call.shape}) hit ${hits.join(', ')} instead`);
+  throw new Error(`${TRIES} faults at ${callText(call)} hit ${hits.join(', ')} instead`);
 }
 
-/** `faultyRun` of a command on a copy of the project in `dir`, with its answer. Fails when there is none. `where`: for messages. */
-export async function answered(dir: string, args: readonly string[], call: TracedCall, fault: Fault) {
-  const made = await faultyRun(
+/** `cleanRun` of forge on a copy of the project in `dir`. */
+export async function cleanForge(dir: string, args: readonly string[]) {
+  const copy = copyProject(dir);
+  return { ...(await cleanRun(commandLine(copy, args), copy)), dir: copy };
+}
+
+/** `faultyRun` of forge on copies of the project in `dir`. */
+export function faultyForge(dir: string, args: readonly string[], call: TracedCall, fault: Fault) {
+  return faultyRun(
     () => copyProject(dir),
     (copy) => commandLine(copy, args),
     call,
     fault,
   );
-  const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+}
+
+/** A call, for messages. */
+export function callText({ name, count, shape }: TracedCall): string {
+  return `${name} ${count} (${shape})`;
+}
+
+/** `faultyForge` with the answer. Fails when there is none. `where`: for messages. */
+export async function answered(dir: string, args: readonly string[], call: TracedCall, fault: Fault) {
+  const made = await faultyForge(dir, args, call, fault);
+  const where = `after ${fault} from ${callText(call)}`;
   const answer = answerIn(made.ran.stdout);
   if (answer === null) throw new Error(`${where} there was no answer:\n${made.ran.stderr}`);
   return { ...made, where, answer };
