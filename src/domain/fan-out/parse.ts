@@ -72,8 +72,10 @@ type Found = Omit<Fault, 'place'>;
 
 function parseLine(line: string): { child: Child | null; faults: Found[] } {
   // As deep as it stands in the document, which is read again by the same limit.
-  const list = (parseJson(`{"children":[${line}]}`) as { children: unknown[] } | undefined)?.children;
-  if (list?.length !== 1) {
+  const lists = parseJson(`[[${line}]]`) as unknown[][] | undefined;
+  const [list] = lists ?? [];
+  // A line that closes the list itself is none.
+  if (lists?.length !== 1 || list?.length !== 1) {
     const message = `expected a JSON object, found ${JSON.stringify(oneLine(line, 40))}`;
     return { child: null, faults: [{ code: 'INVALID_ARGS', message }] };
   }

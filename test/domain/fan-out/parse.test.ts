@@ -50,6 +50,8 @@ describe('a line is refused with its place', () => {
   test.each([
     ['no JSON', '{"name":', 'INVALID_ARGS', /^expected a JSON object, found "\{\\"name\\":"$/],
     ['two objects', `${X},${X}`, 'INVALID_ARGS', /^expected a JSON object/],
+    ['an object and what closes the list around it', `${X}],[`, 'INVALID_ARGS', /^expected a JSON object/],
+    ['the like of a mapping', `${X}], "x":[`, 'INVALID_ARGS', /^expected a JSON object/],
     ['a list', '[]', 'INVALID_ARGS', /^expected a mapping, found a list$/],
     ['no run', '{"name":"y"}', 'INVALID_ARGS', /^child "y": "run" is missing$/],
     ['an empty run', '{"name":"y","run":""}', 'INVALID_ARGS', /^child "y": run: may not be empty$/],
