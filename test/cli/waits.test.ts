@@ -80,6 +80,17 @@ describe('a wait for a time', () => {
     expect(await orchestrate(['cancel', 'a'], { cwd })).toMatchObject({ code: 0 });
   });
 
+  it('a wait for a time that a person resets lets the parked task go on at once, and begins anew', async () => {
+    const cwd = scripted(`${F} wait soak --for $(cat length)\necho behind >> ledger\n`);
+    writeFileSync(join(cwd, 'length'), '1d');
+    const run = new LiveForge(cwd, ['run']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    writeFileSync(join(cwd, 'length'), '50ms');
+    await dataOf(cwd, 'steps', 'a', '--reset', 'soak');
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['behind']);
+  });
+
   it('a wait for a time ends a worker that stays', async () => {
     const cwd = scripted(
       `trap '' TERM\n${F} wait soak --for 300ms || sleep 60\n`,

@@ -127,11 +127,15 @@ export function refuseSignal(record: TaskRecord): void {
   throw refusal('ILLEGAL_TRANSITION', record, `task ${task_id} is ${state}: nothing waits for a signal any more`);
 }
 
-/** Lets a parked task go on where it waits for this signal. */
-export function wakeFor(record: TaskRecord, name: string, nowMs: number): Decision<null> {
+/** Lets a parked task go on where it waits for this signal, or for what else `isMeant` says. */
+export function wakeFor(
+  record: TaskRecord,
+  name: string,
+  nowMs: number,
+  isMeant = (kind: WaitsFor['kind']): boolean => kind === 'wait-for',
+): Decision<null> {
   const { state, waits_for: waits = [] } = record.state;
-  if (state !== 'waiting' || !waits.some((wait) => wait.kind === 'wait-for' && wait.name === name))
-    return repeated(null);
+  if (state !== 'waiting' || !waits.some((wait) => wait.name === name && isMeant(wait.kind))) return repeated(null);
   const woken = { state: { wake_at: isoTime(nowMs) }, memo: { backoff: null } };
   return { ...changed(record, { moves: [], lease: null, by: null, nowMs, ...woken }), result: null };
 }

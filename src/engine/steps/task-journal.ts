@@ -26,8 +26,9 @@ import {
   type Tick,
   viewOf,
 } from '../../domain/steps/journal.ts';
-import type { Park } from '../../domain/steps/parking.ts';
+import { type Park, wakeFor } from '../../domain/steps/parking.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { andThen, type Decision } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { firstOf } from '../../lib/text.ts';
 import { changeTask } from '../../store/change.ts';
@@ -79,7 +80,7 @@ export function addToJournal(
   }: { also?: (record: TaskRecord) => Pick<JournalWriter, 'memo' | 'documents'>; seen?: TaskRead | undefined } = {},
 ): Promise<ReadJournal> {
   const writerOf = (record: TaskRecord) => ({ ...attemptWriter(record, attemptId, entriesFor), ...also(record) });
-  return write(env, taskId, writerOf, seen);
+  return write(env, taskId, writerOf, { seen });
 }
 
 /**
@@ -112,9 +113,9 @@ export async function sendSignal(
   return { isNew: result, state: record.state.state };
 }
 
-/** Makes a step run again, with or without an owner of the task. Throws INVALID_ARGS for a step that there is not. */
+/** Makes a step run again, with or without an owner of the task; one that is parked over it goes on. Throws INVALID_ARGS for a step that there is not. */
 export function resetStep(env: Env, taskId: string, name: string): Promise<JournalView> {
-  return write(env, taskId, (record) => ({
+  const writerOf = (record: TaskRecord): JournalWriter => ({
     ...personWriter(record, writing(env)),
     entriesFor: ({ steps, resets }) => {
       if (steps.has(name)) return [{ reset: [name] }];
@@ -125,14 +126,15 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
         hint: known.length === 0 ? 'It has none.' : `It has ${firstOf(known)}.`,
       });
     },
-  }));
+  });
+  return write(env, taskId, writerOf, { wakes: (next) => wakeFor(next, name, env.now(), () => true) });
 }
 
 async function write(
   env: Env,
   taskId: string,
   writerOf: (record: TaskRecord) => JournalWriter,
-  seen?: TaskRead,
+  { seen, wakes }: { seen?: TaskRead | undefined; wakes?: (next: TaskRecord) => Decision<null> },
 ): Promise<ReadJournal> {
   const decide = async (current: TaskRecord) => {
     const decision = await answered(env, current, addingEntries(current, writerOf(current), writing(env)));
@@ -140,9 +142,9 @@ async function write(
       const chunk = value as Chunk;
       if (kind === 'steps') known(env).chunks.set(chunk.chunk_id, chunk.entries);
     }
-    return decision;
+    return wakes === undefined ? decision : andThen<unknown, unknown>(current, decision, wakes);
   };
-  const { record } = await changeTask(env, taskId, decide, { seen });
+  const { record } = await changeTask<unknown>(env, taskId, decide, { seen });
   return answered(env, record, readingOrNew(record, writing(env)));
 }
 
