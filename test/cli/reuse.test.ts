@@ -120,6 +120,27 @@ describe('a task with cache', () => {
     expect(existsSync(join(cwd, 'dist/out'))).toBe(true);
   });
 
+  it('a task with cache is done again by a run when its outputs are gone and the user’s cache is too, and stands while they are there', async () => {
+    const cwd = made();
+    await doneBy(cwd);
+    const forget = () => rmSync(join(env['XDG_CACHE_HOME'] ?? '', 'forge/kept'), { recursive: true });
+    forget();
+    expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: [], warnings: [] });
+    rmSync(join(cwd, 'dist/out'));
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+    forget();
+    writeFileSync(join(cwd, 'dist/out'), 'by hand');
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+    // What was put back is known by its look as well.
+    writeFileSync(join(cwd, 'src/a'), '2');
+    await doneBy(cwd);
+    writeFileSync(join(cwd, 'src/a'), '1');
+    expect(await doneBy(cwd)).toMatchObject({ unchanged: ['build', 'test'] });
+    forget();
+    rmSync(join(cwd, 'dist'), { recursive: true });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+  });
+
   it('has what is missing put back without a commit, and is begun again where a file is there that is another', async () => {
     const cwd = made();
     await doneBy(cwd);

@@ -57,6 +57,7 @@ describe('files that are kept', () => {
     expect(keptFiles().isPresent('k', at('project'), touchedMs - 1)).toBe(false);
     write('project/dist/a.js', 'a');
     expect(keptFiles().isPresent('k', at('project'), touchedMs - 1)).toBe(true);
+    expect(keptFiles().isPresent('other', at('project'), nowMs)).toBeNull();
   });
 
   test('files that only their owner may read are put back as such', async () => {

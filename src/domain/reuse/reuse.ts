@@ -13,6 +13,8 @@ const ReuseSchema = once(() =>
     key: z.nullable(z.string()),
     /** It was not done, since what an earlier attempt had made for the same was there. */
     unchanged: z.boolean(),
+    /** How its outputs looked then, see `lookOf`: where nothing is kept of them, nothing else says which those were. Null: that is not known. */
+    made: z._default(z.nullable(z.string()), null),
   }),
 );
 export type Reuse = z.infer<ReturnType<typeof ReuseSchema>>;
@@ -23,9 +25,14 @@ export function reuseOf({ memo, state }: Pick<TaskSummary, 'state'> & { memo: { 
 }
 
 /** The record of a task that has shipped, with what it was done for. */
-export function withReuse(record: TaskRecord, reuse: Reuse): TaskRecord {
+export function withReuse(record: TaskRecord, reuse: () => Reuse): TaskRecord {
   if (record.state.state !== 'shipped') return record;
-  return { ...record, memo: { ...record.memo, reuse } };
+  return { ...record, memo: { ...record.memo, reuse: reuse() } };
+}
+
+/** Hexadecimal SHA-256 of what a look at files tells: which they are, of what kind, how large. */
+export function lookOf(files: readonly { path: string; kind: string; bytes: number }[]): string {
+  return sha256(JSON.stringify(files.map(({ path, kind, bytes }) => [path, kind, bytes])));
 }
 
 /** Whether the task's outputs are kept: in a worktree they are commits, and what is reviewed or merged is looked at anew. */

@@ -3,7 +3,7 @@
 import { fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
 import { unjoinedFault } from '../../domain/fan-out/join.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import { type Reuse, withReuse } from '../../domain/reuse/reuse.ts';
+import { withReuse } from '../../domain/reuse/reuse.ts';
 import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
@@ -95,7 +95,7 @@ async function commit(
   async function decide(record: TaskRecord, standing: StandingDocument | null): Promise<Decision<CompleteResult>> {
     const unfit = (left !== null && 'fault' in left ? left.fault : null) ?? (await unjoined(env, record));
     const completed = completeTask(record, { ...request, unfit, instant: instantOf(env) });
-    const decision = reusable(withResult(completed, attemptId, left, standing), completion.reuse ?? null);
+    const decision = reusable(withResult(completed, attemptId, left, standing), completion);
     if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
     refuseOtherVerdict(standing, taskId);
     const verdict = { kind: 'verdict' as const, attemptId, value: outcome.verdict };
@@ -128,11 +128,10 @@ function withResult<R>(
   return { ...decision, documents: [...(decision.documents ?? []), { kind: 'result', attemptId, value }] };
 }
 
-/** Keeps with work that counts what it was made of. */
-function reusable<R>(decision: Decision<R>, reuse: Reuse | null): Decision<R> {
-  return reuse === null || decision.record === null
-    ? decision
-    : { ...decision, record: withReuse(decision.record, reuse) };
+/** Keeps with work that counts what it was made of, and how that looks. */
+function reusable<R>(decision: Decision<R>, { reuse, made }: Pick<Completion, 'reuse' | 'made'>): Decision<R> {
+  if (!reuse || decision.record === null) return decision;
+  return { ...decision, record: withReuse(decision.record, () => ({ ...reuse, made: made?.() ?? null })) };
 }
 
 /** A verdict that nothing was to be checked of has a twin as well: so one without has not been verified. */

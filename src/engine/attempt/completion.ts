@@ -74,6 +74,8 @@ export interface Completion extends Checker {
   session?: AgentSession | null;
   /** What it is known by, where its outputs are kept. Default: null, they are not. */
   reuse?: Reuse | null;
+  /** How its outputs look now, for `reuse`. Default: null, that is not known. */
+  made?(): string | null;
   /** Opens the attempt in the same commit, where nothing was to be done. Default: it is open. Throws LEASE_STOLEN. */
   begin?: ((record: TaskRecord) => Decision<unknown>) | undefined;
   /** As in `Charge`. */

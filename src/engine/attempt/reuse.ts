@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { newId } from '../../domain/context.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { doneBy, type Reuse, reuseKey, reuseOf } from '../../domain/reuse/reuse.ts';
+import { doneBy, lookOf, type Reuse, reuseKey, reuseOf } from '../../domain/reuse/reuse.ts';
 import { rerunOf } from '../../domain/task/by-hand.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { errorMessage } from '../../lib/errors.ts';
@@ -49,16 +49,23 @@ export async function standsBy(
   env: Env,
   task: PlanTask,
   { state }: TaskRecord,
-  { key }: Reuse,
+  { key, made }: Reuse,
   read: ReadRecord,
 ): Promise<{ isSame: boolean; isPresent: boolean }> {
   const isSame = key !== null && key === (await keyNow(env, task, read, () => {}));
-  return {
-    isSame,
-    isPresent:
-      isSame &&
-      (KeptFiles.of(env.ctx.env, env.now)?.isPresent(key, env.paths.project, fromIso(state.updated_at)) ?? true),
-  };
+  if (!isSame) return { isSame, isPresent: false };
+  const kept = KeptFiles.of(env.ctx.env, env.now);
+  const isKept = kept?.isPresent(key, env.paths.project, fromIso(state.updated_at)) ?? null;
+  return { isSame, isPresent: isKept ?? (made === null || made === madeNow(env, task)) };
+}
+
+/** How the outputs of a task look now; null where that can't be said. */
+export function madeNow(env: Env, task: PlanTask | null): string | null {
+  try {
+    return task && lookOf(matchingFiles(env.paths.project, task.outputs));
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -85,9 +92,9 @@ export async function beforeWork(env: Env, task: PlanTask, attempt: AttemptRef, 
   const key = await keyNow(env, task);
   const isFresh = rerunOf(record)?.fresh === true;
   const kept = key === null || isFresh ? null : KeptFiles.of(env.ctx.env, env.now);
-  if (key === null || kept === null) return { key, unchanged: false };
+  if (key === null || kept === null) return { key, unchanged: false, made: null };
   const aside = env.artifacts.placeForDraft(attempt, 'outputs');
-  return { key, unchanged: await kept.restore(key, env.paths.project, aside) };
+  return { key, unchanged: await kept.restore(key, env.paths.project, aside), made: null };
 }
 
 /** After its work: without a key when what it reads has changed meanwhile. Null where its outputs are not kept. Throws as `keyNow` does. */
@@ -97,7 +104,7 @@ export async function afterWork(env: Env, task: PlanTask, before: Reuse | undefi
   const key = await keyNow(env, task);
   if (key === before.key) return before;
   if (key !== null) env.warn(`task ${task.id}: its inputs have changed while it worked, so its outputs are not kept`);
-  return { key: null, unchanged: false };
+  return { key: null, unchanged: false, made: null };
 }
 
 /** Keeps the outputs of a task that has shipped, where its plan says so. A warning says why where that fails. Never throws. */

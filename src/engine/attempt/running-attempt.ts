@@ -33,7 +33,7 @@ import { endAttempt } from './complete-attempt.ts';
 import type { Completion } from './completion.ts';
 import { keepLease, type LeaseKeeper } from './lease-keeper.ts';
 import { checkTail, LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
-import { afterWork, keepOutputs } from './reuse.ts';
+import { afterWork, keepOutputs, madeNow } from './reuse.ts';
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT } from './verdicts.ts';
@@ -325,6 +325,7 @@ export class RunningAttempt {
           commit,
           session: this.#spending?.session ?? null,
           reuse,
+          made: () => madeNow(this.#env, task),
           begin: this.#started.begin,
           workerGone,
           yields: true,

@@ -87,11 +87,12 @@ export class KeptFiles {
   }
 
   /**
-   * Whether all files of `key` are in `project`: by their kinds and sizes, and those that were touched after `sinceMs` by their content. Also where
-   * nothing is kept that says which those are. Never throws.
+   * Whether all files of `key` are in `project`: by their kinds and sizes, and those that were touched after `sinceMs` by their content. Null
+   * where nothing is kept that says which those are. Never throws.
    */
-  isPresent(key: string, project: string, sinceMs: number): boolean {
-    const files = this.#listed(key)?.files ?? [];
+  isPresent(key: string, project: string, sinceMs: number): boolean | null {
+    const files = this.#listed(key)?.files ?? null;
+    if (files === null) return null;
     return files.every((file) => {
       try {
         return isThere(project, file, sinceMs);
@@ -115,7 +116,7 @@ export class KeptFiles {
    */
   async fill(key: string, project: string, aside: string): Promise<boolean> {
     await this.#putBack(key, project, aside, created);
-    return this.#listed(key) !== null && this.isPresent(key, project, ALWAYS);
+    return this.isPresent(key, project, ALWAYS) === true;
   }
 
   async #putBack(
