@@ -362,6 +362,25 @@ describe('interrupted verification', () => {
   });
 });
 
+it('what a worker or a reviewer leaves in place of a file that it may write is named in words', async () => {
+  const cwd = project(
+    [
+      `id: link, title: L, run: 'ln -s /etc/passwd $FORGE_VERDICT_FILE'`,
+      `id: large, title: L, run: 'head -c 70000 /dev/zero > $FORGE_VERDICT_FILE'`,
+      `id: pipe, title: P, run: 'mkfifo $FORGE_RETRY_AFTER_FILE; exit 1'`,
+      'id: reviewed, title: R, run: "true"',
+    ],
+    { '.forge/settings.yaml': 'review: {command: mkdir $FORGE_REVIEW_FILE}\nretry: {max_attempts: 1}\n' },
+  );
+  const { stdout, stderr } = await orchestrate(['run'], { cwd });
+  const said = `${stdout}${stderr}`.replace(/\s+/g, ' ');
+  expect(said).toContain('FORGE_VERDICT_FILE cannot be read: it is a symlink, which is not followed');
+  expect(said).toContain('FORGE_VERDICT_FILE cannot be read: it is larger than 65536 bytes');
+  expect(said).toContain('FORGE_RETRY_AFTER_FILE is not read: it is not a regular file');
+  expect(said).toContain('FORGE_REVIEW_FILE cannot be read: it is not a regular file');
+  expect(said).not.toMatch(/\bE(?:LOOP|FBIG|INVAL|ISDIR)\b/);
+});
+
 describe('run', () => {
   const WORKING = ", run: 'echo $FORGE_ATTEMPT_NUMBER >> work'";
 

@@ -5,7 +5,7 @@ import { retryAfterIn, type WorkerEnd } from '../../domain/retry/classify.ts';
 import { parseRetryAfter, RETRY_AFTER_FORMS } from '../../domain/retry/retry-after.ts';
 import { masked } from '../../domain/secrets.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { errorCode } from '../../lib/fs/io-errors.ts';
+import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { AttemptRef, RetryAfterDraft } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
@@ -45,7 +45,9 @@ function fileText(env: Env, attempt: AttemptRef, draft: RetryAfterDraft): string
     return env.artifacts.readDraft(attempt, draft, FILE_MAX_BYTES);
   } catch (error) {
     if (errorCode(error) !== 'ENOENT')
-      env.warn(`task ${attempt.taskId}: FORGE_RETRY_AFTER_FILE is not read: ${errorMessage(error)}`);
+      env.warn(
+        `task ${attempt.taskId}: FORGE_RETRY_AFTER_FILE is not read: ${whyUnread(error, FILE_MAX_BYTES) ?? errorMessage(error)}`,
+      );
     return null;
   }
 }

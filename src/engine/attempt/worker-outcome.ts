@@ -14,7 +14,7 @@ import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts'
 import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { errorMessage, orNull } from '../../lib/errors.ts';
-import { errorCode } from '../../lib/fs/io-errors.ts';
+import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { fromIso } from '../../lib/time.ts';
 import { codeOf } from '../../process/exit-code.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
@@ -79,7 +79,9 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
     return { kind: 'verdict', verdict: parseVerdict(text, artifacts.draftPath(attempt, 'verdict')), written: true };
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return CLEAN_EXIT;
-    return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
+    const why = whyUnread(error, RECORD_MAX_BYTES);
+    const message = why === null ? errorMessage(error) : `what is in FORGE_VERDICT_FILE cannot be read: ${why}`;
+    return { kind: 'failed', error: { class: 'verdict.invalid', message } };
   }
 }
 

@@ -19,7 +19,7 @@ import { filesChanged } from '../../git/inspect-worktree.ts';
 import { repositoryOf, textAt } from '../../git/repository.ts';
 import { topOf } from '../../git/worktree-files.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
-import { errorCode } from '../../lib/fs/io-errors.ts';
+import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { byteLength } from '../../lib/markdown.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -210,7 +210,10 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef, said: (() 
     const text = artifacts.readDraft(attempt, 'review', REVIEW_MAX_BYTES);
     return { review: parseReview(text, artifacts.draftPath(attempt, 'review')) };
   } catch (error) {
-    if (errorCode(error) !== 'ENOENT') return invalid(errorMessage(error));
+    if (errorCode(error) !== 'ENOENT') {
+      const why = whyUnread(error, REVIEW_MAX_BYTES);
+      return invalid(why === null ? errorMessage(error) : `what is in FORGE_REVIEW_FILE cannot be read: ${why}`);
+    }
     if (said === null) return invalid('the reviewer left no review in the file that FORGE_REVIEW_FILE names');
   }
   const words = said();
