@@ -213,24 +213,28 @@ export class RunLog {
     if (used !== '') this.#print(`  used ${used}`);
     this.#resultList(finished.results);
     this.#failureList(finished.failed);
-    this.#blockedList();
+    const why = ({ reasons }: Blocked) => reasons.map(({ message }) => message).join('; ');
+    this.#taskList('Left', this.#left(), why, 'phases --ready');
     const next = this.#next(finished);
     if (next.length > 0) this.#print('', context.palette.bold('Next'), ...next.map((command) => `  ${command}`));
   }
 
   /** What workers say of their results, and where these are. */
   #resultList(all: RunFinished['results']): void {
+    const text = ({ summary, branch }: (typeof all)[number]) =>
+      [summary, branch === null ? null : `branch ${branch}`].filter(Boolean).join('; ');
+    this.#taskList('Results', all, text, 'status');
+  }
+
+  /** Tasks with what is said of each; `verb` lists those that are too many. */
+  #taskList<T extends { task_id: string }>(title: string, all: readonly T[], text: (of: T) => string, verb: string) {
     if (all.length === 0) return;
     const { palette, width } = this.#options.context;
-    this.#print('', palette.bold('Results'));
+    this.#print('', palette.bold(title));
     const shown = all.slice(0, LIST_LENGTH);
     const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
-    for (const { task_id, branch, summary } of shown) {
-      const text = [summary, branch === null ? null : `branch ${branch}`].filter(Boolean).join('; ');
-      this.#print(...hang(`  ${padId(task_id, column)}  `, text, width));
-    }
-    const rest = all.length - LIST_LENGTH;
-    if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate status\``);
+    for (const each of shown) this.#print(...hang(`  ${padId(each.task_id, column)}  `, text(each), width));
+    this.#more(all, verb);
   }
 
   /** Those of this run with the end of their output, then those that had failed before. */
@@ -247,8 +251,12 @@ export class RunLog {
       const shown = i < FAILURES_SHOWN ? this.#failures[i] : undefined;
       if (shown !== undefined) this.#tail(shown);
     }
+    this.#more(all, 'status');
+  }
+
+  #more(all: readonly unknown[], verb: string): void {
     const rest = all.length - LIST_LENGTH;
-    if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate status\``);
+    if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate ${verb}\``);
   }
 
   #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
@@ -270,21 +278,6 @@ export class RunLog {
   #left(): Blocked[] {
     const own = ({ reasons }: Blocked) => reasons.every(({ on }) => on === null);
     return [...this.#blocked.filter(own), ...this.#blocked.filter((event) => !own(event))];
-  }
-
-  #blockedList(): void {
-    const ordered = this.#left();
-    if (ordered.length === 0) return;
-    const { palette, width } = this.#options.context;
-    this.#print('', palette.bold('Left'));
-    const shown = ordered.slice(0, LIST_LENGTH);
-    const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
-    for (const { task_id, reasons } of shown) {
-      const text = reasons.map(({ message }) => message).join('; ');
-      this.#print(...hang(`  ${padId(task_id, column)}  `, text, width));
-    }
-    const more = ordered.length - shown.length;
-    if (more > 0) this.#print(`  and ${more} more: \`forge orchestrate phases --ready\``);
   }
 
   #next({ exit_code, interrupted, failed }: RunFinished): string[] {

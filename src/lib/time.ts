@@ -1,8 +1,5 @@
 /** Durations and times as people write and read them. */
 
-/** The longest delay of a timer, 24.8 days: above it setTimeout fires at once. */
-export const TIMER_MAX_MS = 2 ** 31 - 1;
-
 export const DAY_MS = 86_400_000;
 
 /** Milliseconds in a unit of time. */

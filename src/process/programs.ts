@@ -23,11 +23,6 @@ export function findProgram(name: string, env: Variables, cwd: string): string |
   return places.find(isExecutable) ?? null;
 }
 
-/** Whether a file is there that can be looked at. */
-export function isThere(file: string): boolean {
-  return fs.existsSync(file);
-}
-
 function isExecutable(file: string): boolean {
   try {
     fs.accessSync(file, fs.constants.X_OK);

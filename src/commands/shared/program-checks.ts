@@ -6,7 +6,8 @@ import { agentsIn, installHint, otherMaker } from '../../domain/plan/agent-progr
 import { commandFor, PRESETS, presetOf } from '../../domain/plan/task-command.ts';
 import { reviewCommand, reviewWarnings } from '../../domain/review/reviewer.ts';
 import { oneLine } from '../../lib/text.ts';
-import { findProgram, isThere, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
+import { findProgram, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
+import { isThere } from '../../project/user-files.ts';
 import { type Facts, type Finding, fail, ok, warn } from './checks.ts';
 
 /** The agents that settings and plan choose can be called; looked at only where they choose any. */

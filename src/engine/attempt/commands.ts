@@ -12,13 +12,13 @@ import { type CheckResult, hasFailed } from '../../domain/verify/verification.ts
 import { setupFailure } from '../../domain/verify/worktree-setup.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { outputText } from '../../lib/text.ts';
-import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { type LimitName, settingLimit } from '../../project/limits.ts';
 import { workdirOf } from '../../project/workdir.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
 import type { Env } from '../env.ts';
+import { timerOf } from '../timer.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
 import { LogKeeper } from './output.ts';
 import { identityOf, stopOrphan } from './takeover.ts';
@@ -153,13 +153,10 @@ export class Commands {
       });
     };
     this.#halt = end;
-    const timer = setTimeout(
-      () => {
-        timedOut = true;
-        end(kill_grace_ms);
-      },
-      Math.min(timeoutMs, TIMER_MAX_MS),
-    );
+    const timer = timerOf(timeoutMs, () => {
+      timedOut = true;
+      end(kill_grace_ms);
+    });
     try {
       if (this.#stopped) end(0);
       await worker.exited;

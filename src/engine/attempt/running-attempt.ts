@@ -18,7 +18,6 @@ import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
 import { stopLooks } from '../../git/git.ts';
 import { errorMessage, kindOf } from '../../lib/errors.ts';
-import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
@@ -27,6 +26,7 @@ import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { stepsAtWork } from '../steps/call-log.ts';
+import { timerOf } from '../timer.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
@@ -239,8 +239,7 @@ export class RunningAttempt {
     const { identity, alone = false } = this.#started;
     const kind = { agent: this.#agent !== null, alone };
     const { timeoutMs, stallMs } = workerLimits(this.#request.task, this.#env.settings.agents, kind);
-    const timeout =
-      timeoutMs === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeoutMs, TIMER_MAX_MS));
+    const timeout = timerOf(timeoutMs, () => this.#stop('timeout'));
     const stalled = () => this.#stop('stall');
     const worktree = () => evidenceOf(this.#started.record, this.attemptId)?.worktree_path ?? null;
     const silent =

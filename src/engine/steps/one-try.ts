@@ -6,7 +6,7 @@ import { Parked } from '../../domain/steps/parking.ts';
 import { errorMessage, ForgeError, thrownField } from '../../lib/errors.ts';
 import { isDeeperThan } from '../../lib/json.ts';
 import { oneLine } from '../../lib/text.ts';
-import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { timerOf } from '../timer.ts';
 import { isMistake, MESSAGE_MAX_CHARS } from './mistakes.ts';
 import type { AtWork } from './pass.ts';
 import type { WorkerJournal } from './worker-journal.ts';
@@ -37,7 +37,7 @@ export async function tryOnce(
   });
   over.catch(() => {});
   const tooLong = () => stop(new TimeUp(`step ${name} took longer than ${timeoutMs} ms`));
-  const timer = timeoutMs === null ? undefined : setTimeout(tooLong, Math.min(timeoutMs, TIMER_MAX_MS));
+  const timer = timerOf(timeoutMs, tooLong);
   const lose = () => stop(lost.reason);
   if (lost.aborted) lose();
   lost.addEventListener('abort', lose, { once: true });

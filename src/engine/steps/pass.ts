@@ -6,7 +6,7 @@ import { Parked, parkedText, type Sleeper } from '../../domain/steps/parking.ts'
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { WaitsFor } from '../../domain/task/records.ts';
 import { once } from '../../lib/once.ts';
-import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { timerOf } from '../timer.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** How often a wait in place looks whether what it waits for is there, milliseconds. */
@@ -139,13 +139,10 @@ export function pause(ms: number, lost: AbortSignal): Promise<void> {
       clearTimeout(timer);
       reject(lost.reason);
     };
-    const timer = setTimeout(
-      () => {
-        lost.removeEventListener('abort', give);
-        resolve();
-      },
-      Math.min(Math.max(0, ms), TIMER_MAX_MS),
-    );
+    const timer = timerOf(ms, () => {
+      lost.removeEventListener('abort', give);
+      resolve();
+    });
     if (lost.aborted) give();
     else lost.addEventListener('abort', give, { once: true });
   });

@@ -5,12 +5,12 @@ import { type ClassifiedError, classifyError } from '../../domain/retry/classify
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { commandsAround } from '../../domain/task/workspaces.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { AttemptRef, LogName, OpenLog, RetryAfterDraft } from '../../store/port.ts';
 import { toldRetryAfter } from '../attempt/retry-after.ts';
 import { identityOf, stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
+import { timerOf } from '../timer.ts';
 import { unlessLost } from './through.ts';
 
 /** Most of a step's stdout that is kept as its result, bytes. */
@@ -107,16 +107,10 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
   let timedOut = false;
   const stop = (graceMs: number) => (identity === null ? null : stopTree(env, attempt.taskId, identity, graceMs));
   const grace = env.settings.agents.kill_grace_ms;
-  const timer =
-    timeoutMs === null
-      ? undefined
-      : setTimeout(
-          () => {
-            timedOut = true;
-            void stop(grace);
-          },
-          Math.min(timeoutMs, TIMER_MAX_MS),
-        );
+  const timer = timerOf(timeoutMs, () => {
+    timedOut = true;
+    void stop(grace);
+  });
   worker.open();
   // What the command has left in the background ends with it. The end of its output is read then, whether that is taken or not.
   void worker.gone

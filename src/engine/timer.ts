@@ -1,0 +1,7 @@
+/** The longest delay of a timer, 24.8 days: above it setTimeout fires at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Calls `over` in `ms`, or never for null. */
+export function timerOf(ms: number | null, over: () => void): NodeJS.Timeout | undefined {
+  return ms === null ? undefined : setTimeout(over, Math.min(Math.max(0, ms), TIMER_MAX_MS));
+}
