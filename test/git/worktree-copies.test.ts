@@ -37,6 +37,7 @@ test.each([
   ['to a file', 'deps/bin/lint', '../lint/cli.sh'],
   ['to a folder', 'deps/bin/all', '../lint/'],
   ['that leads nowhere in the project', 'deps/bin/gone', '../gone'],
+  ['that leads back to itself', 'deps/bin/loop', 'loop'],
 ])('a relative link is copied as one: %s', async (_, name, leadsTo) => {
   link(name, leadsTo);
   expect((await made())(name)).toBe(leadsTo);

@@ -122,8 +122,9 @@ function linkWithin(from: string, name: string): string | null {
   if (path.isAbsolute(leadsTo) || path.normalize(leadsTo) !== leadsTo) return null;
   const isWithin = (place: string) => !place.split('/').some((part) => KEPT_OUT.includes(part));
   if (!isWithin(path.join(path.dirname(name), leadsTo.replace(/\/+$/, '')))) return null;
-  // So may one on the way. What leads nowhere does no harm.
-  const real = ifThere(`following ${from}/${name}`, () => fs.realpathSync(`${from}/${name}`), NO_PATH);
+  // So may one on the way. What leads nowhere, or back to itself, does no harm.
+  const nowhere = [...NO_PATH, 'ELOOP'];
+  const real = ifThere(`following ${from}/${name}`, () => fs.realpathSync(`${from}/${name}`), nowhere);
   return real === null || isWithin(path.relative(fs.realpathSync(from), real)) ? leadsTo : null;
 }
 
