@@ -2,8 +2,8 @@
 
 import { isTime } from '../lib/time.ts';
 
-// In backquotes stands a command, which has to stay as it is.
-const TIMES = /`[^`]*`|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
+// In backquotes stands a command, in quotes what was written: both stay as they are.
+const TIMES = /`[^`]*`|"[^"]*"|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
 
 /** A command to copy, on a line of its own: it stays as it is, and on one line, since a newline would run the first half of it. */
 export const COMMAND = /^[ $]*(?:forge|cd) /;
@@ -11,8 +11,8 @@ export const COMMAND = /^[ $]*(?:forge|cd) /;
 /** `text` with each ISO 8601 time in UTC in the zone of this process: `14:05:18` where that is today, else with its date. */
 export function withLocalTimes(text: string, nowMs: number): string {
   if (!text.includes('Z')) return text;
-  // In a command, or no time of any day.
-  const isNone = (found: string) => found.startsWith('`') || !isTime(found);
+  // No time of any day, or no time alone.
+  const isNone = (found: string) => !isTime(found);
   const local = (found: string) => (isNone(found) ? found : localTime(new Date(found), new Date(nowMs)));
   return text
     .split('\n')

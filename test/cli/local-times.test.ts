@@ -15,6 +15,7 @@ test.each([
     '  forge orchestrate wait w --until 2030-01-15T09:05:03.000Z',
   ],
   ['see `at 2030-01-15T09:05:03Z`', 'see `at 2030-01-15T09:05:03Z`'],
+  ['--until "2030-02-30T09:05:03Z": no day', '--until "2030-02-30T09:05:03Z": no day'],
   ['2030-13-15T09:05:03Z is no time', '2030-13-15T09:05:03Z is no time'],
   ['nothing of Z', 'nothing of Z'],
 ])('%s is shown as %s', (text, shown) => {
