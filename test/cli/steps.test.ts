@@ -369,6 +369,18 @@ describe('two steps', () => {
     expect((await dataOf(cwd, 'steps', 'a')).steps).toMatchObject([{ name: 'one', status: 'completed', tries: 1 }]);
   });
 
+  it('a step whose call was killed reaches the steps within it again when it is called again', async () => {
+    const inner = `${F} step inner -- sh -c "echo inner >> ledger"`;
+    const cwd = scripted(
+      `sh -c 'echo $$ > pid; exec ${F} step outer -- sh outer.sh' & call=$!\n` +
+        `while ! test -e reached; do sleep 0.02; done\nkill -9 $(cat pid)\nwait $call || true\n${F} step outer -- sh outer.sh\n`,
+    );
+    writeFileSync(join(cwd, 'outer.sh'), `set -e\n${inner}\ntest -e reached || { touch reached; sleep 60; }\n`);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
+    expect(linesIn(cwd)).toEqual(['inner']);
+  });
+
   it('a step whose first call was killed without its command stops that command first', async () => {
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
       'first.sh': 'echo first >> ledger; touch began; until test -e never; do sleep 0.02; done\n',

@@ -183,6 +183,16 @@ describe('a wait for a condition', () => {
   it.each([
     ['parked', PARKING],
     ['in place', ''],
+  ])('a wait for a condition reaches steps within its looks again at each look, %s', async (_, settings) => {
+    const look = `${F} step once -- sh -c "echo once >> ledger"; echo look >> looks; test $(wc -l < looks) -ge 3`;
+    const cwd = scripted(`${F} wait-until up --every 100ms -- sh -ec '${look}'\n`, settings);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['once']);
+  });
+
+  it.each([
+    ['parked', PARKING],
+    ['in place', ''],
   ])('fails its attempt when its time is up, %s', async (_, settings) => {
     const cwd = scripted(`${F} wait-until up --every 100ms --timeout 250ms -- false\n`, settings);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });

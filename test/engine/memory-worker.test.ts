@@ -121,6 +121,46 @@ describe('a condition of a program', () => {
     await expect(worker.next().waitUntil('other', look)).rejects.toBe(thrown);
   });
 
+  it('a look of a program that is made again reaches the steps within it again, also those of one that has failed', async () => {
+    const worker = memoryWorker();
+    const done: string[] = [];
+    const inner = (name: string) => worker.step(name, () => done.push(name));
+    let looks = 0;
+    const look = async () => {
+      looks += 1;
+      await worker.step(
+        'outer',
+        async () => {
+          await inner('first');
+          if (looks === 1) throw new Error('not yet');
+        },
+        { retry: { max_attempts: 1 } },
+      );
+      await inner('second');
+      return looks > 2;
+    };
+    await worker.waitUntil('up', look, { every: 1, retry: { max_attempts: 2, base: 0 } });
+    expect({ looks, done }).toEqual({ looks: 3, done: ['first', 'second'] });
+    await expect(inner('second')).rejects.toMatchObject({ code: 'STEP_REPEATED' });
+  });
+
+  it('a tick of a program that is tried again, and what says that a repeat is over, reach the steps within them again', async () => {
+    const worker = memoryWorker();
+    let asked = 0;
+    const tick = async (scope: { at: Date; try: number }) => {
+      await worker.step(`at.${scope.at.getTime()}`, () => 1);
+      if (scope.try === 1) throw new Error('again');
+    };
+    const till = async () => {
+      await worker.step('till', () => 1);
+      return ++asked > 2;
+    };
+    const retry = { max_attempts: 2, base: 0 };
+    expect(await worker.repeat('poll', tick, { every: 1, retry, till })).toMatchObject({ ran: 2, failed: 0 });
+    const naive = worker.repeat('naive', () => worker.step('same', () => 1), { every: 1, times: 2, onError: 'fail' });
+    await expect(naive).rejects.toMatchObject({ code: 'STEP_REPEATED' });
+  });
+
   it.each([null, undefined, 7])('a condition of a program fails with %s where a look throws that', async (thrown) => {
     const { worker } = worked();
     const look = () => {

@@ -14,7 +14,7 @@ export interface Call {
   name: string;
   /** Absent in logs of an earlier version. */
   kind?: StepKind;
-  /** The step and the try that it is made in; null: none. */
+  /** The step whose command it is made in, and which of its commands that is; null: none. */
   within: string | null;
   /** `rests`: it only waits. `done`: its step is done. `over`: it is not. */
   is: 'begun' | 'rests' | 'done' | 'over';

@@ -4,6 +4,7 @@ import { newId } from '../../domain/context.ts';
 import { type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { isoTime } from '../../lib/time.ts';
+import { OWN_PID } from '../../process/gated-worker.ts';
 import { hasCompany, identifyOwner } from '../../process/processes.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { stopOrphan } from '../attempt/takeover.ts';
@@ -18,8 +19,9 @@ export type Calls = ReturnType<typeof callsOf>;
 /** The calls of an attempt, as one of them sees them. `env`: that of the process that makes it. */
 export function callsOf(env: Env, attempt: AttemptRef) {
   const log = { log: 'events' as const, ...attempt };
-  const { FORGE_STEP: outer, FORGE_STEP_TRY: number } = env.ctx.env;
-  const within = outer === undefined ? null : `${outer} ${number}`;
+  const { FORGE_STEP: outer, FORGE_STEP_TRY: number, FORGE_TICK_AT: tick, [OWN_PID]: command } = env.ctx.env;
+  // Ticks have steps of their own; a try and a look that are made again reach those of before.
+  const within = outer === undefined ? null : `${outer} ${tick === undefined ? command : number}`;
   const call = newId(env.ctx);
   let own: Call['is'] | null = null;
   let restsSince: number | null = null;

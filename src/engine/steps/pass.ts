@@ -92,6 +92,8 @@ const around = once(() => new AsyncLocalStorage<AtWork>());
 
 /** A step or a wait that is at work. */
 export class AtWork {
+  /** Names that its function has reached: called again, it may reach them again. */
+  within = new Set<string>();
   readonly #pass: Pass;
   /** That in whose function it was called: while it sleeps, that does nothing else that counts. */
   readonly #outer: AtWork | undefined;
@@ -104,6 +106,11 @@ export class AtWork {
 
   get isAsleep(): boolean {
     return this.#sleeping > 0;
+  }
+
+  /** Once it is over. What is called again may be what is around it. */
+  reached(name: string): void {
+    for (const each of [name, ...this.within]) this.#outer?.within.add(each);
   }
 
   sleeps(more: 1 | -1): void {

@@ -21,8 +21,8 @@ import {
 } from '../../domain/steps/waits.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
 import { isMistake } from './mistakes.ts';
-import { asJson, failureEnd, TimeUp, tryOnce } from './one-try.ts';
-import { Pass } from './pass.ts';
+import { asJson, copyOf, failureEnd, TimeUp, tryOnce } from './one-try.ts';
+import { type AtWork, Pass } from './pass.ts';
 import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
 import { confirmed, type WorkerJournal } from './worker-journal.ts';
 
@@ -117,11 +117,9 @@ export class StepWorker {
       const timeoutMs = stepTimeout(options.timeout, 'timeout');
       const { journal, own, lost } = place;
       const policy = await journal.policyOf(options.retry);
-      const passed = this.#passed.size;
       let thrown: { error: unknown } | undefined;
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
-        // A further try reaches the steps within it again.
-        for (const within of [...this.#passed].slice(passed)) this.#passed.delete(within);
+        this.#reaches(own);
         const values: Record<string, unknown> = {};
         const set = setterOf(values);
         const made = await tryOnce((signalOf) => fn(withSignal({ ...scope, set }, signalOf)), {
@@ -177,6 +175,7 @@ export class StepWorker {
         kind: 'wait-until',
         costly: true,
         look: async (before) => {
+          this.#reaches(own);
           const began = journal.instant();
           const limit = lookLimit(before, condition, began);
           const made = await tryOnce(async (signalOf) => Boolean(await fn(withSignal({}, signalOf))), {
@@ -230,11 +229,15 @@ export class StepWorker {
       const { start } = written;
       const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
       const { journal, own, lost } = place;
+      const inTill = new Set<string>();
       let thrown: { error: unknown } | undefined;
       const step = await throughTicks(place, {
         name,
         repeat: { ...asked, policy: await journal.policyOf(retry), random: journal.random },
         tick: async (scope) => {
+          // Each tick has steps of its own.
+          if (scope.try > 1) this.#reaches(own);
+          else own.within = new Set();
           const limits = { lost, timeoutMs: asked.timeoutMs, name, own };
           const made = await tryOnce((signalOf) => fn(withSignal({ ...scope }, signalOf)), limits);
           thrown = 'error' in made ? made : undefined;
@@ -244,6 +247,8 @@ export class StepWorker {
           till === undefined
             ? null
             : async () => {
+                own.within = inTill;
+                this.#reaches(own);
                 const made = await tryOnce(async () => Boolean(await till()), {
                   lost,
                   timeoutMs: asked.timeoutMs,
@@ -311,21 +316,31 @@ export class StepWorker {
 
   async #done<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
     // At work from here on, so that no wait beside it parks the task.
-    const value = await this.#pass.during(async (own) => {
+    return this.#pass.during(async (own) => {
       const journal = await this.#opened();
       let read = await journal.read();
       // A child of this process may have done it meanwhile.
       if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
       const before = read.steps.get(name);
       requireKind(before, kind);
-      if (before?.status === 'completed') {
-        await confirmed(before, journal);
-        return copyOf(before.result) as T;
+      try {
+        const isDone = before?.status === 'completed';
+        if (isDone) await confirmed(before, journal);
+        const value = isDone
+          ? (copyOf(before.result) as T)
+          : await journal.holding((lost) => work({ journal, own, lost }));
+        this.#passed.add(name);
+        return value;
+      } finally {
+        own.reached(name);
       }
-      return journal.holding((lost) => work({ journal, own, lost }));
     });
-    this.#passed.add(name);
-    return value;
+  }
+
+  /** Before what may be called again: the steps that it has reached it reaches again. */
+  #reaches(own: AtWork): void {
+    for (const name of own.within) this.#passed.delete(name);
+    own.within.clear();
   }
 
   /** Values that later attempts have as well. */
@@ -371,11 +386,6 @@ function timeText(time: Date | string): string {
 /** Made when it is asked for. */
 function withSignal<T extends object>(scope: T, signalOf: () => AbortSignal): T & { signal: AbortSignal } {
   return Object.defineProperty(scope, 'signal', { get: signalOf, enumerable: true }) as T & { signal: AbortSignal };
-}
-
-/** A value of JSON that the program may change. Node 20 takes 10 µs to copy a number. */
-function copyOf(value: unknown): unknown {
-  return typeof value === 'object' ? structuredClone(value) : value;
 }
 
 /** A function may set values for as long as its step is not done. */
