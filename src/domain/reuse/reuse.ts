@@ -2,8 +2,11 @@
 
 import * as z from 'zod/mini';
 import { sha256 } from '../../lib/digest.ts';
+import { globOf, globsOf, matches } from '../../lib/globs/globs.ts';
 import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
 import type { PlanTask } from '../plan/plan.ts';
+import { overlapOf } from '../schedule/overlap.ts';
 import type { Settings } from '../settings/settings.ts';
 import { memoPart, type TaskRecord, type TaskSummary } from '../task/records.ts';
 
@@ -41,13 +44,42 @@ export function isReusable(task: PlanTask, { workspace, review, ship }: Settings
   return task.cache && task.run !== null && workspace === 'none' && !isLookedAt;
 }
 
-/** Says where `cache` has no effect. */
+/** Says where `cache` has no effect, or not the one that is meant. */
 export function reuseWarnings(tasks: readonly PlanTask[], settings: Settings): string[] {
   const first = tasks.find((task) => task.cache && !isReusable(task, settings));
-  if (first === undefined) return [];
+  if (first === undefined) return sharedOutputs(tasks.filter(({ cache }) => cache));
   return [
     `\`cache\` of task ${first.id} has no effect: with worktrees, reviews or merges every result is made and looked at anew`,
   ];
+}
+
+/** Most pairs of tasks that are compared: a plan of thousands is not to be felt. */
+const PAIRS_MAX = 100_000;
+
+/** Of the first two tasks that make the same file: each is found changed whenever the other was made or put back, so every run does both again. */
+function sharedOutputs(tasks: readonly PlanTask[]): string[] {
+  let left = PAIRS_MAX;
+  for (const [i, one] of tasks.entries())
+    for (const other of tasks.slice(0, i)) {
+      const file = left-- > 0 ? sharedFile(one.outputs, other.outputs) : null;
+      if (file === null) continue;
+      const text = `tasks ${other.id} and ${one.id} both have ${file} among their outputs, so each run may do them again`;
+      return [oneLine(`${text}; take it away from one of them: "!${file}"`, 600)];
+    }
+  return [];
+}
+
+function sharedFile(outputs: readonly string[], others: readonly string[]): string | null {
+  const isAway = (source: string) => source.startsWith('!');
+  const without = globsOf([...outputs, ...others].filter(isAway).map((source) => source.slice(1)));
+  for (const mine of outputs.filter((source) => !isAway(source)))
+    for (const theirs of others.filter((source) => !isAway(source))) {
+      const path = overlapOf({ write_globs: [mine] }, { write_globs: [theirs] })?.path;
+      // One of the two globs may be for that file alone, and is better to read than a file that both match.
+      if (path !== undefined && !without.some((glob) => matches(glob, path)))
+        return matches(globOf(theirs), mine) ? mine : theirs;
+    }
+  return null;
 }
 
 /** A file that the task reads. */

@@ -3,7 +3,14 @@
 import { describe, expect, test } from 'vitest';
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { PlanTask } from '../../../src/domain/plan/plan.ts';
-import { changedTasks, isReusable, type ReuseFacts, reuseKey, reuseOf } from '../../../src/domain/reuse/reuse.ts';
+import {
+  changedTasks,
+  isReusable,
+  type ReuseFacts,
+  reuseKey,
+  reuseOf,
+  reuseWarnings,
+} from '../../../src/domain/reuse/reuse.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import { freshRecord, type TaskRecord } from '../../../src/domain/task/records.ts';
 
@@ -28,6 +35,40 @@ const shipped = (id: string, key: string | null): TaskRecord => {
   record.state.state = 'shipped';
   return { ...record, memo: { ...record.memo, reuse: { key, unchanged: false } } };
 };
+
+describe('outputs of several tasks', () => {
+  const warningsOf = (...outputs: string[][]) =>
+    reuseWarnings(tasksOf(...outputs.map((list, i) => ({ ...BUILD, id: `t${i}`, outputs: list }))), DEFAULT_SETTINGS);
+
+  test.each<[string[][], string]>([
+    [[['dist/**'], ['dist/b.js']], 'dist/b.js'],
+    [[['dist/b.js'], ['dist/**']], 'dist/b.js'],
+    [[['out'], ['dist/**'], ['dist/**']], 'dist/**'],
+    [
+      [
+        ['dist/**', '!dist/b.js'],
+        ['dist/b.js', 'dist/c.js'],
+      ],
+      'dist/c.js',
+    ],
+  ])('the same file in the outputs of two tasks is warned of: %j', (outputs, file) => {
+    expect(warningsOf(...outputs)).toEqual([
+      expect.stringMatching(
+        /^tasks t\d and t\d both have .* among their outputs, so each run may do them again; take it/,
+      ),
+    ]);
+    expect(warningsOf(...outputs)[0]).toContain(`"!${file}"`);
+  });
+
+  test.each<[string[][]]>([
+    [[['dist/a/**'], ['dist/b/**']]],
+    [[['dist/**', '!dist/b.js'], ['dist/b.js']]],
+    [[['dist/b.js'], ['dist/**', '!dist/b.js']]],
+    [[[], ['dist/**']]],
+  ])('outputs that have no file in common are not warned of: %j', (outputs) => {
+    expect(warningsOf(...outputs)).toEqual([]);
+  });
+});
 
 describe('the key of a task', () => {
   test.each<[string, object, Partial<ReuseFacts>]>([
