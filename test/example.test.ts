@@ -18,6 +18,7 @@ import {
 } from '../src/domain/task/records.ts';
 import { isInFlight } from '../src/domain/task/states.ts';
 import { isUuid } from '../src/lib/ids.ts';
+import { jsonLines } from './support/cli.ts';
 import { until, withoutForge } from './support/processes.ts';
 
 const repo = fileURLToPath(new URL('..', import.meta.url));
@@ -40,11 +41,7 @@ const DIVERGENCES = [
 
 const text = (...path: string[]) => readFileSync(join(...path), 'utf8');
 const json = (...path: string[]) => JSON.parse(text(...path));
-const jsonl = (...path: string[]) =>
-  text(...path)
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+const jsonl = (...path: string[]) => jsonLines(text(...path));
 const filesIn = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' })
     .filter((name) => statSync(join(dir, name)).isFile())

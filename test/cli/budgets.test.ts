@@ -3,7 +3,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { answerOf, dataOf, folder, linesIn, orchestrate, project } from '../support/cli.ts';
+import { answerOf, dataOf, folder, jsonLines, linesIn, orchestrate, project } from '../support/cli.ts';
 
 const SETTINGS = '.forge/settings.yaml';
 
@@ -172,10 +172,7 @@ describe('a budget', () => {
     });
     const run = await orchestrate(['run', '--json'], { cwd, env });
     expect(run.code).toBe(4);
-    const events = run.stdout
-      .trim()
-      .split('\n')
-      .map((each) => JSON.parse(each));
+    const events = jsonLines(run.stdout);
     expect(events.filter(({ type }) => type === 'warning')).toMatchObject([
       { message: 'the budget of the run is used up: 9.0k of 5.0k tokens; nothing more is started' },
     ]);

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type CliResult, folder, orchestrate, project, within } from '../support/cli.ts';
+import { type CliResult, folder, jsonLines, orchestrate, project, within } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -133,10 +133,7 @@ describe('changed files of an attempt', () => {
     const agent = new Agent('', SETTINGS, `id: build, title: B, write_globs: [src], run: "${run}"`);
     const { code, stdout } = await agent.ask('run', '--json');
     expect(code).toBe(0);
-    const events = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const events = jsonLines(stdout);
     expect(events.filter(({ type }) => type === 'warning').map(({ message }) => message)).toEqual([
       'task build: x.pem: it is protected by *.pem and was changed without a check or an answered question',
       'task build: changed outside of its write_globs: x.pem',

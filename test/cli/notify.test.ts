@@ -5,14 +5,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { dataOf, orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, jsonLines, orchestrate, project, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
-const lines = (file: string) =>
-  readFileSync(file, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+const lines = (file: string) => jsonLines(readFileSync(file, 'utf8'));
 
 /** A server on this machine that answers with `status`, and what it was sent. */
 async function server(status = 200): Promise<{ url: string; bodies: Record<string, unknown>[]; logins: unknown[] }> {

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { orchestrate, project, startCli } from '../support/cli.ts';
+import { jsonLines, orchestrate, project, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
 const PLAN = [
@@ -42,10 +42,7 @@ async function doneBy(
 ): Promise<{ done: string[]; unchanged: string[]; warnings: object[]; code: number | null }> {
   const before = readFileSync(join(cwd, 'ledger'), 'utf8').length;
   const { code, stdout } = await orchestrate(['run', '--json', ...args], { cwd, env });
-  const events = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  const events = jsonLines(stdout);
   return {
     code,
     warnings: events.filter(({ type }) => type === 'warning'),

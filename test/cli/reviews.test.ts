@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { FORGE } from '../support/cli.ts';
+import { FORGE, jsonLines } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { again, type Finishing, finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
@@ -191,10 +191,7 @@ describe('failed reviewer', () => {
     );
     const { code, stdout } = await play.forge('run', '--json');
     expect(code).toBe(4);
-    const events = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const events = jsonLines(stdout);
     const held = events.filter(({ type }) => type === 'task_held');
     expect(held.map(({ delay_ms }) => delay_ms)).toEqual([expect.any(Number), null]);
     const blocked = events.find(({ type, task_id }) => type === 'task_blocked' && task_id === 'build');
@@ -229,10 +226,7 @@ describe('failed reviewer', () => {
     const play = await waiting(`review: {command: '${command}'}\nretry: ${JSON.stringify(retry)}`);
     const { code, stdout } = await play.forge('run', '--json');
     expect(code).toBe(4);
-    const events = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const events = jsonLines(stdout);
     expect(events.find(({ type }) => type === 'task_blocked').reasons[0].message).toMatch(why);
     const held = events.filter(({ type }) => type === 'task_held');
     if (made !== null) expect(held).toHaveLength(made);

@@ -4,19 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { dataOf, orchestrate, project, shell, startCli } from '../support/cli.ts';
+import { dataOf, jsonLines, orchestrate, project, shell, startCli } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
 
 /** Says that it runs by making a file, and then goes on until it is stopped. */
 const ENDLESS = 'echo begun; touch begun; while :; do sleep 1; done';
-
-function events(stdout: string): Record<string, unknown>[] {
-  return stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
 
 describe('run', () => {
   it('run prints a line for each event, then a summary', async () => {
@@ -177,7 +170,7 @@ describe('run', () => {
   it('run --json prints an event a line, run_finished last', async () => {
     const cwd = project(['id: a, title: A, run: "echo hi"', 'id: b, title: B']);
     const { code, stdout, stderr } = await orchestrate(['run', '--json'], { cwd });
-    const seen = events(stdout);
+    const seen = jsonLines(stdout);
     expect(seen.map(({ type }) => type)).toEqual([
       'run_started',
       'task_started',
@@ -210,7 +203,7 @@ describe('run', () => {
   ])('run --json --output %s gives %j as output', async (mode, texts) => {
     const cwd = project(['id: a, title: A, run: "echo hi"']);
     const { stdout } = await orchestrate(['run', '--json', '--output', mode], { cwd });
-    const given = events(stdout).filter(({ type }) => type === 'task_output');
+    const given = jsonLines(stdout).filter(({ type }) => type === 'task_output');
     expect(given.map(({ text }) => text)).toEqual(texts);
   });
 
@@ -279,7 +272,7 @@ describe('tasks that write the same files', () => {
     ]);
     const { code, stdout } = await orchestrate(['run', '--json', '--max-parallel', '2'], { cwd });
     expect(code).toBe(0);
-    const warnings = events(stdout).filter(({ type }) => type === 'warning');
+    const warnings = jsonLines(stdout).filter(({ type }) => type === 'warning');
     // The task that is started second overlaps with the first.
     for (const { message } of warnings)
       expect([
@@ -419,7 +412,7 @@ describe('tasks that write the same files', () => {
       seen += text;
     });
     await until('the run waits', () => seen.includes('"waiting"'));
-    expect(events(seen.slice(0, seen.lastIndexOf('\n'))).find(({ type }) => type === 'waiting')).toMatchObject({
+    expect(jsonLines(seen.slice(0, seen.lastIndexOf('\n'))).find(({ type }) => type === 'waiting')).toMatchObject({
       for: [{ task_id: 'b', reason: 'task a may write go.sum, a locked file, too (here go.*, there go.sum)' }],
     });
     await orchestrate(['release', 'a', '--claim', claim_id], { cwd });

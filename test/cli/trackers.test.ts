@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { orchestrate, project } from '../support/cli.ts';
+import { jsonLines, orchestrate, project } from '../support/cli.ts';
 
 const ISSUES = `# Ours. Ask Ann.
 issues:
@@ -56,10 +56,7 @@ it('run reports an unreadable tracker once and does its work', async () => {
   const cwd = withTracker('issues: {');
   const { code, stdout } = await orchestrate(['run', '--json', '--task', 'a'], { cwd });
   expect(code).toBe(0);
-  const events = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { type: string; message?: string });
+  const events = jsonLines(stdout);
   expect(events.filter(({ type }) => type === 'warning')).toEqual([
     expect.objectContaining({
       message: expect.stringMatching(/^the tracker is not in step with task a: issues\.yaml:\d+: /),

@@ -8,7 +8,7 @@ import { claim } from '../../src/commands/claim.ts';
 import { release } from '../../src/commands/release.ts';
 import { groupMembers } from '../../src/process/processes.ts';
 import { systemContext } from '../../src/process/system-context.ts';
-import { type CliResult, orchestrate, project, type StartedCli, startCli, within } from '../support/cli.ts';
+import { type CliResult, FORGE, orchestrate, project, type StartedCli, startCli, within } from '../support/cli.ts';
 import { killGroup, until } from '../support/processes.ts';
 
 const TASK = '.forge/orchestrator/tasks/a';
@@ -61,6 +61,22 @@ async function row(cwd: string) {
 
 const checkRuns = (cwd: string, times: number) =>
   until(`check number ${times}`, () => linesOf(cwd, 'checks').length >= times);
+
+/** `a`, while the check that `complete` makes of it waits for its gate. */
+async function beingVerified() {
+  const cwd = verifiedBy([GATED]);
+  const attempt = await begin(cwd);
+  const running = completing(cwd, attempt);
+  await checkRuns(cwd, 1);
+  return { cwd, attempt, running };
+}
+
+/** A run that has come to the check of that number. */
+async function runAtCheck(cwd: string, number: number): Promise<StartedCli> {
+  const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+  await checkRuns(cwd, number);
+  return run;
+}
 
 const openGate = (cwd: string) => writeFileSync(join(cwd, 'gate'), '');
 
@@ -155,10 +171,7 @@ describe('complete', () => {
   });
 
   it('the record shows a running verification, and no other claim gets the task', async () => {
-    const cwd = verifiedBy([GATED]);
-    const attempt = await begin(cwd);
-    const running = completing(cwd, attempt);
-    await checkRuns(cwd, 1);
+    const { cwd, attempt, running } = await beingVerified();
     expect(await row(cwd)).toMatchObject({
       state: 'running',
       verifying: expect.stringMatching(/^echo-forge_command_pid-checks-until/),
@@ -191,10 +204,7 @@ describe('complete', () => {
   });
 
   it('an interrupted complete keeps the verdict and stops its command, and a repeat continues', async () => {
-    const cwd = verifiedBy([GATED]);
-    const attempt = await begin(cwd);
-    const running = completing(cwd, attempt);
-    await checkRuns(cwd, 1);
+    const { cwd, attempt, running } = await beingVerified();
     running.process.kill('SIGINT');
     const { code, json } = await running.ended;
     expect(code).toBe(130);
@@ -206,10 +216,7 @@ describe('complete', () => {
   });
 
   it('a repeat of a killed complete stops its command and finishes', async () => {
-    const cwd = verifiedBy([GATED]);
-    const attempt = await begin(cwd);
-    const running = completing(cwd, attempt);
-    await checkRuns(cwd, 1);
+    const { cwd, attempt, running } = await beingVerified();
     running.process.kill('SIGKILL');
     await running.ended;
     const left = Number(linesOf(cwd, 'checks')[0]);
@@ -222,10 +229,7 @@ describe('complete', () => {
   });
 
   it('a task cancelled during verification stops the command and refuses the completion', async () => {
-    const cwd = verifiedBy([GATED]);
-    const attempt = await begin(cwd);
-    const running = completing(cwd, attempt);
-    await checkRuns(cwd, 1);
+    const { cwd, running } = await beingVerified();
     expect((await orchestrate(['cancel', 'a'], { cwd })).code).toBe(0);
     const { code, json } = await running.ended;
     expect(code).toBe(3);
@@ -237,10 +241,7 @@ describe('complete', () => {
 
 describe('verifier that has lost its task', () => {
   it('a command stopped by the next claimer gives its verifier no result', async () => {
-    const cwd = verifiedBy([GATED]);
-    const attempt = await begin(cwd);
-    const running = completing(cwd, attempt);
-    await checkRuns(cwd, 1);
+    const { cwd, attempt, running } = await beingVerified();
     // At once, before the verifier checks its lease again.
     const call = { ctx: systemContext(), dir: cwd, warn: () => {} };
     await release.run(call, { task: 'a', claim: attempt.claim });
@@ -257,11 +258,15 @@ describe('verifier that has lost its task', () => {
 });
 
 describe('interrupted verification', () => {
-  /** An agent, owned by a process that dies with it, is killed while its result is verified. */
-  async function leftBehind(cwd: string): Promise<Attempt> {
+  async function owned(cwd: string) {
     const owner = spawn('sleep', ['1000']);
     const gone = new Promise((resolve) => owner.once('exit', resolve));
-    const attempt = await begin(cwd, ['--owner-pid', String(owner.pid)]);
+    return { owner, gone, attempt: await begin(cwd, ['--owner-pid', String(owner.pid)]) };
+  }
+
+  /** An agent, owned by a process that dies with it, is killed while its result is verified. */
+  async function leftBehind(cwd: string): Promise<Attempt> {
+    const { owner, gone, attempt } = await owned(cwd);
     const running = completing(cwd, attempt);
     await checkRuns(cwd, 1);
     running.process.kill('SIGKILL');
@@ -273,8 +278,7 @@ describe('interrupted verification', () => {
   it('run finishes an interrupted verification, also of a task without a command', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await leftBehind(cwd);
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 2);
+    const run = await runAtCheck(cwd, 2);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
     // The attempt that handed it in has lost its lease, whatever it says now.
     expect((await orchestrate(['heartbeat', 'a', '--attempt', attempt.attempt, '--json'], { cwd })).code).toBe(3);
@@ -287,17 +291,14 @@ describe('interrupted verification', () => {
 
   it("run finishes a paused verifier's verification, and the late result is refused", async () => {
     const cwd = verifiedBy([GATED]);
-    const owner = spawn('sleep', ['1000']);
-    const gone = new Promise((resolve) => owner.once('exit', resolve));
-    const attempt = await begin(cwd, ['--owner-pid', String(owner.pid)]);
+    const { owner, gone, attempt } = await owned(cwd);
     const paused = completing(cwd, attempt);
     onTestFinished(() => void paused.process.kill('SIGKILL'));
     await checkRuns(cwd, 1);
     paused.process.kill('SIGSTOP');
     owner.kill('SIGKILL');
     await gone;
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 2);
+    const run = await runAtCheck(cwd, 2);
     // The command that it waits for was stopped meanwhile; that is no finding.
     paused.process.kill('SIGCONT');
     const woken = await paused.ended;
@@ -382,16 +383,15 @@ it('what a worker or a reviewer leaves in place of a file that it may write is n
 });
 
 describe('run', () => {
+  const forge = `"${process.execPath}" "${FORGE}" orchestrate`;
   const WORKING = ", run: 'echo $FORGE_ATTEMPT_NUMBER >> work'";
 
   it('after a run is killed during verification the next run verifies without doing the work again', async () => {
     const cwd = verifiedBy([GATED], WORKING);
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 1);
+    const run = await runAtCheck(cwd, 1);
     run.process.kill('SIGKILL');
     await run.ended;
-    const next = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 2);
+    const next = await runAtCheck(cwd, 2);
     openGate(cwd);
     expect((await next.ended).code).toBe(0);
     expect(linesOf(cwd, 'work')).toEqual(['1']);
@@ -400,8 +400,7 @@ describe('run', () => {
 
   it('a run interrupted during verification gives the task back with its verdict', async () => {
     const cwd = verifiedBy([GATED], WORKING);
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 1);
+    const run = await runAtCheck(cwd, 1);
     run.process.kill('SIGINT');
     expect((await run.ended).code).toBe(130);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
@@ -414,18 +413,15 @@ describe('run', () => {
 
   it('cancel from another terminal stops a verification of run', async () => {
     const cwd = verifiedBy([GATED], WORKING);
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 1);
+    const run = await runAtCheck(cwd, 1);
     await orchestrate(['cancel', 'a'], { cwd });
     expect((await run.ended).code).toBe(0);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
   });
 
   it('run goes on when a worker completes by itself', async () => {
-    const forge = `"${process.execPath}" "${join(import.meta.dirname, '../../bin/forge.cjs')}" orchestrate`;
     const cwd = verifiedBy([GATED], `, timeout: 30s, run: '${forge} complete --verdict-file verdict.json'`);
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 1);
+    const run = await runAtCheck(cwd, 1);
     openGate(cwd);
     const { code, stdout } = await run.ended;
     expect(code).toBe(0);
@@ -434,11 +430,9 @@ describe('run', () => {
   });
 
   it('run verifies the verdict of a worker that handed it in and died', async () => {
-    const forge = `"${process.execPath}" "${join(import.meta.dirname, '../../bin/forge.cjs')}" orchestrate`;
     const worker = `${forge} complete --verdict-file verdict.json & while ! test -e checks; do sleep 0.02; done; kill -9 0`;
     const cwd = verifiedBy([GATED], `, run: '${worker}'`);
-    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
-    await checkRuns(cwd, 2);
+    const run = await runAtCheck(cwd, 2);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
     openGate(cwd);
     expect((await run.ended).code).toBe(0);

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PRESETS } from '../../src/domain/plan/task-command.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
-import { dataOf, folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { dataOf, folder, jsonLines, orchestrate, project, startCli } from '../support/cli.ts';
 import { commandLine } from '../support/domain/plans.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 import { Repository } from '../support/repository.ts';
@@ -28,11 +28,6 @@ const NOTES =
   'for word in "$@"; do echo "$word"; done > args; cat > prompt; echo "$FORGE_TASK_ID" > task; echo "$GEMINI_CLI_TRUST_WORKSPACE" > trust';
 
 const read = (cwd: string, name: string) => readFileSync(join(cwd, name), 'utf8');
-const events = (stdout: string) =>
-  stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
 
 describe.each([
   [
@@ -193,12 +188,12 @@ describe('a program that is not on PATH', () => {
     });
     const run = await orchestrate(['run', '--json'], { cwd, env: { PATH } });
     expect(run.code).toBe(4);
-    const left = events(run.stdout).filter(({ type }) => type === 'task_blocked');
+    const left = jsonLines(run.stdout).filter(({ type }) => type === 'task_blocked');
     expect(left).toMatchObject([
       { task_id: 'a', reasons: [{ message: 'there is no cursor-agent on PATH to do task a' }] },
     ]);
     const warning = { type: 'warning', message: expect.stringContaining('no cursor-agent on PATH') };
-    expect(events(run.stdout)).toContainEqual(expect.objectContaining(warning));
+    expect(jsonLines(run.stdout)).toContainEqual(expect.objectContaining(warning));
   });
 
   it('doctor and run --dry-run report a missing program and do not start an installed one', async () => {

@@ -25,13 +25,14 @@ function working(play: Play, count: number) {
   return until(`${count} workers work`, () => (play.started().length === count ? play.started() : null));
 }
 
-/** Nothing is charged, the task has no lease, and it can be claimed at once. */
+/** Nothing is charged, the task has no lease and can be claimed at once, and no process is left. */
 function expectGivenBack(play: Play, taskId: string): void {
   const { record } = auditTask(play.dir, taskId);
   expect(record?.state).toMatchObject({ state: 'awaiting_respawn', failure_count: 0, attempt_count: 1 });
   expect(record?.state.next_eligible_at ?? null).toBeNull();
   expect(record?.state.last_error ?? null).toBeNull();
   expect(record?.lease).toBeNull();
+  expect(play.leftovers() ?? []).toEqual([]);
 }
 
 describe('Ctrl-C at a run', () => {
@@ -53,7 +54,6 @@ describe('Ctrl-C at a run', () => {
       }
       expect(auditTask(play.dir, 'c').record).toBeNull();
       expect(run.events.at(-1)).toMatchObject({ type: 'run_finished', exit_code: 130 });
-      expect(play.leftovers() ?? []).toEqual([]);
     },
   );
 
@@ -81,7 +81,6 @@ describe('Ctrl-C at a run', () => {
     expect(await run.ended).toEqual({ code: 130, signal: null });
     expect(play.has(`termed-${worker?.attempt}`)).toBe(true);
     expectGivenBack(play, 'a');
-    expect(play.leftovers() ?? []).toEqual([]);
   });
 
   test.each([
@@ -113,7 +112,6 @@ describe('Ctrl-C at a run', () => {
     run.signal('SIGINT');
     expect(await run.ended).toEqual({ code: 130, signal: null });
     expectGivenBack(play, 'a');
-    expect(play.leftovers() ?? []).toEqual([]);
   });
 
   test('an interrupted run stops background children with their worker', async () => {
@@ -124,7 +122,6 @@ describe('Ctrl-C at a run', () => {
     expect(await run.ended).toEqual({ code: 130, signal: null });
     expect(groupMembers(worker?.pid ?? 0)).toEqual([]);
     expectGivenBack(play, 'a');
-    expect(play.leftovers() ?? []).toEqual([]);
   });
 
   test('the next run continues the tasks that an interrupted run gave back', async () => {
@@ -148,7 +145,6 @@ describe('Ctrl-C at an exec', () => {
     exec.signal('SIGINT');
     expect((await exec.ended).code, exec.stderr).toBe(130);
     expectGivenBack(play, 'a');
-    expect(play.leftovers() ?? []).toEqual([]);
   });
 });
 

@@ -3,16 +3,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { project } from '../support/cli.ts';
+import { jsonLines, project } from '../support/cli.ts';
 import { inPidNamespace, noPidNamespaces } from '../support/faults/namespaces.ts';
 import { describeUnless } from '../support/possible.ts';
 
 /** The answers that the lines print, one a line. */
 function answersOf(lines: string, cwd: string) {
-  return inPidNamespace(lines, cwd)
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  return jsonLines(inPidNamespace(lines, cwd));
 }
 
 describeUnless(noPidNamespaces(), 'a /proc of another pid namespace', () => {

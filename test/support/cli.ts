@@ -159,6 +159,14 @@ export function project(tasks: readonly string[], files: Record<string, string> 
   return folder({ 'plans/phases.yaml': plan, ...files });
 }
 
+/** What each line says, of output with a JSON value on each. */
+export function jsonLines(text: string): ReturnType<typeof JSON.parse>[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
 /** The lines of a file, by default of that in which the workers of a test note what they do. */
 export function linesIn(cwd: string, file = 'ledger'): string[] {
   return readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
