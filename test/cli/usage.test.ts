@@ -2,21 +2,14 @@
 
 import { describe, expect, it } from 'vitest';
 import { parseArgv } from '../../src/cli/program.ts';
-import { ForgeError } from '../../src/lib/errors.ts';
 import { cli, folder, project } from '../support/cli.ts';
+import { refused } from '../support/refused.ts';
 
 const UUID = '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01';
 
 /** Reads the command line and asks the verb for everything that it reads off it, as far as that goes without a project. */
-async function refusal(args: readonly string[], env: Record<string, string> = {}): Promise<ForgeError> {
-  try {
-    await parseArgv(['orchestrate', ...args], env);
-  } catch (error) {
-    if (error instanceof ForgeError) return error;
-    throw error;
-  }
-  throw new Error(`${args.join(' ')} was accepted`);
-}
+const refusal = (args: readonly string[], env: Record<string, string> = {}) =>
+  refused(() => parseArgv(['orchestrate', ...args], env));
 
 describe('a slip on the command line', () => {
   it.each([

@@ -8,7 +8,8 @@ import { gc } from '../../src/commands/gc.ts';
 import { rerun } from '../../src/commands/rerun.ts';
 import { retry } from '../../src/commands/retry.ts';
 import { show } from '../../src/commands/show.ts';
-import { code, planOf, refused, World } from '../support/commands/world.ts';
+import { code, planOf, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 let world: World;
 beforeEach(() => {

@@ -11,18 +11,8 @@ import { cancelTask } from '../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { isUuid } from '../../src/lib/ids.ts';
-import {
-  code,
-  keysOf,
-  MINUTE_MS,
-  phasesOf,
-  planOf,
-  refused,
-  STRANGER,
-  T0,
-  TTL_MS,
-  World,
-} from '../support/commands/world.ts';
+import { code, keysOf, MINUTE_MS, phasesOf, planOf, STRANGER, T0, TTL_MS, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 const ATTEMPTS = '.forge/orchestrator/tasks/build/attempts';
 

@@ -7,7 +7,8 @@ import { runList } from '../../src/commands/run-list.ts';
 import { runStart } from '../../src/commands/run-start.ts';
 import { show } from '../../src/commands/show.ts';
 import { identifyOwner } from '../../src/process/processes.ts';
-import { code, GRACE_MS, MINUTE_MS, planOf, refused, STRANGER, TTL_MS, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, MINUTE_MS, planOf, STRANGER, TTL_MS, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 let world: World;
 beforeEach(() => {

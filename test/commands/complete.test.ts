@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { complete } from '../../src/commands/complete.ts';
-import { code, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+import { code, planOf, TTL_MS, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 let world: World;
 beforeEach(() => {

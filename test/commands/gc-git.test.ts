@@ -6,8 +6,9 @@ import { type GcData, type GcInput, gc } from '../../src/commands/gc.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { orchestrate } from '../support/cli.ts';
 import { handLease, handState } from '../support/commands/divergences.ts';
-import { code, planOf, refused, shortly, World } from '../support/commands/world.ts';
+import { code, planOf, shortly, World } from '../support/commands/world.ts';
 import { gitCall } from '../support/git/world.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** What the clock of the tests shows, as a rescue ref has it. */

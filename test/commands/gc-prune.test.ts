@@ -14,7 +14,8 @@ import { show } from '../../src/commands/show.ts';
 import { applyPrune, planPrune } from '../../src/engine/gc/prune.ts';
 import { addToJournal, openJournal, readTicks } from '../../src/engine/steps/task-journal.ts';
 import { dirOf, edit } from '../support/commands/divergences.ts';
-import { code, planOf, refused, World } from '../support/commands/world.ts';
+import { code, planOf, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 const DAY_MS = 86_400_000;
 

@@ -22,7 +22,8 @@ import {
   handState,
   handVerdict,
 } from '../support/commands/divergences.ts';
-import { code, GRACE_MS, keysOf, planOf, refused, shortly, TTL_MS, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, keysOf, planOf, shortly, TTL_MS, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 const PLAN = planOf('build', 'other');
 

@@ -15,8 +15,9 @@ import { applyGc } from '../../src/engine/gc/apply.ts';
 import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';
 import { orchestrate } from '../support/cli.ts';
 import { dirOf, edit, freshId, handAnswer, handLease, handState, writeJson } from '../support/commands/divergences.ts';
-import { code, GRACE_MS, planOf, refused, shortly, TTL_MS, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, planOf, shortly, TTL_MS, World } from '../support/commands/world.ts';
 import { gitCall } from '../support/git/world.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 const FILE = 'plans/tracker.yaml';

@@ -10,7 +10,8 @@ import { retry } from '../../src/commands/retry.ts';
 import { runEnd } from '../../src/commands/run-end.ts';
 import { runList } from '../../src/commands/run-list.ts';
 import { runStart } from '../../src/commands/run-start.ts';
-import { code, GRACE_MS, keysOf, planOf, refused, STRANGER, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, keysOf, planOf, STRANGER, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 let world: World;
 beforeEach(() => {

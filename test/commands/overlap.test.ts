@@ -14,7 +14,8 @@ import { claimTask } from '../../src/domain/task/operations.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
 import { instantOf, observerOf } from '../../src/engine/env.ts';
 import { changeTask } from '../../src/store/change.ts';
-import { code, GRACE_MS, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, planOf, TTL_MS, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 const PLAN = planOf(
   'deps, write_globs: [package.json]',

@@ -5,7 +5,8 @@ import { type PhaseRow, phases, type ReadyData } from '../../src/commands/phases
 import { dryRun } from '../../src/commands/run.ts';
 import { why } from '../../src/commands/why.ts';
 import { dirOf } from '../support/commands/divergences.ts';
-import { code, GRACE_MS, keysOf, planOf, refused, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
+import { code, GRACE_MS, keysOf, planOf, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 let world: World;
 beforeEach(() => {

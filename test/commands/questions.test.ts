@@ -11,7 +11,8 @@ import { question } from '../../src/commands/question.ts';
 import { questions } from '../../src/commands/questions.ts';
 import type { VerbInput } from '../../src/commands/registry.ts';
 import { status } from '../../src/commands/status.ts';
-import { code, MINUTE_MS, planOf, refused, STRANGER, World } from '../support/commands/world.ts';
+import { code, MINUTE_MS, planOf, STRANGER, World } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 
 const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
 

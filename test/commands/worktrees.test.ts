@@ -9,8 +9,9 @@ import { ensureWorktree } from '../../src/commands/ensure-worktree.ts';
 import { release } from '../../src/commands/release.ts';
 import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
-import { code, keysOf, planOf, refused, World } from '../support/commands/world.ts';
+import { code, keysOf, planOf, World } from '../support/commands/world.ts';
 import { gitCall, repositoryOf } from '../support/git/world.ts';
+import { refused } from '../support/refused.ts';
 import type { Repository } from '../support/repository.ts';
 
 let world: World;

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { git, gitOk } from '../../src/git/git.ts';
 import { bundle } from '../support/bundle.ts';
-import { refused } from '../support/commands/world.ts';
 import { startHelper } from '../support/processes.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 import { emptyFolder } from '../support/store/tree.ts';
 

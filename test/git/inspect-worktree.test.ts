@@ -7,8 +7,9 @@ import { openSession, type Session } from '../../src/commands/shared/session.ts'
 import { inspectWorkspace } from '../../src/git/inspect-worktree.ts';
 import { headOf } from '../../src/git/repository.ts';
 import { ensureWorkspace, type Workspace } from '../../src/git/worktree.ts';
-import { planOf, refused, World } from '../support/commands/world.ts';
+import { planOf, World } from '../support/commands/world.ts';
 import { gitCall } from '../support/git/world.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { git } from '../../src/git/git.ts';
 import { folder } from '../support/cli.ts';
-import { refused } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** A repository with a worktree, and a pipe in the place of `file`. `.git/w` stands for the git folder of the worktree. */

@@ -5,9 +5,10 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession, type Session } from '../../src/commands/shared/session.ts';
 import { pruneBranch, type Removal, removeWorktree } from '../../src/git/gc-look.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
-import { planOf, refused, World } from '../support/commands/world.ts';
+import { planOf, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { gitCall, repositoryOf } from '../support/git/world.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;

@@ -6,10 +6,11 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { ensureWorkspace, type Workspace } from '../../src/git/worktree.ts';
-import { planOf, refused, World } from '../support/commands/world.ts';
+import { planOf, World } from '../support/commands/world.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { gitCall } from '../support/git/world.ts';
 import { until } from '../support/processes.ts';
+import { refused } from '../support/refused.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;

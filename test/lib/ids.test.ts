@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../src/domain/context.ts';
-import { ForgeError } from '../../src/lib/errors.ts';
 import {
   fileNameOf,
   isTaskId,
@@ -14,6 +13,7 @@ import {
 } from '../../src/lib/ids.ts';
 import { refusal } from '../support/domain/tasks.ts';
 import fc, { runs } from '../support/properties.ts';
+import { thrownBy } from '../support/refused.ts';
 
 const UUID = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
 
@@ -166,14 +166,8 @@ describe('UUIDs', () => {
   });
 
   test('the refusal of a UUID names the kind of id', () => {
-    let thrown: unknown;
-    try {
-      requireUuid('1', '--attempt');
-    } catch (error) {
-      thrown = error;
-    }
-    expect(thrown).toBeInstanceOf(ForgeError);
-    expect((thrown as ForgeError).message).toBe('"1" is not a UUID (--attempt)');
+    const thrown = thrownBy(() => requireUuid('1', '--attempt'));
+    expect(thrown.message).toBe('"1" is not a UUID (--attempt)');
   });
 });
 

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { clearLock, exclusively } from '../../src/lib/fs/locks.ts';
-import { refused } from '../support/commands/world.ts';
+import { refused } from '../support/refused.ts';
 import { emptyFolder } from '../support/store/tree.ts';
 
 test('a second caller waits for the lock and then runs', async () => {

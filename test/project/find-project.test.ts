@@ -7,7 +7,6 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { pathsOf } from '../../src/domain/project-paths.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
-import { ForgeError } from '../../src/lib/errors.ts';
 import { writeNew } from '../../src/lib/fs/new-file.ts';
 import { systemContext } from '../../src/process/system-context.ts';
 import { findProject, PLAN_PLACES, requireProject } from '../../src/project/find-project.ts';
@@ -15,6 +14,7 @@ import { loadPlanned, parsePlanText, planPlaceOf, planStamp, requirePlan } from 
 import { loadSettings } from '../../src/project/settings-file.ts';
 import { readUserFile } from '../../src/project/user-files.ts';
 import { openStores } from '../../src/store/open.ts';
+import { refused, thrownBy } from '../support/refused.ts';
 import { emptyFolder, refusal } from '../support/store/tree.ts';
 
 let root: string;
@@ -108,13 +108,7 @@ describe('project with --dir or FORGE_DIR', () => {
 });
 
 test('a missing project is PHASES_NOT_FOUND with a hint to create one', () => {
-  let thrown: unknown;
-  try {
-    requireProject(root, undefined, {});
-  } catch (error) {
-    thrown = error;
-  }
-  expect(thrown).toBeInstanceOf(ForgeError);
+  const thrown = thrownBy(() => requireProject(root, undefined, {}));
   expect(thrown).toMatchObject({ code: 'PHASES_NOT_FOUND', hint: expect.stringContaining('init') });
 });
 
@@ -263,14 +257,9 @@ describe('settings file', () => {
   });
 
   test('invalid settings are refused with every place', async () => {
-    let thrown: unknown;
-    try {
-      await settings('agents:\n  steal_grace: 1s\nworkspace: here\n');
-    } catch (error) {
-      thrown = error;
-    }
+    const thrown = await refused(() => settings('agents:\n  steal_grace: 1s\nworkspace: here\n'));
     expect(thrown).toMatchObject({ code: 'SETTINGS_INVALID', message: '2 problems in .forge/settings.yaml' });
-    expect((thrown as ForgeError).problems.map(({ place }) => [place.file, place.line])).toEqual([
+    expect(thrown.problems.map(({ place }) => [place.file, place.line])).toEqual([
       ['.forge/settings.yaml', 2],
       ['.forge/settings.yaml', 3],
     ]);
@@ -308,17 +297,14 @@ describe('plan file', () => {
   });
 
   test('an invalid plan is refused with every place', async () => {
-    let thrown: unknown;
-    try {
-      await parsePlanText({
+    const thrown = await refused(() =>
+      parsePlanText({
         file: 'plans/phases.yaml',
         text: PLAN.replace('title', 'titel').replace('id: build', 'id: ../build'),
-      });
-    } catch (error) {
-      thrown = error;
-    }
+      }),
+    );
     expect(thrown).toMatchObject({ code: 'PHASES_PARSE_ERROR', message: expect.stringContaining('plans/phases.yaml') });
-    expect((thrown as ForgeError).problems.length).toBeGreaterThan(1);
+    expect(thrown.problems.length).toBeGreaterThan(1);
   });
 
   test('a plan that cannot be read is IO_ERROR', async () => {

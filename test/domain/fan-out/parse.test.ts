@@ -2,19 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { parseChildren } from '../../../src/domain/fan-out/parse.ts';
-import { ForgeError } from '../../../src/lib/errors.ts';
+import { thrownBy } from '../../support/refused.ts';
 
 const parse = (...lines: string[]) => parseChildren(lines.join('\n'), 'c.jsonl', { parent: 'a', fanOut: 'f' });
 
-function refused(...lines: string[]): ForgeError {
-  try {
-    parse(...lines);
-  } catch (error) {
-    if (error instanceof ForgeError) return error;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
+const refused = (...lines: string[]) => thrownBy(() => parse(...lines));
 
 const X = '{"name":"x","run":"true"}';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type PlanPlace, phasePlace, taskPlace } from '../../../src/domain/plan/places.ts';
 import { dependencyEdits, settingEdit, settingOf } from '../../../src/domain/plan/task-edits.ts';
-import { ForgeError } from '../../../src/lib/errors.ts';
+import { thrownBy } from '../../support/refused.ts';
 
 const PLAN = `project: p
 phases:
@@ -16,13 +16,8 @@ const texts = [{ file: 'f', text: PLAN }];
 const place = (id: string) => taskPlace(texts, id) as PlanPlace;
 
 function refusal(work: () => unknown): string {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof ForgeError) return `${error.message} | ${error.hint}`;
-    throw error;
-  }
-  throw new Error('nothing was refused');
+  const { message, hint } = thrownBy(work);
+  return `${message} | ${hint}`;
 }
 
 describe('a place in a plan', () => {

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { cancelTask, retryTask } from '../../../src/domain/task/operations.ts';
 import { TASK_STATES, type TaskRecord } from '../../../src/domain/task/records.ts';
 import { CLAIMABLE_STATES, IN_FLIGHT_STATES } from '../../../src/domain/task/states.ts';
-import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import {
   CLAIM,
@@ -20,6 +19,7 @@ import {
   WORKER,
 } from '../../support/domain/requests.ts';
 import { OWNER, observer, record, refusal, T0, TTL_MS } from '../../support/domain/tasks.ts';
+import { thrownBy } from '../../support/refused.ts';
 
 describe('claim', () => {
   test('claim takes a fresh task', () => {
@@ -82,14 +82,7 @@ describe('claim', () => {
 
   describe.each(IN_FLIGHT_STATES)('claim of a task that is %s', (state) => {
     test('claim refuses a task with a live lease and names its owner and expiry', () => {
-      let thrown: unknown;
-      try {
-        claim(record(state), TTL_MS - 1);
-      } catch (error) {
-        thrown = error;
-      }
-      expect(thrown).toBeInstanceOf(ForgeError);
-      const { code, message, details } = thrown as ForgeError;
+      const { code, message, details } = thrownBy(() => claim(record(state), TTL_MS - 1));
       expect(code).toBe('LEASE_EXISTS');
       expect(message).toBe(`task build is claimed by run ${RUN} until ${isoTime(T0 + TTL_MS)}`);
       expect(details).toEqual({

@@ -11,9 +11,10 @@ import {
   TERMINAL_TASK_STATES,
   transitions,
 } from '../../../src/domain/task/states.ts';
-import { ERROR_CODES, ForgeError } from '../../../src/lib/errors.ts';
+import { ERROR_CODES } from '../../../src/lib/errors.ts';
 import { refusal } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
+import { thrownBy } from '../../support/refused.ts';
 
 /** Every state with the moves that lead out of it and where each ends. What is not here is refused. */
 const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
@@ -143,14 +144,7 @@ describe('several moves', () => {
   });
 
   test('an illegal move is refused with the task, its state, and the states the move needs', () => {
-    let thrown: unknown;
-    try {
-      transitions('build', 'claimed', ['dispatch', 'verify']);
-    } catch (error) {
-      thrown = error;
-    }
-    expect(thrown).toBeInstanceOf(ForgeError);
-    const { message, details, hint } = thrown as ForgeError;
+    const { message, details, hint } = thrownBy(() => transitions('build', 'claimed', ['dispatch', 'verify']));
     expect(message).toBe('task build is dispatched; verify needs claimed or running');
     expect(details).toEqual({ task_id: 'build', state: 'dispatched', move: 'verify' });
     expect(hint).toBe(ERROR_CODES.ILLEGAL_TRANSITION.hint);

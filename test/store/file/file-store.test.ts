@@ -2,12 +2,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
-import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import { RETENTION } from '../../../src/store/file/protocol.ts';
 import { StateTree } from '../../../src/store/file/tree.ts';
 import type { ChangeCursor } from '../../../src/store/port.ts';
+import { refused } from '../../support/refused.ts';
 import { emptyFolder, held, id, record, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
 
 let tree: Tree;
@@ -403,14 +403,9 @@ describe('file system errors', () => {
     const folder = emptyFolder();
     fs.writeFileSync(path.join(folder, '.forge'), 'a file');
     const store = new FileStore(new StateTree({ ...tree.layout, ...layoutUnder(folder) }));
-    let thrown: unknown;
-    try {
-      await store.commit('build', { expected: 0, op: 'x', record: record('build') });
-    } catch (error) {
-      thrown = error;
-    }
-    expect(thrown).toBeInstanceOf(ForgeError);
-    const { code, message, hint, details } = thrown as ForgeError;
+    const { code, message, hint, details } = await refused(() =>
+      store.commit('build', { expected: 0, op: 'x', record: record('build') }),
+    );
     expect(code).toBe('IO_ERROR');
     expect(message).toContain(`${folder}/.forge`);
     expect(details['errno']).toBe('ENOTDIR');

@@ -12,8 +12,8 @@ import type { Context } from '../../../src/domain/context.ts';
 import type { CompleteResult } from '../../../src/domain/task/complete-attempt.ts';
 import type { Liveness } from '../../../src/domain/task/identity.ts';
 import { freshRecord, type TaskRecord } from '../../../src/domain/task/records.ts';
-import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
+import { refused } from '../refused.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
 export const MINUTE_MS = 60_000;
@@ -173,17 +173,6 @@ export const TWO_PHASES = phasesOf(
   { id: 'phase-1', tasks: ['build, run: make', 'test, depends_on: [build]', 'sign, owner_type: human'] },
   { id: 'phase-2', more: 'blocked_by: phase-1', tasks: ['ship, run: make ship, priority: P0'] },
 );
-
-/** The ForgeError that `act` throws. Fails when it throws none. */
-export async function refused(act: () => unknown): Promise<ForgeError> {
-  try {
-    await act();
-  } catch (error) {
-    if (error instanceof ForgeError) return error;
-    throw error;
-  }
-  throw new Error('it was not refused');
-}
 
 export async function code(act: () => unknown): Promise<string> {
   return (await refused(act)).code;
