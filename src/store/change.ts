@@ -86,7 +86,7 @@ export async function changeTask<R>(
     const resumed = due && settlingBy(due, known, env.now());
     const decided = await decide(resumed?.record ?? known, read, standing);
     const decision = resumed === null ? decided : andThen(known, resumed, () => decided);
-    const { record: next, documents = [] } = decision;
+    const { record: next, documents = [], added } = decision;
     if (next === null) {
       if (documents.length > 0) {
         standing = await env.store.createDocuments(taskId, documents, env.newOp());
@@ -94,7 +94,8 @@ export async function changeTask<R>(
       } else if (settles && read.origin === 'record') await env.store.settle(taskId, env.newOp());
       return { result: decision.result, record, version: read.version };
     }
-    const commit = await env.store.commit(taskId, { expected: read.version, op: env.newOp(), record: next, documents });
+    const request = { expected: read.version, op: env.newOp(), record: next, documents, added };
+    const commit = await env.store.commit(taskId, request);
     if (commit.kind === 'standing') standing = commit.document;
     if (commit.kind !== 'committed') continue;
     const warnings = [...read.warnings.map((warning) => `task ${taskId}: ${warning}`), ...commit.warnings];

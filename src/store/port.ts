@@ -64,6 +64,8 @@ export interface CommitRequest {
   record: TaskRecord;
   /** Default: none. */
   documents?: readonly NewDocument[];
+  /** `Decision.added`. */
+  added?: readonly object[] | undefined;
 }
 
 export type { DocumentKind, NewDocument } from '../domain/task/records.ts';

@@ -29,7 +29,8 @@ describeUnless(noStrace(), 'SIGKILL in the place of a system call', () => {
       const aimable = scenario.steady === true ? calls.filter(isSteady) : calls;
       const telling = LONG ? aimable : aimable.filter((call) => call.changes);
       expect(new Set(calls.map((call) => call.name))).toContain('fsync');
-      expect(telling.length).toBeGreaterThan(10);
+      // A line that is added to a file is written and synced.
+      expect(telling.length).toBeGreaterThan(1);
       const points = sampled(telling, SAMPLE, aroundCommits(telling));
       const made = await pooled(points, async (point) => {
         const killed = await faultyForge(dir, args, point, 'kill');

@@ -45,6 +45,8 @@ export class File {
   mtimeMs: number;
   /** A symlink: reading it is refused. */
   readonly symlink: boolean;
+  /** Opened by a process that adds to it. */
+  isAddedTo = false;
   /** What a person has put into the file; the oracle follows it. */
   edit: PersonEdit | null = null;
 
@@ -108,6 +110,9 @@ export class Folder {
 /** Called with every name that is set or removed, after the fact. */
 export type Watcher = (folder: Folder, name: string, now: Entry | null, before: Entry | null) => void;
 
+/** Called with a file that was added to, after the fact. */
+export type WriteWatcher = (file: File) => void;
+
 export const ROOT = '/t';
 
 export class Disk {
@@ -115,6 +120,7 @@ export class Disk {
   /** The clock that files get their times from, milliseconds. */
   nowMs = 0;
   watch: Watcher = () => {};
+  wrote: WriteWatcher = () => {};
   readonly #handles: (File | null)[] = [];
   readonly #random: Random;
 
@@ -173,10 +179,17 @@ export class Disk {
         this.#set(folder, name, file);
         return this.#handles.push(file) - 1;
       }
+      case 'append': {
+        const file = this.#existing(call.path);
+        if (file.symlink) throw fault('ELOOP');
+        file.isAddedTo = true;
+        return this.#handles.push(file) - 1;
+      }
       case 'write': {
         const file = this.fileOf(call.handle);
         file.text += call.text;
         file.mtimeMs = this.nowMs;
+        if (file.isAddedTo) this.wrote(file);
         return;
       }
       case 'setTime':
@@ -197,7 +210,10 @@ export class Disk {
   }
 
   #performOnNames(
-    call: Exclude<SimCall, { call: 'list' | 'read' | 'create' | 'write' | 'setTime' | 'syncFile' | 'close' }>,
+    call: Exclude<
+      SimCall,
+      { call: 'list' | 'read' | 'create' | 'append' | 'write' | 'setTime' | 'syncFile' | 'close' }
+    >,
   ) {
     switch (call.call) {
       case 'syncDir':
@@ -362,12 +378,14 @@ export class Disk {
   #cutData(file: File): void {
     if (file.synced === file.text) return;
     const random = this.#random;
-    const { text } = file;
+    // What was synced before more was added to it stays.
+    const kept = file.isAddedTo && file.synced !== null && file.text.startsWith(file.synced) ? file.synced : '';
+    const text = file.text.slice(kept.length);
     const rule = random.below(5);
     if (rule === 0) file.text = file.synced ?? '';
-    else if (rule === 1) file.text = text.slice(0, random.below(text.length + 1));
-    else if (rule === 2) file.text = '';
-    else if (rule === 3) file.text = '\0'.repeat(text.length);
+    else if (rule === 1) file.text = kept + text.slice(0, random.below(text.length + 1));
+    else if (rule === 2) file.text = kept;
+    else if (rule === 3) file.text = kept + '\0'.repeat(text.length);
     file.synced = file.text;
   }
 }

@@ -7,15 +7,22 @@ import { errorCode } from '../../src/lib/fs/io-errors.ts';
 import type { Step } from '../../src/lib/fs/operations.ts';
 import * as io from '../../src/lib/fs/operations.ts';
 import {
-  type CommitRequest,
   commit,
   compact,
   type KnownVersion,
   type Retention,
   readHead,
+  syncVersions,
 } from '../../src/store/file/protocol.ts';
-import { commitTask, type FolderRead, readTask, settleTask } from '../../src/store/file/task-files.ts';
-import type { RecordCommit } from '../../src/store/port.ts';
+import {
+  addTo,
+  commitTask,
+  type FolderCommit,
+  type FolderRead,
+  readTask,
+  settleTask,
+  type TaskCommitRequest,
+} from '../../src/store/file/task-files.ts';
 import { TASK } from './requests.ts';
 import { DIR } from './world.ts';
 
@@ -31,15 +38,15 @@ export interface Memory {
 export interface Layer {
   readonly views: boolean;
   read(thorough: boolean, memory: Memory): Step<Seen>;
-  commit(change: CommitRequest, retention: Retention, memory: Memory): Step<RecordCommit>;
-  settle(op: string): Step<void>;
+  commit(change: TaskCommitRequest, retention: Retention, memory: Memory): Step<FolderCommit>;
+  settle(op: string, memory: Memory): Step<void>;
 }
 
 export const WHOLE: Layer = {
   views: true,
   read: (thorough, { known }) => readTask(DIR, TASK, thorough, known),
-  commit: (change, retention, { shown }) => commitTask(DIR, { ...change, shown }, retention),
-  settle: (op) => settleTask(DIR, op),
+  commit: (change, retention, { known, shown }) => commitTask(DIR, { ...change, on: known?.version, shown }, retention),
+  settle: (op, { known }) => settleTask(DIR, op, known?.version),
 };
 
 export const CORE: Layer = {
@@ -54,18 +61,23 @@ export const CORE: Layer = {
       whole: head.version,
     };
   },
-  *commit(change, retention) {
-    const result = yield* commit(DIR, change);
+  *commit(change, retention, { known }) {
+    const request = { ...change, on: known?.version };
+    const result = (yield* addTo(DIR, request)) ?? (yield* commit(DIR, request));
     if (result.kind === 'conflict') return result;
-    const warnings = result.durable ? [] : ['a power cut may undo it'];
-    if (result.durable && result.versions >= retention.compactAt) {
+    const { version: whole, durable, versions } = result;
+    const warnings = durable ? [] : ['a power cut may undo it'];
+    if (durable && versions >= retention.compactAt) {
       try {
-        yield* compact(DIR, result.n, retention);
+        yield* compact(DIR, whole.n, retention);
       } catch (error) {
         warnings.push(`not compacted: ${errorCode(error)}`);
       }
     }
-    return { kind: 'committed', version: result.n, record: change.record, warnings };
+    return { kind: 'committed', version: whole.n, record: change.record, whole, warnings };
   },
-  settle: () => io.syncDir(DIR),
+  *settle(_op, { known }) {
+    if (known?.version.open !== undefined) yield* syncVersions(DIR, known.version.open);
+    yield* io.syncDir(DIR);
+  },
 };

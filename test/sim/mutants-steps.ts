@@ -3,6 +3,9 @@
 import type { Mutant } from './mutants.ts';
 
 const DOCUMENTS = 'src/store/file/documents.ts';
+const PROTOCOL = 'src/store/file/protocol.ts';
+const FILES = 'src/store/file/task-files.ts';
+const RECORDS = 'src/store/file/record-file.ts';
 const CHANGES = 'src/domain/steps/changes.ts';
 const JOURNAL = 'src/domain/steps/journal.ts';
 const PARKING = 'src/domain/steps/parking.ts';
@@ -21,7 +24,66 @@ function childMutant(...of: Parameters<typeof mutant>): Mutant {
   return { ...mutant(...of), focus: 'fan-outs' };
 }
 
+/** Versions that are lines of a file. */
+const ADDING: readonly Mutant[] = [
+  mutant('a line is not synced', PROTOCOL, 'durable = yield* quietly(io.syncFile(handle));', 'durable = true;'),
+  mutant(
+    'the name of a file is not durable before its second version',
+    PROTOCOL,
+    '  if (durable && on.n === open.first) durable = yield* quietly(io.syncDir(dir));\n',
+    '',
+  ),
+  mutant('a line counts whatever it follows', RECORDS, 'if (line?.after !== op)', 'if (line === undefined)'),
+  mutant(
+    'a line is not read again',
+    PROTOCOL,
+    'if (!(yield* readText(path)).text?.startsWith(open.text)) {',
+    'if (failure !== null) {',
+  ),
+  mutant(
+    'lines are added behind a part of one',
+    RECORDS,
+    "if (open?.end !== 'line') return null;",
+    "if (open === undefined || open.end === 'closed') return null;",
+  ),
+  mutant(
+    'a file is not closed before the next one is made',
+    PROTOCOL,
+    'const closing = encodeClosing(decoded.version);',
+    "const closing = '';",
+  ),
+  mutant(
+    'what was added before a file was closed is not looked at',
+    PROTOCOL,
+    'return (yield* readText(path)).text?.startsWith(text + closing) === true;',
+    'return true;',
+  ),
+  mutant(
+    'lines behind the end of a file count',
+    RECORDS,
+    "else if (!Array.isArray(line.entries)) end = 'closed';",
+    'else if (!Array.isArray(line.entries)) at = next;',
+  ),
+  mutant(
+    'a repeat is answered without fsync of the line',
+    FILES,
+    '  if (on?.open !== undefined) yield* syncVersions(dir, on.open);\n',
+    '',
+  ),
+  {
+    ...mutant(
+      'a file is added to after it could not be synced',
+      PROTOCOL,
+      '  if (!durable) yield* quietly(appended(path, encodeClosing(next.version)));\n',
+      '',
+    ),
+    survives:
+      'A file of the simulated disk that could not be synced once is whole when it is synced again. Linux may have dropped what it could not write.',
+  },
+];
+
 export const STEP_MUTANTS: readonly Mutant[] = [
+  ...ADDING,
   mutant(
     'a journal is written by whatever attempt the task had',
     CHANGES,
@@ -62,7 +124,7 @@ export const STEP_MUTANTS: readonly Mutant[] = [
       '(yield* isUndone(commit.dir, commit.request))',
       'true',
     ),
-    seed: 8731,
+    seed: 2019,
   },
   mutant(
     'a part begins without the parts that it replaces',
@@ -126,8 +188,8 @@ export const STEP_MUTANTS: readonly Mutant[] = [
   childMutant(
     'ticks of before are left out',
     JOURNAL,
-    'journal.ticks ?? { chunks: [], tail: [] }',
-    '{ chunks: [], tail: [] }',
+    'yield* grown(journal.ticks ?? NO_TICKS, ticks, make)',
+    'yield* grown(NO_TICKS, ticks, make)',
   ),
   childMutant(
     'a tick is counted and not recorded',

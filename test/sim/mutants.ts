@@ -44,13 +44,13 @@ const COMMITTING: Mutant[] = [
         '  const handle = yield* io.create(tmp);\n  let names: string[];\n',
         '  const names = yield* io.list(dir);\n  const handle = yield* io.create(tmp);\n',
       ],
-      ['      names = yield* io.list(dir);\n      if (newestOf', '      if (newestOf'],
+      ['      names = yield* io.list(dir);\n      if (!(yield*', '      if (!(yield*'],
     ],
   },
   mutant(
     'no look after the reservation',
     PROTOCOL,
-    'if (newestOf(names) !== expected) {',
+    'if (!(yield* isLast(dir, newestOf(names), expected, on))) {',
     'if (newestOf(names) < 0) {',
   ),
   mutant('rename in place of link', PROTOCOL, 'yield* io.link(tmp, target);', 'yield* io.rename(tmp, target);'),
@@ -63,7 +63,7 @@ const COMMITTING: Mutant[] = [
   mutant(
     'the error of a link is believed',
     PROTOCOL,
-    "    if (decoded?.kind === 'valid' && decoded.version.op === op) return true;\n",
+    "    if (decoded?.kind === 'valid' && makerOf(decoded.version) === op) return true;\n",
     '',
   ),
   mutant(
@@ -72,7 +72,12 @@ const COMMITTING: Mutant[] = [
     " || code === 'EEXIST') return false;",
     ') return false;',
   ),
-  mutant('no fsync of the version', PROTOCOL, '      yield* io.syncFile(handle);\n', ''),
+  mutant(
+    'no fsync of the version',
+    PROTOCOL,
+    '      yield* io.write(handle, text);\n      yield* io.syncFile(handle);\n',
+    '      yield* io.write(handle, text);\n',
+  ),
   mutant(
     'no fsync of the folder',
     PROTOCOL,
@@ -92,12 +97,7 @@ const COMMITTING: Mutant[] = [
     'io.mkdir(dir));\n',
   ),
   {
-    ...mutant(
-      'what is not durable replaces what is',
-      FILES,
-      "    return { kind: 'committed', version: result.n, record, warnings };\n  }\n  const own",
-      '  }\n  const own',
-    ),
+    ...mutant('what is not durable replaces what is', FILES, '  if (!result.durable) return done;\n', ''),
     focus: 'failures',
     seed: 20_036,
   },
@@ -130,8 +130,8 @@ const COMPACTION: Mutant[] = [
         '',
       ],
       [
-        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);',
-        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);\n  for (const name of names) if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);',
+        'for (const name of old) yield* removed(`${dir}/${name}`);',
+        'for (const name of old) yield* removed(`${dir}/${name}`);\n  for (const name of names) if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);',
       ],
     ],
   },
@@ -168,16 +168,21 @@ const COMPACTION: Mutant[] = [
     changes: [
       ['  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);\n', ''],
       [
-        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);',
-        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);\n  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);',
+        'for (const name of old) yield* removed(`${dir}/${name}`);',
+        'for (const name of old) yield* removed(`${dir}/${name}`);\n  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);',
       ],
     ],
     schedules: 60_000,
     late: true,
   },
-  mutant('compaction removes the newest version', PROTOCOL, '<= newest - kept)', '<= newest - kept + 1)'),
+  mutant(
+    'compaction removes the newest version',
+    PROTOCOL,
+    'old.splice(-kept);',
+    'old.splice(1 - kept || old.length);',
+  ),
   {
-    ...mutant('compaction removes newer versions first', PROTOCOL, 'of old.sort())', 'of old.sort().reverse())'),
+    ...mutant('compaction removes newer versions first', PROTOCOL, 'of old)', 'of old.reverse())'),
     survives:
       'A commit on the older version that a slow listing may then find conflicts with the newest one. Only what a command shows would be older than true, and a schedule checks what is committed.',
   },
@@ -208,8 +213,8 @@ const READING: Mutant[] = [
   mutant(
     'a damaged version ends the search',
     PROTOCOL,
-    '    voided.push(versionName(number));\n',
-    '    voided.push(versionName(number));\n    break;\n',
+    '    head.voided.push(versionName(number));\n',
+    '    head.voided.push(versionName(number));\n    break;\n',
   ),
   {
     ...mutant('a listing without a version is believed', PROTOCOL, 'if (!found &&', 'if (!found && head.n > 0 &&'),
@@ -263,8 +268,8 @@ const PUBLISHING: Mutant[] = [
   mutant(
     'no second look after publishing',
     VIEWS,
-    'if (newestOf(yield* io.list(dir)) === head.n) return',
-    'if (head.n > 0) return',
+    'if (newestOf(yield* io.list(dir)) === head.file) return',
+    'if (head.file > 0) return',
   ),
   mutant('edits are written over', VIEWS, 'if (!ours && !missing) {', 'if (foreign) {'),
   {

@@ -48,9 +48,9 @@ export interface Trying {
   record: TaskRecord;
   request: Request;
   nowMs: number;
-  /** Another process removed its reservation. */
+  /** Another process removed its reservation, or wrote into a file of versions since it read the task. */
   swept: boolean;
-  /** The link was made and reported as failed. */
+  /** The link was made and reported as failed; or its line was written, which it knows once it has read the file. */
   lied: boolean;
   /** After that lie the look at the version failed too, or came too late: what happened is unknown. */
   blind: boolean;
@@ -78,6 +78,9 @@ interface Landed {
   record: TaskRecord;
   request: Request;
   file: File;
+  /** The number of the first version in the file. */
+  first: number;
+  /** The file until then. */
   text: string;
   /** Reported as done and durable. */
   durable: boolean;
@@ -114,6 +117,8 @@ export interface Stats {
   parked: number;
   goneOn: number;
   signalsTaken: number;
+  /** Versions that are a line of a file. */
+  added: number;
   ticks: number;
   fannedOut: number;
   joined: number;
@@ -146,6 +151,7 @@ export function noStats(): Stats {
     parked: 0,
     goneOn: 0,
     signalsTaken: 0,
+    added: 0,
     ticks: 0,
     fannedOut: 0,
     joined: 0,
@@ -159,6 +165,8 @@ export class Oracle {
   readonly stats: Stats;
   readonly #chain = new Map<number, Landed>();
   readonly #ops = new Map<string, number>();
+  /** Who read them before that may still tell of them. */
+  readonly #rottenLines = new Set<string>();
   readonly #owners = new Map<number, string>();
   readonly #generationOf = new Map<string, number>();
   /** Names of the commits that version 1 may build on: null for a task without any file. */
@@ -188,7 +196,8 @@ export class Oracle {
 
   /** A version that was there, durable, before the schedule began. */
   assume(n: number, op: string, record: TaskRecord, file: File, request: Request): void {
-    this.#chain.set(n, { op, by: 'start', record, request, file, text: file.text, durable: true, rotten: false });
+    const { text } = file;
+    this.#chain.set(n, { op, by: 'start', record, request, file, first: n, text, durable: true, rotten: false });
     this.#ops.set(op, n);
     this.latest = n;
     this.#generation = record.memo.generation;
@@ -197,6 +206,15 @@ export class Oracle {
 
   recordAt(n: number): TaskRecord | null {
     return this.#chain.get(n)?.record ?? null;
+  }
+
+  /** The file that version `n` is in; null where it was removed from the chain. */
+  fileAt(n: number): File | null {
+    return this.#chain.get(n)?.file ?? null;
+  }
+
+  hasLanded(op: string): boolean {
+    return this.#ops.has(op);
   }
 
   /** The version that counts: the newest one that is whole. */
@@ -208,8 +226,8 @@ export class Oracle {
 
   // --- commits -------------------------------------------------------------------------------------------------------
 
-  /** Version `n` has appeared. */
-  landed(n: number, file: File, by: string, trying: Trying): void {
+  /** Version `n` has appeared, in a file that begins with version `first`. */
+  landed(n: number, file: File, by: string, trying: Trying, first = n): void {
     if (this.#ops.has(trying.op)) throw new Violation('happened twice', `${trying.op} made version ${n} as well`);
     const before = this.newestWhole();
     this.#checkOwner(n, trying);
@@ -218,7 +236,7 @@ export class Oracle {
     }
     this.#checkBase(n, trying, before);
     const { op, record, request } = trying;
-    this.#chain.set(n, { op, by, record, request, file, text: file.text, durable: false, rotten: false });
+    this.#chain.set(n, { op, by, record, request, file, first, text: file.text, durable: false, rotten: false });
     this.#ops.set(op, n);
     this.latest = n;
     this.#generation = record.memo.generation;
@@ -301,12 +319,22 @@ export class Oracle {
 
   versionRemoved(n: number, by: string): void {
     this.stats.compacted++;
-    if (n >= this.newestWhole())
-      throw new Violation('acknowledged, then lost', `${by} removed version ${n}, the newest`);
+    const newest = this.newestWhole();
+    for (const [number, { first }] of this.#chain)
+      if (first === n && number >= newest)
+        throw new Violation('acknowledged, then lost', `${by} removed version ${number}, the newest`);
   }
 
   rotted(file: File): void {
-    for (const landed of this.#chain.values()) if (landed.file === file) landed.rotten = true;
+    for (const [n, landed] of this.#chain) {
+      if (landed.file !== file || file.text.startsWith(landed.text)) continue;
+      if (landed.first === n) landed.rotten = true;
+      else {
+        this.#forget(n, landed);
+        this.#rottenLines.add(landed.op);
+      }
+    }
+    this.latest = Math.max(...this.#chain.keys());
     this.stats.rotten++;
     // What only the damaged version knew is gone with it, the generation that it gave out included.
     const whole = this.newestWhole();
@@ -319,12 +347,14 @@ export class Oracle {
   /** `since`: the newest version when the read began. */
   checkRead(read: Seen, since: number): void {
     this.stats.reads++;
-    if (read.version < since) {
+    // The last line of a file may have rotted meanwhile, and leaves no number.
+    if (read.version < Math.min(since, this.latest)) {
       throw new Violation('stale read', `version ${read.version} was read after ${since} had been there`);
     }
     const edited = read.warnings.some((warning) => warning.includes('edited by hand'));
     if (read.version === 0 || read.record === null || edited) return;
     const self = tallyOf(read.record)?.self;
+    if (self !== undefined && this.#rottenLines.has(self)) return;
     for (let n = read.version; n > 0; n--) {
       const landed = this.#chain.get(n);
       if (landed?.op === self) return;
@@ -338,13 +368,16 @@ export class Oracle {
   /** What is on the disk after a power cut is all there is. */
   powerCut(disk: Disk, dir: string): void {
     this.stats.powerCuts++;
-    const survives = (n: number, landed: Landed) => disk.file(`${dir}/${versionName(n)}`) === landed.file;
+    const isThere = ({ first, file }: Landed) => disk.file(`${dir}/${versionName(first)}`) === file;
+    const isWhole = (landed: Landed) => isThere(landed) && landed.file.text.startsWith(landed.text);
+    // A line that is not whole leaves nothing, a file its number.
+    const survives = (n: number, landed: Landed) => isThere(landed) && (landed.first === n || isWhole(landed));
     let whole = 0;
     this.latest = 0;
     for (const [n, landed] of this.#chain) {
       if (!survives(n, landed)) continue;
       this.latest = Math.max(this.latest, n);
-      if (landed.file.text === landed.text) whole = Math.max(whole, n);
+      if (isWhole(landed)) whole = Math.max(whole, n);
     }
     for (const [n, landed] of this.#chain) {
       if (n <= whole) continue;

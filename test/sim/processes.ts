@@ -7,8 +7,7 @@ import { type Step, unless } from '../../src/lib/fs/operations.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { readText } from '../../src/store/file/protocol.ts';
 import { type VersionFile, versionName } from '../../src/store/file/record-file.ts';
-import { createOnce } from '../../src/store/file/task-files.ts';
-import type { RecordCommit } from '../../src/store/port.ts';
+import { createOnce, type FolderCommit } from '../../src/store/file/task-files.ts';
 import { childFile, SETS, sealedChildren } from './children.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
@@ -18,7 +17,7 @@ import { nextStepRequest } from './steps.ts';
 import { committed, decideOnJournal, goOn, lookAtJournal } from './steps-life.ts';
 import { ANSWERS, CHUNKS, DIR, type Process, type World } from './world.ts';
 
-type Committed = Extract<RecordCommit, { kind: 'committed' }>;
+type Committed = Extract<FolderCommit, { kind: 'committed' }>;
 
 /** How often a request is tried again before the process gives it up. */
 const TRIES = 10;
@@ -53,7 +52,7 @@ const HOLDING: readonly RequestKind[] = ['heartbeat', 'heartbeat', 'release', 'c
 const FREE_TO_ANSWER: readonly RequestKind[] = ['claim', 'claim', 'settle', 'settle', 'settle', 'count'];
 const HOLDING_TO_ASK: readonly RequestKind[] = ['ask', 'ask', 'ask', 'heartbeat', 'release'];
 
-function nextRequest({ random, layer, focus, journal }: World, self: Process): Request {
+function nextRequest({ random, layer, focus, journal, processes }: World, self: Process): Request {
   self.left--;
   self.requests++;
   const numbered = { number: self.requests, claimId: self.claim ?? `claim-${self.name}-${self.requests}`, asks: null };
@@ -63,6 +62,11 @@ function nextRequest({ random, layer, focus, journal }: World, self: Process): R
       return { ...numbered, kind: 'steps', asks: { kind: 'park', name: '', id: '', value: '', ms: null, sleeper } };
     const free = focus === 'fan-outs' ? FREE_OF_CHILDREN : FREE_OF_STEPS;
     const holding = focus === 'fan-outs' ? HOLDING_CHILDREN : HOLDING_STEPS;
+    const shared = self.claim === null && random.chance(0.3) ? claimOfOther(processes) : null;
+    if (shared !== null) {
+      const asks = nextStepRequest(random, focus, true, `${self.name}-${self.requests}`);
+      return { ...numbered, claimId: shared, kind: 'steps', asks };
+    }
     const kind = random.pick(self.claim === null ? free : holding);
     if (kind !== 'steps') return { ...numbered, kind };
     return {
@@ -76,6 +80,11 @@ function nextRequest({ random, layer, focus, journal }: World, self: Process): R
   const free = questions ? FREE_TO_ANSWER : layer.views ? FREE : FREE_OF_VIEWS;
   const kind = random.pick(self.claim !== null ? holding : free);
   return { ...numbered, kind };
+}
+
+/** An attempt may have several processes, each with a step of its own. */
+function claimOfOther(processes: readonly Process[]): string | null {
+  return processes.find(({ claim }) => claim !== null)?.claim ?? null;
 }
 
 /** Where journals are what matters. */
@@ -152,25 +161,26 @@ export const protocol: Attempt = function* (world, self, request) {
   self.sleeper = null;
   if (decision.kind === 'passed') return 'done';
   if (decision.kind === 'repeat') {
-    if ((yield* tried(world.layer.settle(op), self)) === null) return 'again';
+    if ((yield* tried(world.layer.settle(op, self.memory), self)) === null) return 'again';
     oracle.settled(self.name, request);
     return 'done';
   }
   const trying = newTrying(op, read.version, record, decision, request, world.nowMs);
   self.trying = trying;
   checkAnswers(world, decision.record);
-  const change = { expected: read.version, op, record: decision.record };
+  const change = { expected: read.version, op, record: decision.record, added: decision.added };
   const result = yield* tried(committed(world, change, decision.documents, self.memory), self);
-  if (result?.value.kind === 'committed') remember(world, self, op, result.value);
+  if (result?.value.kind === 'committed') remember(world, self, result.value);
   const outcome = judge(world, self, trying, result?.value ?? null);
   if (outcome === 'done' && request.kind === 'claim' && record.state.state === 'waiting') oracle.stats.goneOn++;
   if (outcome === 'done' && request.asks !== null) goOn(self, oracle.stats, request.asks, decision.result);
   return outcome;
 };
 
-function judge(world: World, self: Process, trying: Trying, result: RecordCommit | null): Outcome {
+function judge(world: World, self: Process, trying: Trying, result: FolderCommit | null): Outcome {
   const { oracle } = world;
   if (result === null || result.kind === 'conflict') {
+    trying.swept ||= self.disturbedAt >= self.readAt;
     oracle.refused(trying, result === null ? 'error' : 'conflict');
     return 'again';
   }
@@ -191,6 +201,7 @@ function refusedByEdit(world: World, problem: string): Outcome {
 
 function* readChecked(world: World, self: Process, thorough: boolean): Life<Seen | null> {
   const since = world.oracle.latest;
+  self.readAt = world.turn;
   const read = yield* tried(world.layer.read(thorough, self.memory), self);
   if (read === null) return null;
   world.oracle.checkRead(read.value, since);
@@ -199,12 +210,12 @@ function* readChecked(world: World, self: Process, thorough: boolean): Life<Seen
 }
 
 function know({ disk }: World, self: Process, version: VersionFile | null): void {
-  const file = version && disk.file(`${DIR}/${versionName(version.n)}`);
-  self.memory.known = version && file ? { version, writtenMs: file.mtimeMs } : null;
+  const file = version?.open ? null : version && disk.file(`${DIR}/${versionName(version.n)}`);
+  self.memory.known = version && { version, writtenMs: file?.mtimeMs ?? null };
 }
 
-function remember(world: World, self: Process, op: string, { version: n, record, warnings }: Committed): void {
-  know(world, self, { n, op, record });
+function remember(world: World, self: Process, { whole, record, warnings }: Committed): void {
+  know(world, self, whole);
   if (warnings.length === 0) self.memory.shown = record.state.state_version;
 }
 

@@ -2,6 +2,7 @@
 
 import { askQuestion, settleQuestion } from '../../src/domain/question/questions.ts';
 import { recordReasons } from '../../src/domain/schedule/readiness.ts';
+import type { Journal } from '../../src/domain/steps/journal.ts';
 import type { LeaseObserver } from '../../src/domain/task/leases.ts';
 import { claimTask, dispatchTask, heartbeatTask, releaseTask } from '../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
@@ -51,12 +52,38 @@ export interface Tally {
   answer?: string;
 }
 
+/** A change that adds to the journal alone has it in an entry. */
 export function tallyOf(record: TaskRecord | null): Tally | null {
-  return ((record?.state as { sim?: Tally } | undefined)?.sim ?? null) as Tally | null;
+  const journal = record?.memo.journal as { tail?: readonly { sim?: Tally }[] } | undefined;
+  const all = [(record?.state as { sim?: Tally } | undefined)?.sim, ...(journal?.tail ?? []).map(({ sim }) => sim)];
+  return all.reduce<Tally | null>(
+    (newest, tally) => (tally && tally.total > (newest?.total ?? -1) ? tally : newest),
+    null,
+  );
+}
+
+/** The decision with the tally in the last of the entries that it adds. */
+function tallied(
+  { added = [], record }: Decision<unknown>,
+  sim: Tally,
+): Pick<Decision<unknown>, 'added' | 'record'> | null {
+  const journal = record?.memo.journal as Journal | undefined;
+  const last = journal?.tail.at(-1);
+  if (record === null || journal === undefined || last === undefined || !added.includes(last)) return null;
+  const marked = { ...last, sim };
+  const memo = { ...record.memo, journal: { ...journal, tail: [...journal.tail.slice(0, -1), marked] } };
+  return { added: added.map((entry) => (entry === last ? marked : entry)), record: { ...record, memo } };
 }
 
 export type Decided =
-  | { kind: 'commit'; record: TaskRecord; base: string | null; documents: Documents; result: unknown }
+  | {
+      kind: 'commit';
+      record: TaskRecord;
+      base: string | null;
+      documents: Documents;
+      added?: readonly object[] | undefined;
+      result: unknown;
+    }
   /** Done before: only to be acknowledged. */
   | { kind: 'repeat' }
   /** Done before, by whatever attempt. */
@@ -99,11 +126,13 @@ export function committing(record: TaskRecord, decision: Decision<unknown>, requ
     ...(asker.answer === null ? {} : { answer: asker.answer }),
   };
   const next = decision.record;
+  const marked = decision.added && tallied(decision, tally);
   return {
     kind: 'commit',
-    record: { ...next, state: { ...next.state, sim: tally } },
+    record: marked?.record ?? { ...next, state: { ...next.state, sim: tally } },
     base: before?.self ?? null,
     documents: decision.documents ?? [],
+    added: marked?.added,
     result: decision.result,
   };
 }

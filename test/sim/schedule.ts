@@ -1,6 +1,6 @@
 /** One schedule from its seed to its verdict. */
 
-import { decodeVersion, isSealedView, VIEW_NAMES, versionName, viewsOf } from '../../src/store/file/record-file.ts';
+import { decodeVersion, isSealedView, VIEW_NAMES, viewsOf } from '../../src/store/file/record-file.ts';
 import { SETS } from './children.ts';
 import { lockFile } from './control.ts';
 import type { Life } from './disk.ts';
@@ -227,7 +227,7 @@ const COUNT: Request = { kind: 'count', number: 1, claimId: '', asks: null };
 /** Edits that are valid and made on the newest version: the next change takes them over. */
 function editsToObey(world: World) {
   const n = world.oracle.newestWhole();
-  const decoded = decodeVersion(world.disk.file(`${DIR}/${versionName(n)}`)?.text ?? '');
+  const decoded = decodeVersion(world.oracle.fileAt(n)?.text ?? '');
   if (decoded.kind !== 'valid' || world.oracle.latest !== n) return [];
   const stateVersion = decoded.version.record.state.state_version;
   return world.oracle.edits.filter((edit) => {
@@ -257,7 +257,7 @@ function checkViews(world: World): void {
   if (!world.layer.views) return;
   const n = world.oracle.latest;
   if (n === 0) return;
-  const text = world.disk.file(`${DIR}/${versionName(n)}`)?.text ?? '';
+  const text = world.oracle.fileAt(n)?.text ?? '';
   const decoded = decodeVersion(text);
   if (decoded.kind !== 'valid') {
     if (world.rotten) return;

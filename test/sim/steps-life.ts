@@ -7,8 +7,8 @@ import { ForgeError } from '../../src/lib/errors.ts';
 import * as io from '../../src/lib/fs/operations.ts';
 import { type Step, unless } from '../../src/lib/fs/operations.ts';
 import { createdFor } from '../../src/store/file/documents.ts';
-import { type CommitRequest, readText } from '../../src/store/file/protocol.ts';
-import type { RecordCommit } from '../../src/store/port.ts';
+import { readText } from '../../src/store/file/protocol.ts';
+import type { FolderCommit, TaskCommitRequest } from '../../src/store/file/task-files.ts';
 import { type Life, ROOT } from './disk.ts';
 import type { Memory } from './layers.ts';
 import { type Stats, Violation } from './oracle.ts';
@@ -52,7 +52,9 @@ export function* decideOnJournal(
     return decision && committing(record, decision.value, request, asker);
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
-    if (error.code === 'STEP_REPEATED' || error.code === 'UNKNOWN_FANOUT') return { kind: 'passed' };
+    // What another process of the attempt has recorded is made durable before it is gone on with.
+    if (error.code === 'STEP_REPEATED') return { kind: 'repeat' };
+    if (error.code === 'UNKNOWN_FANOUT') return { kind: 'passed' };
     if (LOST.includes(error.code)) return { kind: 'refused' };
     throw error;
   }
@@ -61,10 +63,10 @@ export function* decideOnJournal(
 /** Commits with the parts that the record refers to, as the store does. */
 export function* committed(
   world: World,
-  change: CommitRequest,
+  change: TaskCommitRequest,
   documents: Documents,
   memory: Memory,
-): Step<RecordCommit> {
+): Step<FolderCommit> {
   const { op } = change;
   const step = world.layer.commit(change, world.retention, memory);
   if (documents.length === 0) return yield* step;
@@ -80,7 +82,7 @@ export function* committed(
   world.oracle.stats.chunks += documents.filter(({ kind }) => kind === 'steps').length;
   const result = yield* createdFor(files, op, { dir: DIR, request: change, step });
   if (result === null || result.kind === 'standing') throw new Violation('created twice', `a part of ${op} is there`);
-  return result as RecordCommit;
+  return result as FolderCommit;
 }
 
 /** Reads the journal of a record that was read; false where a call has failed. */

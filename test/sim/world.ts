@@ -1,8 +1,9 @@
 /** One simulated machine: its disk, its processes, and the faults that befall them, all drawn from one seed. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Sleeper } from '../../src/domain/steps/parking.ts';
 import type { Retention } from '../../src/store/file/protocol.ts';
-import { TMP_PREFIX, versionName, versionNumber } from '../../src/store/file/record-file.ts';
+import { decodeVersion, TMP_PREFIX, versionNumber } from '../../src/store/file/record-file.ts';
 import {
   Disk,
   type Doing,
@@ -75,6 +76,9 @@ export interface Process {
   /** Its wait that is not over. */
   sleeper: Sleeper | null;
   trying: Trying | null;
+  /** When another process last wrote into a file of versions, and when it last began to read the task, in turns. */
+  disturbedAt: number;
+  readAt: number;
   /** When it last read each view, in turns. */
   looked: Record<string, number>;
   /** An injected failure that the protocol has not answered for yet. */
@@ -105,6 +109,8 @@ export function newProcess(name: string, start: Process['start'], left: number):
     claim: null,
     sleeper: null,
     trying: null,
+    disturbedAt: -1,
+    readAt: 0,
     looked: {},
     failed: false,
     restarts: 0,
@@ -180,6 +186,7 @@ export class World {
       if (subject === 'protocol') this.#watch(folder, name, now, before);
       else if (name === 'state.json' && now instanceof File) this.#versionChanged(oracle.latest + 1, now, null);
     };
+    this.disk.wrote = (file) => this.#added(file);
   }
 
   get nowMs(): number {
@@ -311,7 +318,7 @@ export class World {
     const name = path.slice(path.lastIndexOf('/') + 1);
     if (name === 'state.json' || name === 'lease.json') process.looked[name] = this.turn;
     const { trying } = process;
-    if (failed && trying?.lied && versionNumber(name) === trying.expected + 1) trying.blind = true;
+    if (failed && trying?.lied && versionNumber(name) !== null) trying.blind = true;
   }
 
   /** Goes on until the process makes its next call or ends. `result` answers the last one. */
@@ -382,8 +389,10 @@ export class World {
     this.say(process.name, `  is killed ${after ? 'after' : 'before'} `, call);
     if (after && call.call !== 'list') {
       this.current = process;
+      // A short file is written at once; of what is added to one, a part may be.
+      const isPart = call.call === 'write' && this.disk.fileOf(call.handle).isAddedTo && this.random.chance(0.5);
       try {
-        this.disk.perform(call);
+        this.disk.perform(isPart ? { ...call, text: call.text.slice(0, this.random.below(call.text.length)) } : call);
       } catch (error) {
         if (error instanceof Violation) throw error;
       }
@@ -451,14 +460,20 @@ export class World {
       this.oracle.recordAt(n - 1) === null
     )
       return;
-    const file = this.disk.file(`${DIR}/${versionName(n)}`);
-    const before = this.disk.file(`${DIR}/${versionName(n - 1)}`);
-    if (file === null || before === null) return;
+    const file = this.oracle.fileAt(n);
+    const before = this.oracle.fileAt(n - 1);
+    if (file === null || before === null || this.nameOf(file) === null || this.nameOf(before) === null) return;
     this.rotten = true;
     file.text = file.text.slice(0, -7);
     file.synced = file.text;
     this.say('-', `version ${n} rots on the disk`);
     this.oracle.rotted(file);
+    this.#disturbAll(null);
+  }
+
+  /** Who adds to a file, or closes it, may find it other than it was, and then starts over. */
+  #disturbAll(but: Process | null): void {
+    for (const process of this.processes) if (process !== but) process.disturbedAt = this.turn;
   }
 
   // --- what the disk did -----------------------------------------------------------------------------------------------
@@ -485,6 +500,23 @@ export class World {
     for (const { trying, name: owner } of this.processes) {
       if (trying !== null && name === `${TMP_PREFIX}${trying.op}` && this.current?.name !== owner) trying.swept = true;
     }
+  }
+
+  /** A line was added to a file of versions, a part of one, or the line that closes it. */
+  #added(file: File): void {
+    const { current, oracle } = this;
+    const trying = current?.trying ?? null;
+    const decoded = decodeVersion(file.text);
+    this.#disturbAll(current);
+    if (trying === null || decoded.kind !== 'valid' || decoded.version.op !== trying.op) return;
+    if (oracle.hasLanded(trying.op)) return;
+    const { n, record, open } = decoded.version;
+    if (!isDeepStrictEqual(record.memo.journal, trying.record.memo.journal))
+      throw new Violation('journal lost', `version ${n} (${trying.op}) is read otherwise than it was decided`);
+    trying.lied = true;
+    oracle.landed(n, file, current?.name ?? '-', trying, open?.first);
+    oracle.stats.added++;
+    this.journal?.landed(trying);
   }
 
   #versionChanged(n: number, now: unknown, before: unknown): void {

@@ -59,7 +59,7 @@ export interface InUse {
   attempt(id: string): boolean;
   /** Of a part of its journal by its id. One that is younger than the record may be about to be named. */
   chunk(id: string): boolean;
-  /** Which of its versions, where they are kept: those from this one on. It is committed. */
+  /** Which of its versions, where they are kept: those from this one on. It is committed, and no line of a file, which only those of an attempt at work are. */
   version: number;
   /** All lines of its history. */
   history: boolean;

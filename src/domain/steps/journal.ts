@@ -176,14 +176,17 @@ const CHECKED = new WeakMap<object, Journal>();
 /** The journal that a record names; null for none. Throws SCHEMA_INVALID. */
 export function journalOf({ memo }: { memo: Pick<Memo, 'journal'> }): Journal | null {
   if (memo.journal === undefined) return null;
-  const known = CHECKED.get(memo.journal as object);
-  if (known !== undefined) return known;
-  const parsed = JournalSchema().safeParse(memo.journal, WITHOUT_WORDS);
-  if (parsed.success) {
-    CHECKED.set(memo.journal as object, parsed.data);
-    return parsed.data;
-  }
-  throw new ForgeError('SCHEMA_INVALID', `its journal: ${issueText(parsed.error.issues, memo.journal)}`);
+  const checked = checkedJournal(memo.journal);
+  if (checked.success) return checked.data;
+  throw new ForgeError('SCHEMA_INVALID', `its journal: ${issueText(checked.error.issues, memo.journal)}`);
+}
+
+function checkedJournal(value: unknown) {
+  const known = CHECKED.get(value as object);
+  if (known !== undefined) return { success: true, data: known } as const;
+  const parsed = JournalSchema().safeParse(value, WITHOUT_WORDS);
+  if (parsed.success) CHECKED.set(value as object, parsed.data);
+  return parsed;
 }
 
 /** Steps and context as entries leave them. */
@@ -282,14 +285,36 @@ export interface Written {
 /** Work on a journal that needs some of its chunks: it yields the name of one, and is sent its entries. */
 export type Reading<T> = Generator<ChunkName, T, readonly Entry[]>;
 
+/** Ticks have a list of their own. */
+function byList(entries: readonly Entry[]): { others: Entry[]; ticks: Entry[] } {
+  return {
+    others: entries.filter(({ tick }) => tick === undefined),
+    ticks: entries.filter(({ tick }) => tick !== undefined),
+  };
+}
+
+/** The record that `entries` were added to without another of its own, as read; null where it has no journal, or they are no entries. */
+export function withAdded(record: TaskRecord, entries: readonly Entry[]): TaskRecord | null {
+  const parsed = z.readonly(z.array(EntrySchema())).safeParse(entries, WITHOUT_WORDS);
+  const journal = checkedJournal(record.memo.journal);
+  if (!parsed.success || !journal.success) return null;
+  const { others, ticks } = byList(parsed.data);
+  const next: Journal = { ...journal.data, tail: [...journal.data.tail, ...others] };
+  const list = next.ticks ?? NO_TICKS;
+  if (ticks.length > 0) next.ticks = { ...list, tail: [...list.tail, ...ticks] };
+  CHECKED.set(next, next);
+  return { ...record, memo: { ...record.memo, journal: next } };
+}
+
+const NO_TICKS: List = { chunks: [], tail: [] };
+
 /** Adds entries. `newId`: names a chunk, which is of attempt `attemptId`. */
 export function* withEntries(journal: Journal, entries: readonly Entry[], make: NewChunks): Reading<Written> {
-  const ticks = entries.filter(({ tick }) => tick !== undefined);
-  const others = entries.filter(({ tick }) => tick === undefined);
+  const { others, ticks } = byList(entries);
   const steps = yield* grown(journal, others, make);
   const next = { ...journal, ...steps.list };
   if (ticks.length === 0) return { journal: next, chunks: steps.chunks };
-  const more = yield* grown(journal.ticks ?? { chunks: [], tail: [] }, ticks, make);
+  const more = yield* grown(journal.ticks ?? NO_TICKS, ticks, make);
   return { journal: { ...next, ticks: more.list }, chunks: [...steps.chunks, ...more.chunks] };
 }
 
@@ -332,6 +357,8 @@ export interface JournalWrite {
   /** That writes it, and whose folder has the chunk. */
   attemptId: string;
   written: Written;
+  /** What was added to it. Absent: it was begun. */
+  entries?: readonly Entry[];
   /** Its lease; null for a person, who needs none. */
   by: Lease | null;
   /** What else of the record changes with it. Default: nothing. */
@@ -342,7 +369,7 @@ export interface JournalWrite {
 /** The record with another journal. */
 export function writeJournal(
   record: TaskRecord,
-  { attemptId, written, by, memo, nowMs }: JournalWrite,
+  { attemptId, written, entries, by, memo, nowMs }: JournalWrite,
 ): Decision<null> {
   CHECKED.set(written.journal, written.journal);
   const kept = { ...memo, journal: written.journal };
@@ -350,7 +377,8 @@ export function writeJournal(
   // An attempt that goes on changes nothing of its state: a person who reads that sees the same.
   if (by !== null) {
     const next = { ...record, memo: { ...record.memo, ...kept } };
-    return { record: next, moves: [], history: [], documents, result: null };
+    const added = memo === undefined && documents.length === 0 && entries ? { added: entries } : {};
+    return { record: next, moves: [], history: [], documents, ...added, result: null };
   }
   const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
   return { ...next, documents, result: null };
@@ -360,26 +388,4 @@ export function writeJournal(
 export function journalAfterCharge({ memo }: Pick<TaskRecord, 'memo'>): Partial<TaskRecord['memo']> {
   const journal = memo.journal as { epoch?: unknown } | undefined;
   return typeof journal?.epoch === 'number' ? { journal: { ...journal, epoch: journal.epoch + 1 } } : {};
-}
-
-/** What a step has used of its budget. */
-export type Counted = Pick<Step, 'tries' | 'retry_counts' | 'waited' | 'uncharged'>;
-
-/** The same, without what says nothing. */
-export function countedOf({ tries, retry_counts, waited, uncharged }: Counted): Counted {
-  return { tries, ...(retry_counts && { retry_counts }), ...(waited && { waited }), ...(uncharged && { uncharged }) };
-}
-
-/** Which try the next one is, from 1. */
-export function nextTry({ tries, uncharged = 0 }: Counted): number {
-  return tries + uncharged + 1;
-}
-
-/** What of its budget a step has used; of an earlier epoch that does not count. `started_at`: of the first try; null: there is none. */
-export function budgetOf(
-  step: Step | undefined,
-  { epoch }: Pick<Journal, 'epoch'>,
-): Counted & { started_at: string | null } {
-  if (step === undefined || step.epoch !== epoch) return { tries: 0, started_at: null };
-  return { ...countedOf(step), started_at: step.started_at };
 }

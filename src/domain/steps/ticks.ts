@@ -3,17 +3,8 @@
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { deadlineIn, msLeft } from '../task/deadlines.ts';
 import type { LastError } from '../task/records.ts';
-import {
-  budgetOf,
-  type Counted,
-  countedOf,
-  type Entry,
-  type Journal,
-  type JournalView,
-  type Step,
-  type Tick,
-  type TicksOf,
-} from './journal.ts';
+import { budgetOf, type Counted, countedOf } from './budget.ts';
+import type { Entry, Journal, JournalView, Step, Tick, TicksOf } from './journal.ts';
 import type { Schedule } from './schedule.ts';
 import { afterFailure, type Failed, type StepPolicy } from './tries.ts';
 import { type Looker, reached, type Standing } from './waits.ts';

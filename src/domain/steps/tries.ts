@@ -9,16 +9,8 @@ import { type CompositeRetryPolicy, type RetryDeclaration, type RetryPolicy, res
 import { STEP_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from '../retry/schema.ts';
 import type { Settings } from '../settings/settings.ts';
 import { deadlineIn, type Instant } from '../task/deadlines.ts';
-import {
-  budgetOf,
-  type Counted,
-  countedOf,
-  type Journal,
-  type JournalView,
-  requireKind,
-  type Step,
-  stepRepeated,
-} from './journal.ts';
+import { budgetOf, type Counted, countedOf } from './budget.ts';
+import { type Journal, type JournalView, requireKind, type Step, stepRepeated } from './journal.ts';
 
 export type StepPolicy = RetryPolicy | CompositeRetryPolicy;
 

@@ -4,11 +4,9 @@ import { ForgeError } from '../../lib/errors.ts';
 import { durationText, fromIso, isoTime, isTime, parseDuration } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
+import { budgetOf, type Counted, countedOf } from './budget.ts';
 import { VALUE_MAX_BYTES } from './context.ts';
 import {
-  budgetOf,
-  type Counted,
-  countedOf,
   type Entry,
   type Journal,
   type JournalView,

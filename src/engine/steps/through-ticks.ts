@@ -1,6 +1,7 @@
 /** Goes through the ticks of a repeat. */
 
-import { nextTry, type Step, stepKey } from '../../domain/steps/journal.ts';
+import { nextTry } from '../../domain/steps/budget.ts';
+import { type Step, stepKey } from '../../domain/steps/journal.ts';
 import {
   afterTick,
   ended,

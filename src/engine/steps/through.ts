@@ -1,7 +1,8 @@
 /** Goes through a step or a wait: by tries or looks, each recorded, with what the worker sleeps in between. */
 
+import { budgetOf, nextTry } from '../../domain/steps/budget.ts';
 import { requireContext } from '../../domain/steps/context.ts';
-import { budgetOf, nextTry, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
+import { type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';

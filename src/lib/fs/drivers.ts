@@ -11,6 +11,8 @@ export type Driver = <T>(step: Step<T>) => Promise<T>;
 /** The folder of a first version is there most often, and an error of Node's own takes longer than the call. */
 const THERE = Object.assign(new Error('EEXIST: file already exists'), { code: 'EEXIST' });
 
+const APPENDING = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
+
 export function performSync(call: FsCall): unknown {
   switch (call.call) {
     case 'list':
@@ -19,6 +21,8 @@ export function performSync(call: FsCall): unknown {
       return readCapped(call.path, call.max);
     case 'create':
       return fs.openSync(call.path, 'wx', 0o600);
+    case 'append':
+      return fs.openSync(call.path, APPENDING);
     case 'write':
       return fs.writeFileSync(call.handle, call.text);
     case 'setTime':

@@ -14,6 +14,8 @@ export type FsCall =
   | { call: 'read'; path: string; max: number }
   /** Creates a file that must not exist (mode 0600), empty. Returns a handle. */
   | { call: 'create'; path: string }
+  /** Opens a file that must exist; what is written goes behind all that is in it then. No symlink is followed. Returns a handle. */
+  | { call: 'append'; path: string }
   | { call: 'write'; handle: Handle; text: string }
   | { call: 'setTime'; handle: Handle; ms: number }
   | { call: 'syncFile'; handle: Handle }
@@ -39,6 +41,7 @@ const send = function* <T>(call: FsCall): Step<T> {
 export const list = (path: string): Step<string[]> => send({ call: 'list', path });
 export const read = (path: string, max: number): Step<string> => send({ call: 'read', path, max });
 export const create = (path: string): Step<Handle> => send({ call: 'create', path });
+export const append = (path: string): Step<Handle> => send({ call: 'append', path });
 export const write = (handle: Handle, text: string): Step<void> => send({ call: 'write', handle, text });
 export const setTime = (handle: Handle, ms: number): Step<void> => send({ call: 'setTime', handle, ms });
 export const syncFile = (handle: Handle): Step<void> => send({ call: 'syncFile', handle });

@@ -53,12 +53,21 @@ import {
   withManifest,
 } from './forms.ts';
 import { GcFileStore } from './gc-files.ts';
-import type { KnownVersion } from './protocol.ts';
+import { KnownVersions } from './known-versions.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
-import { type VersionFile, versionName } from './record-file.ts';
 import { SnapshotCache } from './snapshot-cache.ts';
-import { commitTask, createOnce, type FolderRead, lookAtTask, readTask, settleTask } from './task-files.ts';
+import {
+  commitTask,
+  createOnce,
+  type FolderCommit,
+  type FolderRead,
+  lookAtTask,
+  readTask,
+  settleTask,
+} from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
+
+type Standing = Extract<TaskCommit, { kind: 'standing' }>;
 
 export class FileStore implements TaskStore {
   readonly layout: Layout;
@@ -67,8 +76,7 @@ export class FileStore implements TaskStore {
   readonly #tree: StateTree;
   readonly #driver: Driver;
   readonly #cache: Cache;
-  /** What this process has read or committed last of each task. */
-  readonly #known = new Map<string, KnownVersion>();
+  readonly #known = new KnownVersions();
   /** Of each task, the `state_version` that this process has shown, and the number of the attempt whose manifest it has. */
   readonly #shown = new Map<string, { views: number; attempt: number }>();
   readonly #times: FolderTimes;
@@ -122,15 +130,8 @@ export class FileStore implements TaskStore {
     const isRead = cursor && this.#times.reading(cursor, taskId);
     const read = readNow(taskId, readTask(dir, taskId, thorough, this.#known.get(taskId)));
     isRead?.(read.version);
-    this.#know(taskId, dir, read.whole);
+    this.#known.set(taskId, dir, read.whole);
     return read;
-  }
-
-  #know(taskId: string, dir: string, version: VersionFile | null): void {
-    if (version !== null && this.#known.get(taskId)?.version === version) return;
-    const file = version && fs.lstatSync(`${dir}/${versionName(version.n)}`, { throwIfNoEntry: false });
-    if (version === null || !file) this.#known.delete(taskId);
-    else this.#known.set(taskId, { version, writtenMs: file.mtimeMs });
   }
 
   async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
@@ -150,10 +151,10 @@ export class FileStore implements TaskStore {
     if (before && before.attempt_id !== manifest.attemptId)
       others.push({ kind: 'manifest', attemptId: before.attempt_id, value: before });
     const record = manifest ? withManifest(request.record, manifest.value) : request.record;
-    const result = (await this.#createFor(taskId, others, op, { ...request, record })) as TaskCommit;
+    const result = (await this.#createFor(taskId, others, op, { ...request, record })) as FolderCommit | Standing;
     if (result.kind !== 'committed') return result;
     const { record: committed, warnings } = result;
-    this.#know(taskId, this.layout.task(taskId), { n: result.version, op, record: committed });
+    this.#known.set(taskId, this.layout.task(taskId), result.whole);
     if (manifest) this.#showManifest(taskId, manifest.value as AttemptManifest, true);
     else if (this.#shown.get(taskId)?.attempt !== committed.state.attempt_count)
       this.#showManifest(taskId, manifestIn(committed), false);
@@ -185,7 +186,8 @@ export class FileStore implements TaskStore {
   }
 
   async settle(taskId: string, op: string): Promise<void> {
-    await this.#run(`settling task ${taskId}`, settleTask(this.#tree.taskFolder(taskId), op));
+    const on = this.#known.get(taskId)?.version;
+    await this.#run(`settling task ${taskId}`, settleTask(this.#tree.taskFolder(taskId), op, on));
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -217,7 +219,7 @@ export class FileStore implements TaskStore {
     documents: readonly NewDocument[],
     op: string,
     request: CommitRequest | null,
-  ): Promise<TaskCommit | null> {
+  ): Promise<FolderCommit | Standing | null> {
     let unwritten: string | null = null;
     const files = documents.map((document) => {
       const file = this.#fileOf(taskId, document);
@@ -230,7 +232,9 @@ export class FileStore implements TaskStore {
     });
     const dir = this.layout.task(taskId);
     const shown = this.#shown.get(taskId)?.views;
-    const commit = request && { dir, request, step: commitTask(dir, { ...request, shown }) };
+    const on = this.#known.get(taskId)?.version;
+    const added = documents.length === 0 ? request?.added : undefined;
+    const commit = request && { dir, request, step: commitTask(dir, { ...request, added, on, shown }) };
     const result = await this.#run(`changing task ${taskId}`, createdFor(files, op, commit));
     if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);
     return result;

@@ -22,8 +22,12 @@
  * the two apart. It is created before the first version is removed, and stays. A reader asks for it after the listing: without
  * it nothing was removed meanwhile, so there was no whole version; with it there is one, and the reader lists again.
  *
- * Every version is a whole record, so a hole in the numbers (a power cut may lose an entry that was not synced) means
- * nothing, and a version that fails its checksum is void: the one before it stands.
+ * Every file begins with a whole record, so a hole in the numbers (a power cut may lose an entry that was not synced) means
+ * nothing, and a file that fails its checksum is void: the one before it stands.
+ *
+ * The steps of an attempt are recorded with less: each is a line that is added to the newest file (`add`). A line names the version that it
+ * follows, so of two writers that add to the same version one is first, and the other's line does not count, nor does any behind it. Before
+ * another file is linked, the newest one is closed by a line of the same kind: what is added to it later does not count.
  */
 
 import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
@@ -31,9 +35,13 @@ import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import {
+  asWritten,
   COMPACTED,
   decodeVersion,
+  encodeAdded,
+  encodeClosing,
   encodeVersion,
+  type OpenFile,
   TMP_PREFIX,
   type VersionFile,
   versionName,
@@ -50,8 +58,10 @@ export interface Retention {
 export const RETENTION: Retention = { kept: 16, compactAt: 64 };
 
 export interface Head {
-  /** Number of the newest version file; 0 when there is none. A commit names it as `expected`. */
+  /** Number of the newest version; 0 when there is none. A commit names it as `expected`. */
   n: number;
+  /** Number of the newest file, which is that of the first version in it. */
+  file: number;
   /** The newest version that is whole; null when there is none. */
   version: VersionFile | null;
   /** Version files that were skipped because their checksum fails. */
@@ -62,7 +72,7 @@ export interface Head {
   names: string[] | null;
 }
 
-const NO_FOLDER: Head = { n: 0, version: null, voided: [], unknown: null, names: null };
+const NO_FOLDER: Head = { n: 0, file: 0, version: null, voided: [], unknown: null, names: null };
 
 /** Codes that say what is at a path is not a readable file of ours, rather than that the disk failed. */
 const FOREIGN = new Set(['ELOOP', 'EFBIG', 'EINVAL', 'EISDIR', 'ENXIO']);
@@ -93,8 +103,8 @@ const FRUITLESS_LISTINGS = 100;
 /** A version that this process has read or written: it is not read again while its file is the one that it was. */
 export interface KnownVersion {
   version: VersionFile;
-  /** When the file was written, milliseconds since the epoch. */
-  writtenMs: number;
+  /** When the file was written, milliseconds since the epoch; null: it is read again. */
+  writtenMs: number | null;
 }
 
 /** Finds the record of the task whose folder is `dir`: one listing, then the newest version, unless that is `known`. */
@@ -123,20 +133,20 @@ export function* readHead(dir: string, known: KnownVersion | null = null): Step<
 
 function* newestWhole(dir: string, names: string[], known: KnownVersion | null): Step<Head | null> {
   const numbers = names.flatMap((name) => versionNumber(name) ?? []).sort((a, b) => b - a);
-  const n = numbers[0] ?? 0;
-  const voided: string[] = [];
+  const file = numbers[0] ?? 0;
+  const head: Head = { n: file, file, version: null, voided: [], unknown: null, names };
   for (const number of numbers) {
     const path = `${dir}/${versionName(number)}`;
-    if (number === known?.version.n && (yield* io.modified(path)) === known.writtenMs)
-      return { n, version: known.version, voided, unknown: null, names };
+    const isKnown = number === known?.version.n && known.writtenMs !== null;
+    if (isKnown && (yield* io.modified(path)) === known.writtenMs) return { ...head, version: known.version };
     const { text, foreign } = yield* readText(path);
     if (text === null && !foreign) return null;
     const decoded = text === null ? ({ kind: 'void' } as const) : decodeVersion(text);
-    if (decoded.kind === 'valid') return { n, version: decoded.version, voided, unknown: null, names };
-    if (decoded.kind === 'unknown') return { n, version: null, voided, unknown: decoded.why, names };
-    voided.push(versionName(number));
+    if (decoded.kind === 'valid') return { ...head, n: Math.max(file, decoded.version.n), version: decoded.version };
+    if (decoded.kind === 'unknown') return { ...head, unknown: decoded.why };
+    head.voided.push(versionName(number));
   }
-  return { n, version: null, voided, unknown: null, names };
+  return head;
 }
 
 export interface CommitRequest {
@@ -145,6 +155,8 @@ export interface CommitRequest {
   /** Names this very try; must be unique. */
   op: string;
   record: TaskRecord;
+  /** What this process knows as the newest version, which it has decided on unless the commit conflicts. Default: it has read none. */
+  on?: VersionFile | null | undefined;
 }
 
 export type CommitResult =
@@ -152,7 +164,7 @@ export type CommitResult =
    * The change holds. `durable` is false when the folder could not be synced: then a power cut may undo it. `versions`
    * counts the version files that were there before.
    */
-  { kind: 'committed'; n: number; durable: boolean; versions: number } | { kind: 'conflict' };
+  { kind: 'committed'; version: VersionFile; durable: boolean; versions: number } | { kind: 'conflict' };
 
 /**
  * Commits `record` as the version after `expected` in the existing folder `dir`. `text`: that version as a file.
@@ -160,7 +172,7 @@ export type CommitResult =
  */
 export function* commit(
   dir: string,
-  { expected, op, record }: CommitRequest,
+  { expected, op, record, on = null }: CommitRequest,
   text = encodeVersion({ n: expected + 1, op, record }),
 ): Step<CommitResult> {
   const n = expected + 1;
@@ -170,7 +182,7 @@ export function* commit(
   try {
     try {
       names = yield* io.list(dir);
-      if (newestOf(names) !== expected) {
+      if (!(yield* isLast(dir, newestOf(names), expected, on))) {
         yield* quietly(io.unlink(tmp));
         return { kind: 'conflict' };
       }
@@ -192,7 +204,88 @@ export function* commit(
   const durable = yield* quietly(io.syncDir(dir));
   yield* quietly(io.unlink(tmp));
   const versions = names.filter((name) => versionNumber(name) !== null).length;
-  return { kind: 'committed', n, durable, versions };
+  return { kind: 'committed', version: asWritten({ n, op, record }, text), durable, versions };
+}
+
+/**
+ * Whether version `expected` is the newest, and the last in `file`, the newest file. One that versions are added to is closed for that: then
+ * none is added between this look and the link.
+ */
+function* isLast(dir: string, file: number, expected: number, on: VersionFile | null): Step<boolean> {
+  const isWhole = on === null || on.n < expected || (on.n === expected && on.open === undefined);
+  if (isWhole) return file === expected;
+  const path = `${dir}/${versionName(file)}`;
+  const { text } = yield* readText(path);
+  const decoded = text === null ? null : decodeVersion(text);
+  if (decoded?.kind !== 'valid' || decoded.version.n !== expected) return false;
+  if (decoded.version.open === undefined || decoded.version.open.end === 'closed') return true;
+  const closing = encodeClosing(decoded.version);
+  if (!(yield* unless('ENOENT', appended(path, closing)))) return false;
+  // Another process may close it too.
+  return (yield* readText(path)).text?.startsWith(text + closing) === true;
+}
+
+/** Writes behind all that is in a file. */
+function* appended(path: string, text: string): Step<void> {
+  const handle = yield* io.append(path);
+  try {
+    yield* io.write(handle, text);
+  } finally {
+    yield* io.close(handle);
+  }
+}
+
+/**
+ * Makes the version after `on` by a line in its file, which adds `added` to the journal; nothing else of `record` may differ. Null where the
+ * file takes no more. Throws what a call threw when nothing has changed, and when the file could not be read afterwards: then the version may be there.
+ */
+export function* add(
+  dir: string,
+  on: VersionFile,
+  { op, record, added }: { op: string; record: TaskRecord; added: readonly object[] },
+): Step<CommitResult | null> {
+  const next = encodeAdded(on, { op, record, entries: added });
+  if (next === null) return null;
+  const { open } = next.version;
+  const path = `${dir}/${versionName(open.first)}`;
+  let failure: unknown = null;
+  let durable = false;
+  try {
+    const handle = yield* io.append(path);
+    try {
+      yield* io.write(handle, next.line);
+      durable = yield* quietly(io.syncFile(handle));
+    } finally {
+      yield* io.close(handle);
+    }
+  } catch (error) {
+    // It was compacted: there are newer ones.
+    if (errorCode(error) === 'ENOENT') return { kind: 'conflict' };
+    failure = error;
+  }
+  // Who linked the file may have been killed before its name was durable.
+  if (durable && on.n === open.first) durable = yield* quietly(io.syncDir(dir));
+  if (!(yield* readText(path)).text?.startsWith(open.text)) {
+    if (failure !== null) throw failure;
+    return { kind: 'conflict' };
+  }
+  // A later version would hang on this line.
+  if (!durable) yield* quietly(appended(path, encodeClosing(next.version)));
+  return { kind: 'committed', version: next.version, durable, versions: 0 };
+}
+
+/** Makes all versions in a file durable. One that is gone was compacted, by a writer of newer ones that are. */
+export function* syncVersions(dir: string, { first }: OpenFile): Step<void> {
+  try {
+    const handle = yield* io.append(`${dir}/${versionName(first)}`);
+    try {
+      yield* io.syncFile(handle);
+    } finally {
+      yield* io.close(handle);
+    }
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 /** Whether the link is ours. After an error the target is read, since the call may have succeeded. */
@@ -206,12 +299,17 @@ function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
     if (code === 'ENOENT') return false;
     const { text, foreign } = yield* readText(target);
     const decoded = text === null ? null : decodeVersion(text);
-    if (decoded?.kind === 'valid' && decoded.version.op === op) return true;
+    if (decoded?.kind === 'valid' && makerOf(decoded.version) === op) return true;
     // Where it exists no more, others have committed so often since that it was compacted.
     if (text !== null || foreign || code === 'EEXIST') return false;
     yield* quietly(io.unlink(tmp));
     throw error;
   }
+}
+
+/** The commit that made the file. */
+function makerOf({ op, open }: VersionFile): string {
+  return open?.madeBy ?? op;
 }
 
 /**
@@ -223,7 +321,7 @@ export function* isUndone(dir: string, { expected, op }: Pick<CommitRequest, 'ex
     const { text, foreign } = yield* readText(`${dir}/${versionName(expected + 1)}`);
     if (text === null && !foreign) return (yield* readHead(dir)).n <= expected;
     const decoded = text === null ? null : decodeVersion(text);
-    return decoded?.kind === 'valid' && decoded.version.op !== op;
+    return decoded?.kind === 'valid' && makerOf(decoded.version) !== op;
   } catch {
     return false;
   }
@@ -238,10 +336,11 @@ export function* compact(dir: string, newest: number, { kept }: Retention = RETE
   for (const name of names) {
     if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);
   }
-  const old = names.filter((name) => (versionNumber(name) ?? newest) <= newest - kept);
+  const old = names.filter((name) => (versionNumber(name) ?? Number.POSITIVE_INFINITY) <= newest).sort();
+  old.splice(-kept);
   if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);
   // Oldest first: a reader whose listing missed newer versions must not find an older one in their place.
-  for (const name of old.sort()) yield* removed(`${dir}/${name}`);
+  for (const name of old) yield* removed(`${dir}/${name}`);
 }
 
 /** Makes sure that `path` is there. It need not be durable: a power cut ends every listing that could miss a version. */

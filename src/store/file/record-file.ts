@@ -1,6 +1,7 @@
 /** How records look as files: versions, which only forge reads, and views, which people read and may edit. */
 
-import { parseRecord, type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
+import { type Entry, withAdded } from '../../domain/steps/journal.ts';
+import { parseRecord, RECORD_MAX_BYTES, type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { KEPT_LEVELS, parseJson } from '../../lib/json.ts';
 
@@ -30,6 +31,20 @@ export interface VersionFile {
   n: number;
   op: string;
   record: TaskRecord;
+  /** Its file, where versions may be added to that. Absent: it is all of its file. */
+  open?: OpenFile;
+}
+
+/** A file of versions: a whole record, then lines of what each later one adds to its journal. */
+export interface OpenFile {
+  /** The number of the first, which the file is named by. */
+  first: number;
+  /** The commit that made that. */
+  madeBy: string;
+  /** All of it. */
+  text: string;
+  /** `cut`: its end is no line of its own, since a writer was killed or the power failed. `closed`: no version follows in it any more. */
+  end: 'line' | 'cut' | 'closed';
 }
 
 export type Decoded =
@@ -44,26 +59,115 @@ let last: { text: string; version: VersionFile } | null = null;
 
 const SEAL = /,"sum":"([0-9a-f]{8})"\}\n$/;
 
-export function encodeVersion({ n, op, record }: VersionFile): string {
-  const open = JSON.stringify({ format: 1, n, op, ...record }).slice(0, -1);
-  const text = `${open},"sum":"${crc32(open)}"}\n`;
-  last = { text, version: { n, op, record } };
+function sealed(value: object): string {
+  const open = JSON.stringify(value).slice(0, -1);
+  return `${open},"sum":"${crc32(open)}"}\n`;
+}
+
+/** What a sealed line says; undefined where it is not as it was written. */
+function unsealed(line: string): unknown {
+  const seal = SEAL.exec(line);
+  if (seal === null || crc32(line.slice(0, seal.index)) !== seal[1]) return undefined;
+  return parseJson(line, KEPT_LEVELS);
+}
+
+/** Of a file whose records are whole, and of one that versions are added to. */
+const [WHOLE, OPEN] = [1, 2];
+
+/** A file that is longer is not added to, bytes: it has to be read at once. */
+const OPEN_MAX_BYTES = RECORD_MAX_BYTES / 2;
+
+/** Versions are added to that of an attempt that keeps a journal: what it does most is to record steps. */
+function isOpen({ lease, memo }: TaskRecord): boolean {
+  return lease !== null && memo.journal !== undefined;
+}
+
+type NewVersion = Pick<VersionFile, 'n' | 'op' | 'record'>;
+
+export function encodeVersion({ n, op, record }: NewVersion): string {
+  const text = sealed({ format: isOpen(record) ? OPEN : WHOLE, n, op, ...record });
+  last = { text, version: asWritten({ n, op, record }, text) };
   return text;
+}
+
+/** The version whose file begins with `text`. */
+export function asWritten(version: NewVersion, text: string): VersionFile {
+  return isOpen(version.record)
+    ? { ...version, open: { first: version.n, madeBy: version.op, text, end: 'line' } }
+    : version;
+}
+
+/** `entries`: what it adds to the journal. Absent: it closes the file. */
+type Line = { after: string; op: string; entries?: readonly Entry[] };
+
+/** The line that makes `next` of `version`, and the version that it makes; null where its file has no room for it. */
+export function encodeAdded(
+  { n, op: after, open }: VersionFile,
+  { op, record, entries }: { op: string; record: TaskRecord; entries: readonly object[] },
+): { line: string; version: Required<VersionFile> } | null {
+  if (open?.end !== 'line') return null;
+  const line = sealed({ after, op, entries });
+  const text = open.text + line;
+  if (Buffer.byteLength(text) > OPEN_MAX_BYTES) return null;
+  const version = { n: n + 1, op, record, open: { ...open, text } };
+  last = { text, version };
+  return { line, version };
+}
+
+/** The line after which no version follows in the file of `version`. */
+export function encodeClosing({ op: after, open }: VersionFile): string {
+  return `${open?.end === 'cut' ? '\n' : ''}${sealed({ after })}`;
 }
 
 export function decodeVersion(text: string): Decoded {
   if (last?.text === text) return { kind: 'valid', version: last.version };
-  const seal = SEAL.exec(text);
-  if (seal === null || crc32(text.slice(0, seal.index)) !== seal[1]) return { kind: 'void' };
+  const known = last?.version.open?.end === 'line' && text.startsWith(last.text) ? last.version : null;
+  const decoded = known === null ? decodeFirst(text) : ({ kind: 'valid', version: known } as const);
+  if (decoded.kind !== 'valid') return decoded;
+  const { open } = decoded.version;
+  const version = open === undefined ? decoded.version : withLines(decoded.version, open, text);
+  if (version === null) return { kind: 'unknown', why: 'its journal is not as forge writes it' };
+  last = { text, version };
+  return { kind: 'valid', version };
+}
+
+/** The record that a file begins with. */
+function decodeFirst(text: string): Decoded {
   type Raw = { format?: unknown; n: number; op: string; sum?: unknown };
-  const raw = parseJson(text, KEPT_LEVELS) as Raw | undefined;
+  const first = text.slice(0, text.indexOf('\n') + 1);
+  const raw = unsealed(first) as Raw | undefined;
   if (raw === undefined) return { kind: 'void' };
-  if (raw.format !== 1) return { kind: 'unknown', why: `format ${String(raw.format)} was written by a newer forge` };
-  const { format: _format, sum: _sum, n, op, ...rest } = raw;
+  const { format, sum: _sum, n, op, ...rest } = raw;
+  if (format !== WHOLE && format !== OPEN)
+    return { kind: 'unknown', why: `format ${String(format)} was written by a newer forge` };
+  if (format === WHOLE && first !== text) return { kind: 'void' };
   const parsed = parseRecord(TaskRecordSchema, rest);
   if (!parsed.ok) return { kind: 'unknown', why: parsed.why };
-  last = { text, version: { n, op, record: parsed.value } };
-  return { kind: 'valid', version: last.version };
+  const version = { n, op, record: parsed.value };
+  const open = { first: n, madeBy: op, text: first, end: 'line' as const };
+  return { kind: 'valid', version: format === WHOLE ? version : { ...version, open } };
+}
+
+/** The newest version in a file, of which `version` is one; null where a line adds what is no entry. A line that does not follow from the one before it does not count, nor does any behind it. */
+function withLines(version: VersionFile, open: OpenFile, text: string): VersionFile | null {
+  let { n, op } = version;
+  let at = open.text.length;
+  let end: OpenFile['end'] = 'line';
+  const added: Entry[] = [];
+  while (at < text.length && end === 'line') {
+    const next = text.indexOf('\n', at) + 1;
+    const line = unsealed(text.slice(at, next)) as Line | undefined;
+    if (line?.after !== op) end = 'cut';
+    else if (!Array.isArray(line.entries)) end = 'closed';
+    else {
+      added.push(...line.entries);
+      n += 1;
+      op = line.op;
+      at = next;
+    }
+  }
+  const record = added.length === 0 ? version.record : withAdded(version.record, added);
+  return record && { n, op, record, open: { ...open, text, end } };
 }
 
 const VIEW_SEAL = /,\n {2}"checksum": "([0-9a-f]{8})"\n\}\n?$/;

@@ -4,7 +4,7 @@
  * A summary is valid while the inode and ctime of all that it was read from are the same: the task's folder, the files that
  * people edit, the attempt folders and their files. No program can set a ctime; git's index relies on it in the same way.
  * As there, what changed within `TICK_MS` before the snapshot is not kept, since a second change could have the same ctime.
- * Version files are immutable and not checked. The list of tasks is checked by the folder that holds theirs.
+ * A version file is checked where versions are added to it; others never change. The list of tasks is checked by the folder that holds theirs.
  * Source: stat(2), and "racy git" in git's technical documentation.
  */
 
@@ -13,6 +13,7 @@ import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
 import { artifactsOf, LEASE_FILE, type Stamp, stampOf } from './gc-files.ts';
+import { versionName } from './record-file.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
 import type { Layout } from './tree.ts';
 
@@ -62,6 +63,8 @@ const NOTHING: GcArtifacts = { lease_files: [], attempts: [], litter: [] };
 interface Anew {
   read: TaskSummaryRead;
   names: readonly string[];
+  /** The file of its newest version, where others are added to that. */
+  addedTo: string | null;
   /** Once they were asked for. */
   artifacts?: ReturnType<typeof artifactsOf>;
 }
@@ -126,9 +129,9 @@ export class SnapshotCache {
         if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);
         return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
       }
-      const { version, origin, record, problem, warnings, names } = readAnew(taskId);
+      const { version, origin, record, problem, warnings, names, whole } = readAnew(taskId);
       const read = { task_id: taskId, version, origin, record: record && summaryOf(record), problem, warnings };
-      this.#anew.set(taskId, { read, names });
+      this.#anew.set(taskId, { read, names, addedTo: whole?.open ? versionName(whole.open.first) : null });
       return read;
     });
   }
@@ -176,12 +179,12 @@ export class SnapshotCache {
   }
 
   /** Null where its artifacts were not read, or it may have changed since. */
-  #lineOf({ read, names, artifacts: looked }: Anew): Line | null {
+  #lineOf({ read, names, addedTo, artifacts: looked }: Anew): Line | null {
     const { task_id, version, origin, record, problem, warnings } = read;
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
     const dir = this.#layout.task(task_id);
     const stamps: Stamp[] = [];
-    for (const path of placesOf(origin, names)) {
+    for (const path of placesOf(origin, names, addedTo)) {
       const stamp = stampAt(dir, path);
       if (stamp === null) return null;
       stamps.push(stamp);
@@ -218,10 +221,10 @@ function jsonIn(text: string): unknown {
 }
 
 /** The paths that the record of a task was read from: its folder, and paths below it. */
-function placesOf(origin: TaskSummaryRead['origin'], names: readonly string[]): string[] {
-  const edited = (name: string) =>
-    name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
-  return ['', ...names.filter(edited).map((name) => `/${name}`)];
+function placesOf(origin: TaskSummaryRead['origin'], names: readonly string[], addedTo: string | null): string[] {
+  const changes = (name: string) =>
+    name === 'state.json' || name === addedTo || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
+  return ['', ...names.filter(changes).map((name) => `/${name}`)];
 }
 
 export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {

@@ -19,7 +19,9 @@ import { type Handle, quietly, type Step, unless } from '../../lib/fs/operations
 import { parseJson } from '../../lib/json.ts';
 import type { RecordCommit, TaskRead } from '../port.ts';
 import {
+  add,
   type CommitRequest,
+  type CommitResult,
   commit,
   compact,
   type Head,
@@ -28,6 +30,7 @@ import {
   type Retention,
   readHead,
   readText,
+  syncVersions,
 } from './protocol.ts';
 import { encodeVersion, type VersionFile, viewsOf } from './record-file.ts';
 import { findEdits, publish } from './views.ts';
@@ -132,8 +135,16 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
   return { ...base, origin: 'files', record };
 }
 
-/** `shown`: the `state_version` that this process has brought the views to; they are left alone for it. Absent: none. */
-export type TaskCommitRequest = CommitRequest & { shown?: number | undefined };
+export interface TaskCommitRequest extends CommitRequest {
+  /** The `state_version` that this process has brought the views to; they are left alone for it. Absent: none. */
+  shown?: number | undefined;
+  /** Entries of the journal by which alone the record differs. Absent: it differs in more. */
+  added?: readonly object[] | undefined;
+}
+
+export type FolderCommit =
+  | (Extract<RecordCommit, { kind: 'committed' }> & { whole: VersionFile })
+  | { kind: 'conflict' };
 
 /**
  * Commits `record` on version `expected` of the task whose folder is `dir`, and brings the views up to it. Creates the
@@ -141,33 +152,48 @@ export type TaskCommitRequest = CommitRequest & { shown?: number | undefined };
  */
 export function* commitTask(
   dir: string,
-  { expected, op, record: decided, shown }: TaskCommitRequest,
+  { expected, op, record: decided, shown, on, added }: TaskCommitRequest,
   retention: Retention = RETENTION,
-): Step<RecordCommit> {
+): Step<FolderCommit> {
+  const line = yield* addTo(dir, { expected, op, record: decided, on, added });
+  if (line !== null) return line.kind === 'conflict' ? line : committed(line);
   const record = stamped(decided, expected + 1);
   const text = encodeVersion({ n: expected + 1, op, record });
   const views = shown === record.state.state_version ? null : viewsOf(record);
   refuseOversized(record, [text, ...Object.values(views ?? {})]);
   if (expected === 0) yield* ensureFolder(dir);
-  const result = yield* commit(dir, { expected, op, record }, text);
+  const result = yield* commit(dir, { expected, op, record, on }, text);
   if (result.kind === 'conflict') return result;
-  const warnings: string[] = [];
+  const done = committed(result);
   // Nothing, neither a file that a person wrote nor an older version, makes way for what a power cut may undo.
-  if (!result.durable) {
-    warnings.push('the change is made, but the disk did not confirm it: a power cut may undo it');
-    return { kind: 'committed', version: result.n, record, warnings };
-  }
-  const own = { n: result.n, op, record };
-  const head: Head = { n: result.n, version: own, voided: [], unknown: null, names: null };
+  if (!result.durable) return done;
+  const { warnings, version: n, whole } = done;
+  const head: Head = { n, file: n, version: whole, voided: [], unknown: null, names: null };
   try {
     const asides = views === null ? [] : yield* publish(dir, op, head, views);
     for (const aside of asides)
       warnings.push(`a hand-edited file did not match the newest version and was moved to ${dir}/${aside}`);
-    if (result.versions >= retention.compactAt) yield* compact(dir, result.n, retention);
+    if (result.versions >= retention.compactAt) yield* compact(dir, n, retention);
   } catch (error) {
     warnings.push(`the change is made, but its files could not all be brought up to date (${errorCode(error)})`);
   }
-  return { kind: 'committed', version: result.n, record, warnings };
+  return done;
+}
+
+/** Commits a change of the journal alone as a line of the newest file; null where it takes none. Throws what `add` throws. */
+export function* addTo(dir: string, { expected, op, record, on, added }: TaskCommitRequest): Step<CommitResult | null> {
+  const isAdded = added !== undefined && on?.n === expected && isAsBefore(on.record, record);
+  return isAdded ? yield* add(dir, on, { op, record, added }) : null;
+}
+
+function committed({ version: whole, durable }: Extract<CommitResult, { kind: 'committed' }>) {
+  const warnings = durable ? [] : ['the change is made, but the disk did not confirm it: a power cut may undo it'];
+  return { kind: 'committed' as const, version: whole.n, record: whole.record, whole, warnings };
+}
+
+/** Whether state and lease are the very ones. A person's edit that was taken over makes them others. */
+function isAsBefore(before: TaskRecord, { state, lease }: TaskRecord): boolean {
+  return state === before.state && lease === before.lease;
 }
 
 /** What could not be read again is not written. Throws SCHEMA_INVALID. */
@@ -202,8 +228,12 @@ function* ensureFolder(dir: string): Step<void> {
   yield* io.syncDir(path.dirname(dir));
 }
 
-/** Makes an earlier commit durable and visible: the process that made it may have died between the link and the fsync. */
-export function* settleTask(dir: string, op: string): Step<void> {
+/**
+ * Makes an earlier commit durable and visible: the process that made it may have died before the fsync. `on`: the version that was read, which
+ * has it.
+ */
+export function* settleTask(dir: string, op: string, on?: VersionFile | null): Step<void> {
+  if (on?.open !== undefined) yield* syncVersions(dir, on.open);
   yield* io.syncDir(dir);
   yield* quietly(publish(dir, op));
 }

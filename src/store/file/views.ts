@@ -139,7 +139,7 @@ export function* publish(dir: string, op: string, from?: Head, views?: Views): S
       const aside = yield* publishView(dir, name, wanted[name], head.version.record, `${op}-${round}`);
       if (aside !== null) asides.push(aside);
     }
-    if (newestOf(yield* io.list(dir)) === head.n) return asides;
+    if (newestOf(yield* io.list(dir)) === head.file) return asides;
     head = yield* readHead(dir);
   }
   return asides;

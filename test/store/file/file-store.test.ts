@@ -202,11 +202,11 @@ describe('damaged version', () => {
   test('a version of an unknown format is reported and left alone', async () => {
     await tree.commit('build', record('build', 'unclaimed'));
     const { crc32 } = await import('../../../src/lib/checksum.ts');
-    const open = '{"format":2,"n":2,"op":"x","content":"of another age"';
+    const open = '{"format":3,"n":2,"op":"x","content":"of another age"';
     const text = `${open},"sum":"${crc32(open)}"}\n`;
     fs.writeFileSync(tree.at('build', 'v000000002.json'), text);
     const read = await tree.store.read('build');
-    expect(read).toMatchObject({ record: null, problem: 'version 2: format 2 was written by a newer forge' });
+    expect(read).toMatchObject({ record: null, problem: 'version 2: format 3 was written by a newer forge' });
     expect(await refusal(() => tree.change('build'))).toBe('SCHEMA_INVALID');
     expect(tree.read(tree.at('build', 'v000000002.json'))).toBe(text);
   });

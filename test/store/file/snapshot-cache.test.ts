@@ -76,9 +76,22 @@ async function tick(): Promise<void> {
 
 const question = { version: 1, question_id: id(7), status: 'open' };
 
+const JOURNAL = { key: 'k', epoch: 0, chunks: [], tail: [] };
+
+/** Records a step of the task, where it keeps a journal. */
+async function addedTo(task: string): Promise<void> {
+  const { version, record: before } = await tree.store.read(task);
+  const journal = before?.memo.journal as typeof JOURNAL | undefined;
+  if (before === null || journal === undefined) return;
+  const entry = { context: { turn } };
+  const next = { ...before, memo: { ...before.memo, journal: { ...journal, tail: [...journal.tail, entry] } } };
+  await tree.store.commit(task, { expected: version, op: tree.op(), record: next, added: [entry] });
+}
+
 /** Three tasks: worked on, over, and written by hand; the first with attempts that asked and were answered. */
 async function grow(): Promise<void> {
-  await tree.change('busy', () => held('busy'));
+  const busy = held('busy');
+  await tree.change('busy', () => ({ ...busy, memo: { ...busy.memo, journal: JOURNAL } }));
   tree.write(tree.at('busy', 'attempts', OLDER, 'questions', `${id(6)}.json`), question);
   tree.write(tree.at('busy', 'attempts', ATTEMPT, 'questions', `${id(7)}.json`), question);
   tree.write(tree.at('busy', 'attempts', ATTEMPT, 'answers', `${id(7)}.json`), {});
@@ -103,6 +116,7 @@ let turn = 0;
 /** What may happen to a task; each may be done again. */
 const ACTS: Record<string, (task: string) => unknown> = {
   'a commit': (task) => tree.change(task).catch(() => {}),
+  'an entry more in its journal': addedTo,
   'an edit of state.json in place': (task) => inPlace(task, 'state.json'),
   'an edit of lease.json in place': (task) => inPlace(task, 'lease.json'),
   'another state.json in its place': (task) => {

@@ -18,7 +18,7 @@ export interface TaskFiles {
 }
 
 /**
- * Reads the version files of a task. Fails unless every one of them is whole, no generation ever had two claims, and
+ * Reads the version files of a task, of each the newest version in it. Fails unless every one of them is whole, no generation ever had two claims, and
  * neither generations nor attempts ever went back.
  */
 export function auditTask(dir: string, taskId: string): TaskFiles {
@@ -27,11 +27,13 @@ export function auditTask(dir: string, taskId: string): TaskFiles {
   const numbers = names.flatMap((name) => versionNumber(name) ?? []).sort((a, b) => a - b);
   const claims = new Map<number, string>();
   let last: TaskRecord | null = null;
+  let newest = 0;
   for (const number of numbers) {
     const name = names.find((candidate) => versionNumber(candidate) === number);
     const decoded = decodeVersion(fs.readFileSync(`${folder}/${name}`, 'utf8'));
     if (decoded.kind !== 'valid') throw new Error(`${name} of task ${taskId} is ${decoded.kind}`);
-    const { record } = decoded.version;
+    const { record, n } = decoded.version;
+    newest = n;
     if (record.lease !== null) {
       const { generation, claim_id } = record.lease;
       expect(claims.get(generation) ?? claim_id, `generation ${generation} of task ${taskId}`).toBe(claim_id);
@@ -48,7 +50,7 @@ export function auditTask(dir: string, taskId: string): TaskFiles {
     }
     last = record;
   }
-  return { newest: numbers.at(-1) ?? 0, record: last };
+  return { newest, record: last };
 }
 
 /** The views must say what the newest version says; a crash may leave them behind, the next change may not. */

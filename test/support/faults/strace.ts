@@ -64,13 +64,13 @@ function shapeOf(name: string, args: string, root: string): string {
  * How often a command that starts others opens, reads and writes depends on how long they take and on what else the machine
  * does, so those calls can't be aimed at. The tree before each of them is the one after the changing call before.
  */
-export function isSteady({ name, changes }: TracedCall): boolean {
-  return changes && !/^(open|write)/.test(name);
+export function isSteady({ name, shape, changes }: TracedCall): boolean {
+  return changes && (!/^(open|write)/.test(name) || shape.includes('/v0'));
 }
 
-/** The calls that commit a version of a task, and the one right after the last of them, when all is committed. */
+/** The calls that commit a version of a task, by a file or by a line of one, and the one right after the last of them, when all is committed. */
 export function aroundCommits(calls: readonly TracedCall[]): TracedCall[] {
-  const isCommit = ({ name, shape }: TracedCall) => name.startsWith('link') && shape.includes('/v0');
+  const isCommit = ({ name, shape }: TracedCall) => /^(link|write)/.test(name) && shape.includes('/v0');
   const last = calls.findLastIndex(isCommit);
   if (last < 0) throw new Error('the command has committed nothing');
   return calls.filter((call, at) => isCommit(call) || at === last + 1);
