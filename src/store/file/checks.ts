@@ -125,7 +125,7 @@ function permissions({ orchestrator, tasks, runs }: Layout): Omit<HealthCheck, '
   return { status: 'warn', message, fix: `chmod go-w ${open.join(' ')}` };
 }
 
-/** File systems on which neither hard links nor fsync can be relied on. Source: statfs(2), magic numbers. */
+/** File systems on which hard links, fsync and opens for appending can't be relied on. Source: statfs(2), magic numbers. */
 const REMOTE: Record<number, string> = {
   26985: 'NFS',
   4283649346: 'CIFS',
@@ -143,6 +143,6 @@ function fileSystem({ project }: Layout): Omit<HealthCheck, 'name'> {
     // What can't be asked is not doubtful.
   }
   if (doubtful === undefined) return ok('the project is on a local file system');
-  const message = `the project is on ${doubtful}, where hard links and fsync may not be reliable`;
+  const message = `the project is on ${doubtful}, where hard links, fsync and what is added to a file may not be reliable`;
   return { status: 'warn', message, fix: 'Keep the project on a local disk.' };
 }
