@@ -117,6 +117,27 @@ describe('run', () => {
     });
   });
 
+  test('names that every object has, such as constructor, are as good as others for tasks and resources', async () => {
+    const uses = 'run: "echo + >> told; sleep 0.2; echo - >> told", uses: [constructor]';
+    const world = new World(
+      planOf(
+        `a, ${uses}`,
+        `b, ${uses}`,
+        'constructor, run: "exit 1", retry: {max_attempts: 1}',
+        'after, run: "true", depends_on: [constructor]',
+        'alarm, run: "true", depends_on: [{task: constructor, when: failure}]',
+      ),
+      'limits: {constructor: 1, toString: 2}\n',
+    );
+    const { events } = await runAll(world, { max_parallel: 5 });
+    expect(fs.readFileSync(world.path('told'), 'utf8')).toBe('+\n-\n+\n-\n');
+    expect(await states(world)).toMatchObject({ a: 'shipped', b: 'shipped', alarm: 'shipped', after: 'unclaimed' });
+    expect(events.find((event) => event.type === 'task_blocked')).toMatchObject({
+      task_id: 'after',
+      reasons: [{ code: 'DEPENDENCY_FAILED', message: 'it depends on constructor, which is failed' }],
+    });
+  });
+
   test('run --on-failure stop starts nothing after a failure', async () => {
     const world = new World(planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'c, run: "true"'));
     const { finished, events } = await runAll(world, { max_parallel: 1, on_failure: 'stop' });

@@ -1,6 +1,7 @@
 /** What a coding agent says and does, from its structured output, in one vocabulary for all of them. */
 
 import { isMapping } from '../../lib/json.ts';
+import { own } from '../../lib/own.ts';
 import { oneLine } from '../../lib/text.ts';
 import { type ClassifiedError, classCovers } from '../retry/classify.ts';
 import type { ClockTime } from './clock-time.ts';
@@ -178,10 +179,9 @@ export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** What a table has under a name that an agent wrote. Names that every object has, such as `constructor`, are none of its own. */
+/** What a table has under a name that an agent wrote. */
 export function namedIn<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefined {
-  const key = textOf(name);
-  return Object.hasOwn(table, key) ? table[key] : undefined;
+  return own(table, textOf(name));
 }
 
 export function listOf(value: unknown): readonly Fields[] {

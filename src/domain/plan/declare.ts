@@ -5,6 +5,7 @@
 
 import * as z from 'zod/mini';
 import { globFault } from '../../lib/globs/syntax.ts';
+import { own } from '../../lib/own.ts';
 import { inWords } from '../../lib/schema-issues.ts';
 import { parseSize, SIZE_PATTERN } from '../../lib/size.ts';
 import { parseDuration } from '../../lib/time.ts';
@@ -149,7 +150,7 @@ export const resources = z.pipe(
     const uses: Record<string, number> = {};
     for (const entry of entries)
       for (const [name, used] of typeof entry === 'string' ? [[entry, 1] as const] : Object.entries(entry))
-        uses[name] = (uses[name] ?? 0) + used;
+        uses[name] = (own(uses, name) ?? 0) + used;
     return uses;
   }),
 );

@@ -6,6 +6,7 @@
 import type * as z from 'zod/mini';
 import type { Problem } from '../../lib/errors.ts';
 import { isMapping } from '../../lib/json.ts';
+import { own } from '../../lib/own.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
 import { closest, didYouMean, oneLine } from '../../lib/text.ts';
 import { durationText, parseDuration, UNIT_MS } from '../../lib/time.ts';
@@ -163,7 +164,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 function meantKey(key: string, known: readonly string[]): { suggestion?: string } {
-  const word = Object.hasOwn(ELSEWHERE, key) ? (ELSEWHERE[key] ?? '') : '';
+  const word = own(ELSEWHERE, key) ?? '';
   return known.includes(word) ? { suggestion: `Did you mean "${word}"?` } : didYouMean(key, known);
 }
 

@@ -1,6 +1,7 @@
 /** The plan: what to do, in what order, and how. `parse.ts` reads a plan file, which `spec/PLAN.md` describes. */
 
 import * as z from 'zod/mini';
+import { own } from '../../lib/own.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 import { CHANGES, WORKERS } from '../settings/settings.ts';
 
@@ -213,7 +214,7 @@ const ON_SUCCESS: DependencyCondition = { when: 'success', optional: false };
 
 /** When `task` starts for one that it depends on. */
 export function conditionOn({ conditions }: Pick<PlanTask, 'conditions'>, id: string): DependencyCondition {
-  return conditions[id] ?? ON_SUCCESS;
+  return own(conditions, id) ?? ON_SUCCESS;
 }
 
 /** Whether the plan says that nothing is left to do of a task, whatever its record says: it is done elsewhere, or dropped. */

@@ -1,5 +1,6 @@
 /** What follows a failure: whether it is charged, and when the next try starts. Pure: time and randomness are passed in. */
 
+import { own } from '../../lib/own.ts';
 import { DAY_MS, durationText, formatDuration, fromIso, isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from './classify.ts';
 import { type CompositeRetryPolicy, neverRetried, type Random, RetryPolicy, UNLIMITED_LEAST_MS } from './retry.ts';
@@ -102,7 +103,7 @@ function waitFor(
 ): { delay_ms: number; waited: Waited } | { limit: string } {
   const { waited, nowMs, random } = attempt;
   const key = decider.budgetKey;
-  const before = waited && Object.hasOwn(waited, key) ? waited[key] : undefined;
+  const before = own(waited ?? {}, key);
   const sinceMs = Math.min(nowMs, before === undefined ? nowMs : fromIso(before.since));
   const count = (before?.count ?? 0) + 1;
   const told = toldDelay(attempt, decider);
@@ -136,7 +137,6 @@ function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Recor
 }
 
 function countOf(counts: Readonly<Record<string, number>> | undefined, key: string): number {
-  // An inherited value, as of `constructor`, is not a number, so it counts as 0.
-  const count = counts?.[key];
+  const count = own(counts ?? {}, key);
   return count !== undefined && Number.isSafeInteger(count) && count > 0 ? count : 0;
 }

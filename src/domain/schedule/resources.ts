@@ -1,5 +1,6 @@
 /** Limits by resource: tasks in flight together use no more of a resource than the settings allow. Pure. */
 
+import { own } from '../../lib/own.ts';
 import { closest, oneLine } from '../../lib/text.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 
@@ -80,9 +81,9 @@ export function unlimitedTexts(tasks: readonly PlanTask[], limits: Limits): stri
 }
 
 function limitOf(limits: Limits, resource: string): number | null {
-  return Object.hasOwn(limits, resource) ? (limits[resource] ?? null) : null;
+  return own(limits, resource) ?? null;
 }
 
 function amountOf(uses: PlanTask['uses'], resource: string): number {
-  return Object.hasOwn(uses, resource) ? (uses[resource] ?? 0) : 0;
+  return own(uses, resource) ?? 0;
 }

@@ -1,5 +1,6 @@
 /** Whether commits that git signs (`commit.gpgsign`) can be signed where there is no terminal. Pure: nothing is tried. */
 
+import { own } from '../../lib/own.ts';
 import { oneLine } from '../../lib/text.ts';
 
 /** What is looked at, and not started. */
@@ -29,7 +30,7 @@ const PROGRAMS: Readonly<Record<string, { keys: readonly string[]; usual: string
 /** The fault of signing as git's settings want it; null when nothing speaks against it. Source: git-config(1). */
 export function signingFault(look: SigningLook): SigningFault | null {
   const format = look.setting('gpg.format') ?? 'openpgp';
-  const kind = Object.hasOwn(PROGRAMS, format) ? PROGRAMS[format] : undefined;
+  const kind = own(PROGRAMS, format);
   if (kind === undefined)
     return impossible(`gpg.format is ${oneLine(format, 40)}`, 'Set gpg.format to openpgp, x509 or ssh.');
   const program = kind.keys.map(look.setting).find((value) => value !== null) ?? kind.usual;

@@ -4,6 +4,7 @@ import { childId, fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
 import { type JoinedChild, type JoinResult, type SeenChild, unknownFanOut } from '../../domain/fan-out/join.ts';
 import type { TaskState } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
+import { own } from '../../lib/own.ts';
 import { readFanOut } from '../../project/fan-outs.ts';
 import type { TaskStore } from '../../store/port.ts';
 
@@ -35,7 +36,7 @@ async function membersOf(store: TaskStore, taskId: string, names: readonly strin
         id: childId(taskId, fan_out, name),
         fan_out,
         name,
-        was: removed && (removed.not_shipped[name] ?? 'shipped'),
+        was: removed && (own(removed.not_shipped, name) ?? 'shipped'),
       })),
     );
   }
