@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { described, filledText, key, must } from './declare.ts';
-import { axisFor, combinationCount, MATRIX_MAX } from './matrix.ts';
+import { axisFor, combinationCount, MATRIX_MAX, variableOf } from './matrix.ts';
 
 const scalar = z.union([filledText, z.number(), z.boolean()]);
 const rules = z.array(z.record(z.string(), scalar));
@@ -31,6 +31,14 @@ function faultOf({ include, exclude, ...axes }: Matrix) {
   if (bad !== undefined) {
     const message = `${JSON.stringify(bad)} names no axis: a letter, then letters, digits, "_" and "-"`;
     return { message, ...(names.includes(bad) ? { path: [bad] } : {}) };
+  }
+  const named = new Map<string, string>();
+  for (const name of all) {
+    const other = named.get(variableOf(name)) ?? name;
+    named.set(variableOf(name), name);
+    if (other === name) continue;
+    const message = `${JSON.stringify(other)} and ${JSON.stringify(name)} are both the variable ${variableOf(name)}`;
+    return { message, suggestion: 'Give one another name.' };
   }
   const empty = include.findIndex((rule) => Object.keys(rule).length === 0);
   if (empty >= 0) return { message: 'adds nothing', path: ['include', empty], suggestion: 'Name a value: {node: 22}.' };

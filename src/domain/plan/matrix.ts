@@ -139,9 +139,12 @@ export function unknownReferences(part: unknown, path: YamlPath = []): { path: Y
   );
 }
 
-/** The variables of run and verify: FORGE_MATRIX_NODE. */
+/** The variable of an axis: FORGE_MATRIX_NODE. */
+export function variableOf(axis: string): string {
+  return `FORGE_MATRIX_${axis.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** The variables of run and verify. */
 export function matrixEnv(values: MatrixValues): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(values).map(([axis, value]) => [`FORGE_MATRIX_${axis.toUpperCase().replaceAll('-', '_')}`, value]),
-  );
+  return Object.fromEntries(Object.entries(values).map(([axis, value]) => [variableOf(axis), value]));
 }

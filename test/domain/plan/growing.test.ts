@@ -255,6 +255,10 @@ phases:
       '11:46 | task "test": matrix.exclude[0].nod: "nod" is not an axis | Did you mean "node"?',
     ],
     ['{node: [20], include: [{}]}', '11:40 | task "test": matrix.include[0]: adds nothing | Name a value: {node: 22}.'],
+    [
+      '{node-v: [20], include: [{NODE_V: 22}]}',
+      '11:17 | task "test": matrix: "node-v" and "NODE_V" are both the variable FORGE_MATRIX_NODE_V | Give one another name.',
+    ],
     ['{node: [20], exclude: [{node: 20}]}', '11:39 | task "test": matrix.exclude: no combination is left'],
     [
       `{a: ${JSON.stringify([...Array(20).keys()])}, b: ${JSON.stringify([...Array(20).keys()])}}`,
