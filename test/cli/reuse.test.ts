@@ -188,9 +188,10 @@ describe('a task with cache', () => {
 
   it('a task with cache whose outputs match no file keeps nothing, since another checkout would get none of them, and is warned of', async () => {
     const plan = [
-      'id: a, title: A, run: "mkdir -p out; cp docs out; echo a >> ledger", inputs: [docs], outputs: ["oot/**"], cache: true',
+      'id: a, title: A, run: "mkdir -p out; cp a out; echo a >> ../ledger", cwd: src, inputs: [docs], outputs: ["oot/**"], cache: true',
     ];
-    const message = 'task a: its outputs (oot/**) match no file, so nothing is kept';
+    const message =
+      'task a: its outputs (oot/**) match no file (they are relative to the project, not to src), so nothing is kept';
     const cwd = made(plan);
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['a'], warnings: [{ message }] });
     expect(await doneBy(cwd)).toEqual({ code: 0, done: [], unchanged: [], warnings: [] });

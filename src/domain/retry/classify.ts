@@ -22,6 +22,46 @@ const RULE_MESSAGE = 'an error rule is a mapping of class, exit, signal and outp
 const EXIT_MESSAGE = 'exit is a list of exit codes from 0 to 255: [75]';
 const OUTPUT_HINT =
   'Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".';
+/** Those of Linux and macOS, without `SIG`. A rule on any other would never match. */
+const SIGNALS = [
+  ...[
+    'ABRT',
+    'ALRM',
+    'BUS',
+    'CHLD',
+    'CONT',
+    'EMT',
+    'FPE',
+    'HUP',
+    'ILL',
+    'INFO',
+    'INT',
+    'IO',
+    'IOT',
+    'KILL',
+    'PIPE',
+    'POLL',
+  ],
+  ...[
+    'PROF',
+    'PWR',
+    'QUIT',
+    'SEGV',
+    'STKFLT',
+    'STOP',
+    'SYS',
+    'TERM',
+    'TRAP',
+    'TSTP',
+    'TTIN',
+    'TTOU',
+    'URG',
+    'USR1',
+    'USR2',
+  ],
+  ...['VTALRM', 'WINCH', 'XCPU', 'XFSZ'],
+];
+
 const SIGNAL_MESSAGE = 'signal is a list of signal names: [SIGKILL]';
 
 const classText = (pattern: RegExp) =>
@@ -40,7 +80,10 @@ const errorRuleSchema = once(() => {
   const exitCode = z
     .int({ error: EXIT_MESSAGE })
     .check(z.minimum(0, { error: EXIT_MESSAGE }), z.maximum(255, { error: EXIT_MESSAGE }));
-  const signal = z.string({ error: SIGNAL_MESSAGE }).check(z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE }));
+  const signal = z.string({ error: SIGNAL_MESSAGE }).check(
+    z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE, abort: true }),
+    z.refine((name) => SIGNALS.includes(name.slice('SIG'.length)), { error: 'there is no signal of this name' }),
+  );
   const output = z.string({ error: 'output is a regular expression, as a string' }).check(
     z.refine((pattern) => patternFault(pattern) === null, {
       error: ({ input }) => `output ${patternFault(String(input))}`,

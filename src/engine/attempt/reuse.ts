@@ -29,7 +29,7 @@ async function keyNow(env: Env, task: PlanTask, read = readIn(env), warn = env.w
     const made = new Set(matchingFiles(project, task.outputs).map((file) => file.path));
     const files = matchingFiles(project, task.inputs).filter((file) => !made.has(file.path));
     if (files.length === 0) {
-      warn(`task ${task.id}: its inputs (${task.inputs.join(', ')}) match no file, so it is done every time`);
+      warn(`${matchNone(task, 'inputs')}, so it is done every time`);
       return null;
     }
     const inputs = files.map((file) => ({ ...file, digest: digestOf(path.join(project, file.path), file.kind) }));
@@ -39,6 +39,12 @@ async function keyNow(env: Env, task: PlanTask, read = readIn(env), warn = env.w
     warn(`task ${task.id}: its inputs can't be read, so it is done again: ${errorMessage(error)}`);
     return null;
   }
+}
+
+function matchNone(task: PlanTask, what: 'inputs' | 'outputs'): string {
+  // As `run` sees them they would be there.
+  const seen = task.cwd === null ? '' : ` (they are relative to the project, not to ${task.cwd})`;
+  return `task ${task.id}: its ${what} (${task[what].join(', ')}) match no file${seen}`;
 }
 
 /**
@@ -115,7 +121,7 @@ export async function keepOutputs(env: Env, task: PlanTask, record: TaskRecord):
   try {
     const files = matchingFiles(project, task.outputs);
     if (files.length === 0 && task.outputs.length > 0) {
-      env.warn(`task ${task.id}: its outputs (${task.outputs.join(', ')}) match no file, so nothing is kept`);
+      env.warn(`${matchNone(task, 'outputs')}, so nothing is kept`);
       return;
     }
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);

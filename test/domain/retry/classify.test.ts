@@ -177,6 +177,7 @@ describe('error rule schema', () => {
     [[{ class: 'network', output: 'x'.repeat(1001) }], [0, 'output'], /longer than 1000 characters/],
     [[{ class: 'network', output: '.{0,999}' }], [0, 'output'], /repeats too much: it takes \d+ steps/],
     [[{ class: 'network' }], [0], /needs a condition/],
+    [[{ class: 'network', signal: ['SIGKIL'] }], [0, 'signal', 0], /no signal of this name/],
     [[{ class: 'network', exit: [1], signal: ['SIGKILL'] }], [0], /never by both/],
   ];
   test.each(refused.map(([value, ...rest]) => [JSON.stringify(value).slice(0, 80), value, ...rest] as const))(
