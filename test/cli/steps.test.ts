@@ -373,7 +373,7 @@ describe('two steps', () => {
     const inner = `${F} step inner -- sh -c "echo inner >> ledger"`;
     const cwd = scripted(
       `sh -c 'echo $$ > pid; exec ${F} step outer -- sh outer.sh' & call=$!\n` +
-        `while ! test -e reached; do sleep 0.02; done\nkill -9 $(cat pid)\nwait $call || true\n${F} step outer -- sh outer.sh\n`,
+        `while ! test -e reached; do sleep 0.02; done\nkill -9 $(cat pid)\nwait $call || true\n${F} step outer --retry '{max_attempts: 1}' -- sh outer.sh\n`,
     );
     writeFileSync(join(cwd, 'outer.sh'), `set -e\n${inner}\ntest -e reached || { touch reached; sleep 60; }\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
