@@ -99,6 +99,12 @@ describe('a wait for a time', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
   });
 
+  it('a wait for a time that is over keeps its name from a step of the same attempt', async () => {
+    const cwd = scripted(`${F} wait soak --for 1ms\n${F} step soak -- true 2> told || true\n`, '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd, 'told')[0]).toMatch(/^error\[INVALID_ID\]: soak names a wait/);
+  });
+
   it('a wait for a time parks what its attempt still asks for too', async () => {
     const cwd = scripted(
       `${F} wait soak --for 300ms && exit 0\n${F} step late -- true || echo $? >> ledger\n${F} context set late 1 || echo $? >> ledger\n`,

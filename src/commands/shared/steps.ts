@@ -116,14 +116,13 @@ export async function atStep(
       calls,
     });
     const before = (await journal.read()).steps.get(name);
+    requireKind(before, kind);
     if (before?.status === 'completed') {
       await calls.refuseDone(name);
-      requireKind(before, kind);
       await confirmed(before, journal);
       await calls.end(name, true);
       return { step: before, recorded: true };
     }
-    requireKind(before, kind);
     await calls.begin(name, kind);
     let step: Step | null = null;
     try {
