@@ -1,7 +1,7 @@
 /** How records look as files: versions, which only forge reads, and views, which people read and may edit. */
 
 import { type Entry, withAdded } from '../../domain/steps/journal.ts';
-import { parseRecord, RECORD_MAX_BYTES, type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
+import { parseRecord, type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { KEPT_LEVELS, parseJson } from '../../lib/json.ts';
 
@@ -74,27 +74,29 @@ function unsealed(line: string): unknown {
 /** Of a file whose records are whole, and of one that versions are added to. */
 const [WHOLE, OPEN] = [1, 2];
 
-/** A file that is longer is not added to, bytes: it has to be read at once. */
-const OPEN_MAX_BYTES = RECORD_MAX_BYTES / 2;
-
-/** Versions are added to that of an attempt that keeps a journal: what it does most is to record steps. */
-function isOpen({ lease, memo }: TaskRecord): boolean {
-  return lease !== null && memo.journal !== undefined;
-}
+/**
+ * A text that is longer is not added to, UTF-16 units: the file has to be read at once, with what ends it. A unit is at most three bytes, and to
+ * count these takes longer than all else of a line.
+ */
+const OPEN_MAX_UNITS = 20_000;
 
 type NewVersion = Pick<VersionFile, 'n' | 'op' | 'record'>;
 
+/** Versions are added to that of an attempt that keeps a journal: what it does most is to record steps. */
 export function encodeVersion({ n, op, record }: NewVersion): string {
-  const text = sealed({ format: isOpen(record) ? OPEN : WHOLE, n, op, ...record });
-  last = { text, version: asWritten({ n, op, record }, text) };
-  return text;
+  const text = sealed({ format: WHOLE, n, op, ...record });
+  const isOpen = record.lease !== null && record.memo.journal !== undefined && text.length <= OPEN_MAX_UNITS;
+  const written = isOpen ? sealed({ format: OPEN, n, op, ...record }) : text;
+  last = { text: written, version: asWritten({ n, op, record }, written) };
+  return written;
 }
 
-/** The version whose file begins with `text`. */
+const OPEN_HEAD = `{"format":${OPEN},`;
+
+/** The version whose file is `text`. */
 export function asWritten(version: NewVersion, text: string): VersionFile {
-  return isOpen(version.record)
-    ? { ...version, open: { first: version.n, madeBy: version.op, text, end: 'line' } }
-    : version;
+  if (!text.startsWith(OPEN_HEAD)) return version;
+  return { ...version, open: { first: version.n, madeBy: version.op, text, end: 'line' } };
 }
 
 /** `entries`: what it adds to the journal. Absent: it closes the file. */
@@ -108,7 +110,7 @@ export function encodeAdded(
   if (open?.end !== 'line') return null;
   const line = sealed({ after, op, entries });
   const text = open.text + line;
-  if (Buffer.byteLength(text) > OPEN_MAX_BYTES) return null;
+  if (text.length > OPEN_MAX_UNITS) return null;
   const version = { n: n + 1, op, record, open: { ...open, text } };
   last = { text, version };
   return { line, version };
@@ -143,9 +145,7 @@ function decodeFirst(text: string): Decoded {
   if (format === WHOLE && first !== text) return { kind: 'void' };
   const parsed = parseRecord(TaskRecordSchema, rest);
   if (!parsed.ok) return { kind: 'unknown', why: parsed.why };
-  const version = { n, op, record: parsed.value };
-  const open = { first: n, madeBy: op, text: first, end: 'line' as const };
-  return { kind: 'valid', version: format === WHOLE ? version : { ...version, open } };
+  return { kind: 'valid', version: asWritten({ n, op, record: parsed.value }, first) };
 }
 
 /** The newest version in a file, of which `version` is one; null where a line adds what is no entry. A line that does not follow from the one before it does not count, nor does any behind it. */

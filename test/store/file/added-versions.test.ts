@@ -117,11 +117,20 @@ test.each([
   expect((await seen()).tail).toEqual([...left, value(3)]);
 });
 
-test('a file that has grown long is followed by another', async () => {
-  const long = 'x'.repeat(5000);
-  for (let n = 0; n < 8; n++) expect(await add(another(), [value(`${n}${long}`)])).toMatchObject({ kind: 'committed' });
+test('a record that nearly fills its file is not added to, and is changed as any other', async () => {
+  const { memo, ...rest } = withJournal([]);
+  const large = { ...rest, memo, 'x-note': 'x'.repeat(64_000) };
+  await tree.change(TASK, () => large);
+  expect(await add(another(), [value(1)])).toMatchObject({ kind: 'committed', version: 3 });
+  expect(files()).toEqual(['v000000001.json', 'v000000002.json', 'v000000003.json']);
+  expect(await seen()).toMatchObject({ version: 3, tail: [value(1)], record: { 'x-note': large['x-note'] } });
+});
+
+test.each(['x', 'ü', '語', '😀'])('a file that has grown long with %s is followed by another', async (letter) => {
+  const long = letter.repeat(4800 / letter.length);
+  for (let n = 0; n < 4; n++) expect(await add(another(), [value(`${n}${long}`)])).toMatchObject({ kind: 'committed' });
   expect(files().length).toBeGreaterThan(1);
-  expect((await seen()).tail).toHaveLength(8);
+  expect((await seen()).tail).toHaveLength(4);
   for (const file of files()) expect(Buffer.byteLength(textOf(file))).toBeLessThan(64 * 1024);
 });
 
