@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import type { CheckoutState } from '../domain/verify/checkout-changes.ts';
+import { isReplacement } from '../lib/fs/new-file.ts';
 import { landingLock } from './base-branch.ts';
 import { CHECKOUT_TIMEOUT_MS, gitIn, gitLines, gitNames } from './git.ts';
 import { inTurn } from './in-turn.ts';
@@ -18,7 +19,9 @@ export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly st
     if (here === null) return null;
     const status = ['status', '--porcelain', '-z', '--no-renames', NOT_WITHIN, '--', ':(top)'];
     const leftOut = leaveOut.map((place) => `:(top,exclude,literal)${prefix}${place}`);
-    const lines = await gitNames([...status, ...leftOut], { ...gitIn(env, root), timeoutMs: CHECKOUT_TIMEOUT_MS });
+    const shown = await gitNames([...status, ...leftOut], { ...gitIn(env, root), timeoutMs: CHECKOUT_TIMEOUT_MS });
+    // The plan and the tracker's file are replaced by copies beside them.
+    const lines = shown.filter((line) => !isReplacement(line.slice(3)));
     const at = { dir: root, modules: `${commonDir}/modules`, fallback: commonDir, scratch: commonDir };
     const within = await changedSubmodules(env, { ...at, index: { options: [] } }, 'all');
     const files = new Map(

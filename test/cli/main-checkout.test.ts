@@ -48,6 +48,13 @@ test('merges of tasks, the state tree, the plan and the file of the tracker are 
   expect([code, warning]).toEqual([0, '']);
 });
 
+test('copies that are about to replace the plan or the file of the tracker are no strange changes', async () => {
+  const id = '0195f7a1-0000-7000-8000-000000000001';
+  const copies = ['plans/.tracker.yaml', '.phases.yaml'].map((name) => `"$FORGE_DIR/${name}.forge-${id}.tmp"`);
+  const { code, warning } = await run({ build: `touch ${copies.join(' ')}; ${WORK}` });
+  expect([code, warning]).toEqual([0, '']);
+});
+
 test('a worker that has changed only the main checkout fails', async () => {
   const { play, code, warning } = await run({ build: 'echo x > "$FORGE_DIR/stray.txt"' });
   expect(code).toBe(1);

@@ -65,6 +65,11 @@ export async function replaceIfSame(file: string, text: string, op: string, isSa
   }
 }
 
+/** Whether `name` is that of a copy which `replaceIfSame` is about to put in place, or of one that a killed process has left. */
+export function isReplacement(name: string): boolean {
+  return /(?:^|\/)\.[^/]+\.forge-[\w-]+\.tmp$/.test(name);
+}
+
 /** Writes a new file, with the folders above it; false when it exists, which leaves it unchanged. Throws IO_ERROR. */
 export function writeNew(file: string, text: string): boolean {
   return whileDoing(`writing ${file}`, () => {
