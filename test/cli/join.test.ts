@@ -107,6 +107,15 @@ describe('join', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.state).toBe('shipped');
   });
 
+  it('join whose output a script keeps before it reads it ends the script while the task is parked', async () => {
+    const cwd = scripted(
+      `${FAN}joined=$(${F} join files)\necho "$joined" | while read -r line; do echo "$line" >> all; done\necho behind >> all\n`,
+      [child('x')],
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd, 'all')).toEqual(['{"name":"x","state":"shipped","result":null}', 'behind']);
+  });
+
   it('join of a name that was never fanned out is UNKNOWN_FANOUT', async () => {
     const cwd = scripted(`${F} join nothing --json > answer || true\n`);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
