@@ -44,7 +44,7 @@ describe('run', () => {
 
   it('says how a task is started that waits out a backoff, each time that the run waits', async () => {
     const cwd = project([
-      'id: a, title: A, run: "echo try >> tries; test $(wc -l < tries) -gt 2", retry: {max_attempts: 3, base: 700ms, factor: 1}',
+      'id: a, title: A, run: "echo try >> tries; test $(wc -l < tries) -gt 2", retry: {max_attempts: 3, base: 1800ms, factor: 1}',
     ]);
     const { code, stdout } = await orchestrate(['run'], { cwd });
     expect(code).toBe(0);

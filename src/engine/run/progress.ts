@@ -35,6 +35,8 @@ export class Progress {
   /** How often it has said who works. */
   #times = 0;
   #said = '';
+  /** Null while something is at work. */
+  #idleSince: number | null = null;
 
   constructor(env: Env, output: OutputMode, emit: (event: RunEvent) => void) {
     this.#env = env;
@@ -58,6 +60,7 @@ export class Progress {
     this.#lastLines.delete(attempt);
     // What the run waits for after it may be the same, and until another time.
     this.#said = '';
+    this.#idleSince = null;
     if (this.#output === 'grouped') this.#group(task_id, attempt);
     if (this.#output !== 'prefixed') return;
     this.#stream(task_id, attempt);
@@ -156,8 +159,11 @@ export class Progress {
     return known() || null;
   }
 
-  /** Emits what an idle run waits for, once until that changes. */
+  /** Emits what a run waits for that has been idle for a while, once until that changes. */
   waiting(tasks: readonly PlanTask[], scheduling: SchedulingContext): void {
+    const now = this.#env.ctx.monotonicMs();
+    this.#idleSince ??= now;
+    if (now - this.#idleSince < WORTH_SAYING_MS) return;
     const direct = ownWaits(tasks, scheduling);
     const said = JSON.stringify(direct.map((item) => item.task_id));
     if (said === this.#said || direct.length === 0) return;

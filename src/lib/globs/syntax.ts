@@ -213,7 +213,7 @@ function partOf(tokens: readonly Token[]): Part {
   if (tokens.length === 0) throw new Fault('has two / in a row', 'Leave one out.');
   const name = nameOf(tokens);
   if (name === '..') throw new Fault('must name files below the project', 'Leave out every `..`.');
-  if (name === '.') throw new Fault('has a part that is only a dot', 'Leave it out.');
+  if (name === '.') throw new Fault('has a part that is only a dot', 'Leave it out; ** is all files.');
   const isDeep = tokens.every((token) => typeof token === 'string') && tokens.join('') !== '*';
   return isDeep ? '**' : tokens;
 }
