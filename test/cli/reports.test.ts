@@ -60,6 +60,9 @@ it.each([
     ['--summary', 'plans/phases.yaml/x'],
     /^--summary plans\/phases\.yaml\/x: its folder cannot be made or written to \(E[A-Z]+\)$/,
   ],
+  [['--junit', 'report', '--summary', './report'], /^--junit and --summary both name report$/],
+  [['--summary', 'plans/phases.yaml'], /^--summary plans\/phases\.yaml: the report would replace it$/],
+  [['--junit', '.forge/settings.yaml'], /^--junit \.forge\/settings\.yaml: the report would replace it$/],
   [['--junit='], /^--junit: it names no file$/],
   [['--junit', 'x.xml', '--dry-run'], /^--dry-run runs nothing/],
 ])('a run with %j is refused before it starts', async (more, said) => {

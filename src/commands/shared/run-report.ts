@@ -7,6 +7,7 @@ import { RunReporter } from '../../domain/run/report.ts';
 import { fatesOf } from '../../domain/schedule/fates.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
+import { PLAN_PLACES } from '../../project/find-project.ts';
 import { isThere, readUserFile, requireWritable, writeUserFile } from '../../project/user-files.ts';
 import { invalidArgs } from './command.ts';
 import { readAll } from './reads.ts';
@@ -31,6 +32,8 @@ export interface RunReports {
 export function reportsFor(session: Session, { junit, summary }: ReportFiles): RunReports | null {
   if (junit === undefined && summary === undefined) return null;
   const files = { junit: placeFor(session, '--junit', junit), summary: placeFor(session, '--summary', summary) };
+  if (files.junit !== null && files.junit === files.summary)
+    throw invalidArgs(`--junit and --summary both name ${junit}`, 'Name two files.');
   const reporter = new RunReporter();
   const [startedMs, since] = [session.now(), session.ctx.monotonicMs()];
   return {
@@ -69,10 +72,13 @@ export function reportsFor(session: Session, { junit, summary }: ReportFiles): R
   };
 }
 
-function placeFor({ ctx }: Session, flag: string, file: string | undefined): string | null {
+function placeFor({ ctx, paths, settings }: Session, flag: string, file: string | undefined): string | null {
   if (file === undefined) return null;
   if (file === '') throw invalidArgs(`${flag}: it names no file`, 'Name a file that can be written.');
   const place = path.resolve(ctx.cwd, file);
+  const plans = settings.plan === null ? PLAN_PLACES : [settings.plan];
+  if ([...plans.map((name) => path.resolve(paths.project, name)), paths.settings].includes(place))
+    throw invalidArgs(`${flag} ${file}: the report would replace it`, 'Name a file of its own.');
   requireWritable(place, `${flag} ${file}`);
   return place;
 }
