@@ -1,9 +1,10 @@
 /** The gc rows that need git, with real repositories, through the verb: what is removed, rescued and kept. */
 
 import fs from 'node:fs';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { type GcData, type GcInput, gc } from '../../src/commands/gc.ts';
-import type { CommandContext } from '../../src/commands/shared/session.ts';
+import { type CommandContext, openSession } from '../../src/commands/shared/session.ts';
+import { removeShippedWorktrees } from '../../src/commands/shared/shipped-worktrees.ts';
 import { orchestrate } from '../support/cli.ts';
 import { handLease, handState } from '../support/commands/divergences.ts';
 import { code, planOf, shortly, World } from '../support/commands/world.ts';
@@ -298,4 +299,34 @@ describe('worktrees of shipped tasks', () => {
     expect(skipped[0]?.why).toContain('run.log');
     expect(fs.existsSync(tree('build', 'run.log'))).toBe(true);
   });
+});
+
+test.each([
+  [
+    'stays, with the reason, when something in it is new',
+    () => repo.commit({ 'late.txt': 'l' }, tree('build')),
+    ['build'],
+  ],
+  [
+    'is not said to stay when another process has removed it',
+    () => repo.git('worktree', 'remove', '--force', tree('build')),
+    [],
+  ],
+])('at the end of a run the worktree of a shipped task %s', async (_what, meanwhile, named) => {
+  world.write('.forge/settings.yaml', 'workspace: worktree\nworktrees: {keep: 0}\n');
+  worktree('build');
+  fs.rmSync(tree('build', 'half.txt'));
+  merge('forge/build');
+  handState(world, 'build', 'shipped');
+  const session = await openSession(call);
+  const { store } = session;
+  const snapshot = store.snapshot.bind(store);
+  vi.spyOn(store, 'snapshot').mockImplementation(async (...args) => {
+    meanwhile();
+    return snapshot(...args);
+  });
+  await removeShippedWorktrees(session);
+  expect(world.warnings.map((warning) => /^the worktree of shipped task (\w+) stays: /.exec(warning)?.[1])).toEqual(
+    named,
+  );
 });

@@ -4,7 +4,7 @@ import { planGc } from '../../domain/gc/plan-gc.ts';
 import { applyGc } from '../../engine/gc/apply.ts';
 import { buildSnapshot } from '../../engine/gc/snapshot.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { checkoutAround } from '../../project/look.ts';
+import { checkoutAround, isFolder } from '../../project/look.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -37,12 +37,15 @@ export async function removeShippedWorktrees(session: Session): Promise<void> {
         reverify: async () => false,
       },
     );
-    const stays = [
+    const left = [
       ...skipped.map((item) => [item, item.why ?? item.code] as const),
       ...failed.map((item) => [item, item.message] as const),
     ];
-    for (const [{ task_id, action }, why] of stays)
-      if (action === 'remove_worktree') session.warn(`the worktree of shipped task ${task_id} stays: ${why}`);
+    for (const [item, why] of left) {
+      // Where it is gone another process was first.
+      if (item.action === 'remove_worktree' && 'path' in item.payload && isFolder(item.payload.path ?? ''))
+        session.warn(`the worktree of shipped task ${item.task_id} stays: ${why}`);
+    }
   } catch (error) {
     session.warn(`worktrees of shipped tasks stay: ${errorMessage(error)}`);
   }
