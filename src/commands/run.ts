@@ -268,7 +268,10 @@ async function rerunFor(session: Session, loaded: LoadedPlan, options: Input, pu
     if (reason === undefined) continue;
     throw new ForgeError('NOT_READY', `task ${id} can't be done alone: ${reason.message}`, {
       details: { task_id: id, code: reason.code },
-      hint: `\`run --task ${id}\` does first what it depends on.`,
+      hint:
+        reason.code === 'DEPENDENCY_FAILED'
+          ? `See \`forge orchestrate why ${reason.on ?? id}\`: what it depends on is not done by itself any more.`
+          : `\`forge orchestrate run --task ${id}\` does first what it depends on.`,
     });
   }
   const meant = new Set([...all.tasks, ...named.tasks]);

@@ -42,6 +42,23 @@ describe('run', () => {
     expect(refused.json().error.message).toContain(message);
   });
 
+  it.each([
+    [['run', '--only', 'c'], 'NOT_READY', '`forge orchestrate run --task c` does first what it depends on.'],
+    [['run', '--only', 'd'], 'NOT_READY', 'See `forge orchestrate why bad`'],
+    [['logs', 'over'], 'STATE_NOT_FOUND', 'The plan says that it is done.'],
+  ])('%j says what to do about a task that can’t be done so', async (args, code, hint) => {
+    const cwd = project([
+      'id: bad, title: B, run: "false", retry: {max_attempts: 1}',
+      'id: b, title: B, run: "true"',
+      'id: c, title: C, depends_on: [b], run: "true"',
+      'id: d, title: D, depends_on: [bad], run: "true"',
+      'id: over, title: O, status: done',
+    ]);
+    await orchestrate(['run', '--task', 'bad'], { cwd });
+    const { error } = (await orchestrate([...args, '--json'], { cwd })).json();
+    expect(error).toMatchObject({ code, hint: expect.stringContaining(hint) });
+  });
+
   it('says how a task is started that waits out a backoff, each time that the run waits', async () => {
     const cwd = project([
       'id: a, title: A, run: "echo try >> tries; test $(wc -l < tries) -gt 2", retry: {max_attempts: 3, base: 1800ms, factor: 1}',

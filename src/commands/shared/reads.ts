@@ -2,7 +2,7 @@
 
 import { agentFor } from '../../domain/agents/known.ts';
 import { awaitedChildren } from '../../domain/fan-out/join.ts';
-import type { PlanTask } from '../../domain/plan/plan.ts';
+import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -116,9 +116,10 @@ export async function requireRecord(session: Session, taskId: string): Promise<T
 async function unknownTask(session: Session, taskId: string): Promise<ForgeError> {
   const loaded = await loadPlan(session);
   if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
-  const { human } = plannedTask(loaded, taskId);
+  const task = plannedTask(loaded, taskId);
+  if (isOverByPlan(task)) return change.noState(taskId, { hint: `The plan says that it is ${task.status}.` });
   const hint = `It is a checkpoint: \`forge orchestrate done ${taskId}\` says that it is done.`;
-  return change.noState(taskId, human ? { hint } : {});
+  return change.noState(taskId, task.human ? { hint } : {});
 }
 
 /** Changes a task that something has happened to. Throws like `requireRecord`, and what `decide` throws. */
