@@ -109,6 +109,17 @@ describe('a step', () => {
     expect(linesIn(cwd)).toEqual(['try', 'try', '7', '7']);
   });
 
+  it('a step that has used its budget up is tried once more in an attempt after a failure that was not charged', async () => {
+    const policy = '[{retry_on: [limit], charge: false, base: 1s, factor: 1}, {max_attempts: 1}]';
+    const cwd = project([`id: a, title: A, run: sh -e body.sh, retry: ${policy}`], {
+      'body.sh': `${F} step x --retry '{max_attempts: 1}' -- sh -c 'echo try >> ledger; test $(wc -l < ledger) -ge 3 || exit 7'\n`,
+      '.forge/settings.yaml': 'errors: [{class: limit, exit: [7]}]\n',
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['try', 'try', 'try']);
+    expect((await dataOf(cwd, 'show', 'a')).state).toMatchObject({ attempt_count: 3, failure_count: 0 });
+  });
+
   it('a step that fails is named where the failure of its attempt is told', async () => {
     const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
       'body.sh': `${F} step deploy --retry '{max_attempts: 1}' -- sh -c 'echo no route >&2; exit 7'\n`,

@@ -209,6 +209,18 @@ describe('a wait for a condition', () => {
     });
   });
 
+  it('a wait for a condition begins anew in an attempt after a failure that was not charged', async () => {
+    const policy = '[{retry_on: [wait.timeout], charge: false, base: 1s, factor: 1}, {max_attempts: 1}]';
+    const cwd = project([`id: a, title: A, run: sh -e body.sh, retry: ${policy}`], {
+      'body.sh': `echo attempt >> attempts\n${F} wait-until up --every 20ms --timeout 1s -- sh look.sh\n`,
+      // True at the second look of the second attempt.
+      'look.sh': 'test $(wc -l < attempts) = 2 || exit 1\ntest -e seen || { touch seen; exit 1; }\n',
+      '.forge/settings.yaml': '',
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd, 'attempts')).toHaveLength(2);
+  });
+
   it('a wait for a condition ends a look that takes longer than what is left', async () => {
     const cwd = scripted(`${F} wait-until up --timeout 200ms -- sleep 60\n`, '');
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });

@@ -73,7 +73,7 @@ export function afterJoin(
   children: readonly SeenChild[] | null,
   allowFailed: boolean,
 ): Standing {
-  const before = reached(now, looker.name, 'join');
+  const before = reached(now, looker, 'join');
   if (children === null) return stands(now, looker, 'join', before, null, { wake: null });
   const missed = children.filter(({ state }) => state !== 'shipped');
   if (missed.length > 0 && !allowFailed)

@@ -95,9 +95,10 @@ interface At {
   counted: Counted;
 }
 
-function begun(now: Journaled, { name, instant }: Looker, { schedule, startMs }: Repeat): At {
+function begun(now: Journaled, looker: Looker, { schedule, startMs }: Repeat): At {
+  const { name, instant } = looker;
   const known = now.steps.get(name);
-  const before = reached(now, name, 'repeat') ?? (known?.wake === undefined ? undefined : known);
+  const before = reached(now, looker, 'repeat') ?? (known?.wake === undefined ? undefined : known);
   if (before?.ticks !== undefined)
     return { before, ticks: before.ticks, counted: countedOf(budgetOf(before, now.journal)) };
   const first = startMs ?? schedule.first(instant.nowMs);

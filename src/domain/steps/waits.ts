@@ -47,7 +47,7 @@ export interface Standing {
 
 /** A wait for a time. `until`: how long from when it is first reached, milliseconds, or an ISO 8601 time. */
 export function afterWait(now: Journaled, looker: Looker, until: number | string): Standing {
-  const before = reached(now, looker.name, 'wait');
+  const before = reached(now, looker, 'wait');
   const fresh = () => (typeof until === 'number' ? deadlineIn(until, looker.instant) : { at: until, clock: null });
   const deadline = before?.deadline ?? fresh();
   return stands(
@@ -66,7 +66,7 @@ export function afterSignalLook(
   looker: Looker,
   { timeoutMs, fallback }: { timeoutMs: number | null; fallback: { value: unknown } | null },
 ): Standing {
-  const before = reached(now, looker.name, 'wait-for');
+  const before = reached(now, looker, 'wait-for');
   const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, looker.instant));
   const signal = pendingSignal(now, looker.name);
   if (signal !== null) {
@@ -106,7 +106,7 @@ export type Found = { value: boolean } | Failed;
 export function afterLook(now: Journaled, looker: Looker, condition: Condition, found: Found): Standing {
   const { instant, name, began = instant } = looker;
   const { everyMs, timeoutMs, policy, random } = condition;
-  const before = reached(now, name, 'wait-until');
+  const before = reached(now, looker, 'wait-until');
   // The time that the first look takes is part of the wait.
   const deadline = before?.deadline ?? (timeoutMs === null ? null : deadlineIn(timeoutMs, began));
   const wakeAfter = (delayMs: number) => ({ wake: deadlineIn(Math.min(delayMs, msLeft(deadline, instant)), instant) });
@@ -169,14 +169,19 @@ export function stands(
 }
 
 /**
- * The record of a wait that this one goes on with: not of one that ended without success before the task was last charged. Throws
- * STEP_REPEATED where it is over by now, INVALID_ID.
+ * The record of a wait that this one goes on with: not of one that ended without success in an earlier attempt. Throws STEP_REPEATED where it is
+ * over by now, INVALID_ID.
  */
-export function reached({ steps, journal }: Journaled, name: string, kind: StepKind): Step | undefined {
+export function reached(
+  { steps, journal }: Journaled,
+  { name, attemptId }: Pick<Looker, 'name' | 'attemptId'>,
+  kind: StepKind,
+): Step | undefined {
   const before = steps.get(name);
   requireKind(before, kind);
   if (before?.status === 'completed') throw stepRepeated(name);
-  return before?.status === 'running' || before?.epoch === journal.epoch ? before : undefined;
+  const isOfNow = before?.epoch === journal.epoch && before.attempt_id === attemptId;
+  return before?.status === 'running' || isOfNow ? before : undefined;
 }
 
 /** Its exit code is that of the verb: so its attempt is known to have failed by it. */

@@ -59,6 +59,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
   return {
     parked: null,
     attemptId: TASK,
+    failedAtMs: null,
     begin() {
       this.attemptId = `${TASK}-${++attempts}`;
       if (this.parked === null) journal.epoch += 1;

@@ -7,7 +7,7 @@ import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries
 import type { Looker, Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { LastError, WaitsFor } from '../../domain/task/records.ts';
-import { isoTime } from '../../lib/time.ts';
+import { fromIso, isoTime } from '../../lib/time.ts';
 import { type AtWork, Pass } from './pass.ts';
 import type { ReadJournal } from './task-journal.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
@@ -72,8 +72,8 @@ export async function throughTries(
 }
 
 /**
- * A step or a wait that has failed for good in an earlier attempt, with no failure charged since: it fails again as it did, since a script may
- * have gone on by that. Kept as of this attempt, which may fail over it too. Null: it is to be done.
+ * A step or a wait that has failed for good in an earlier attempt, where none has failed since: it fails again as it did, since a script may have
+ * gone on by that. Kept as of this attempt, which may fail over it too. Null: it is to be done.
  */
 export async function failedBefore(
   journal: WorkerJournal,
@@ -81,11 +81,12 @@ export async function failedBefore(
 ): Promise<(Step & { last_error: LastError }) | null> {
   const read = await journal.read();
   const step = read.steps.get(name);
-  const { attemptId: attempt_id } = journal;
+  const { attemptId: attempt_id, failedAtMs } = journal;
   const isOver = step?.status === 'timed_out' || (step?.status === 'failed' && step.wake === undefined);
   if (!isOver || step.attempt_id === attempt_id || budgetOf(step, read.journal).started_at === null) return null;
-  const { last_error } = step;
+  const { last_error, ended_at } = step;
   if (last_error === null) return null;
+  if (failedAtMs !== null && ended_at !== null && fromIso(ended_at) <= failedAtMs) return null;
   await journal.write((_, generation) => [{ step: { ...step, attempt_id, generation } }]);
   return { ...step, last_error };
 }

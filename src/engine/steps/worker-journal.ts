@@ -12,6 +12,7 @@ import type { Instant } from '../../domain/task/deadlines.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
+import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { keepLease } from '../attempt/lease-keeper.ts';
@@ -26,6 +27,8 @@ const UNCAUGHT_EXIT = 1;
 /** Where a worker's journal is kept. */
 export interface WorkerJournal {
   attemptId: string;
+  /** When an attempt before it failed last, charged or not, milliseconds since the epoch; null: none has. */
+  failedAtMs: number | null;
   settings: Pick<Settings, 'steps'>;
   /** By which a step is tried again: `own`, else the task's, else that of the settings, else that of steps. */
   policyOf(own: RetryDeclaration | undefined): Promise<StepPolicy>;
@@ -89,6 +92,7 @@ export async function attemptJournal(
   return {
     record,
     attemptId,
+    failedAtMs: record.state.last_failed_at ? fromIso(record.state.last_failed_at) : null,
     settings: env.settings,
     policyOf: async (own) => (own === undefined ? inherited() : stepPolicy(own, null, env.settings)),
     instant: () => instantOf(env),
