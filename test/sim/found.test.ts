@@ -1,13 +1,15 @@
 /** Faults of the protocol that long simulations have found, each reproduced in all its orders of calls. */
 
 import { describe, expect, test } from 'vitest';
-import { freshRecord } from '../../src/domain/task/records.ts';
+import { withAdded } from '../../src/domain/steps/journal.ts';
+import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
 import { type FsCall, type Step, syncDir } from '../../src/lib/fs/operations.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { createdFor } from '../../src/store/file/documents.ts';
-import { commit, compact, readHead } from '../../src/store/file/protocol.ts';
+import { add, type CommitResult, commit, compact, readHead } from '../../src/store/file/protocol.ts';
 import { COMPACTED } from '../../src/store/file/record-file.ts';
 import { commitTask, settleTask } from '../../src/store/file/task-files.ts';
+import { held } from '../support/store/tree.ts';
 import { Disk, File, Folder, fault, ROOT } from './disk.ts';
 import { Random } from './random.ts';
 
@@ -55,6 +57,8 @@ function run<T>(disk: Disk, step: Step<T>): T {
   process.run((call) => disk.perform(call));
   return process.result as T;
 }
+
+const upTo = (calls: number) => Array.from({ length: calls + 1 }, (_, index) => index);
 
 describe('an incomplete listing', () => {
   /** Reads the head while two commits and a compaction happen during each of the first `times` listings. */
@@ -118,6 +122,40 @@ test('a folder with the mark of a compaction and no version is read as having no
   expect(run(disk, readHead(DIR))).toMatchObject({ n: 0, version: null, names: [COMPACTED] });
 });
 
+describe('a line whose file has a name that is not durable yet', () => {
+  const journal = { key: 'k', epoch: 0, chunks: [], tail: [] };
+  const base = held('a');
+  const HELD: TaskRecord = { ...base, memo: { ...base.memo, journal } };
+
+  /** Adds a line to the newest version. */
+  function* added(op: string): Step<CommitResult | null> {
+    const { version } = yield* readHead(DIR);
+    if (version === null) return null;
+    const entry = { context: { [op]: true } };
+    const record = withAdded(version.record, [entry]);
+    return record && (yield* add(DIR, version, { op, record, added: [entry] }));
+  }
+
+  test.each(upTo(10))(
+    'a power cut leaves it once it is reported as done, while the line before it is at its call %i',
+    (calls) => {
+      const { disk, folder } = diskWithFolder();
+      const linker = new Process(commit(DIR, { expected: 0, op: 'linker', record: HELD }));
+      linker.run((call) => {
+        // It is paused before it syncs the folder.
+        if (call.call === 'syncDir') throw fault('EIO');
+        return disk.perform(call);
+      });
+      const first = new Process(added('first'));
+      first.run((call) => disk.perform(call), calls);
+      const second = run(disk, added('second'));
+      if (second?.kind !== 'committed' || !second.durable) return;
+      const [file] = [...folder.settled.values()].filter((entry) => entry instanceof File);
+      expect((file as File | undefined)?.synced).toContain('"op":"second"');
+    },
+  );
+});
+
 describe('edit moved aside by two publishers', () => {
   const EDIT = '{ "note": "cut sho';
 
@@ -142,7 +180,6 @@ describe('edit moved aside by two publishers', () => {
   }
 
   /** Calls of a publisher that moves the edit aside; the turns of the two of them add up to more. */
-  const upTo = (calls: number) => Array.from({ length: calls + 1 }, (_, index) => index);
   const TURN = upTo(14);
 
   test('an edit that two publishers move aside survives every power cut, in any order of their calls', () => {

@@ -5,15 +5,7 @@
 
 import { errorCode } from '../../src/lib/fs/io-errors.ts';
 import type { Step } from '../../src/lib/fs/operations.ts';
-import * as io from '../../src/lib/fs/operations.ts';
-import {
-  commit,
-  compact,
-  type KnownVersion,
-  type Retention,
-  readHead,
-  syncVersions,
-} from '../../src/store/file/protocol.ts';
+import { commit, compact, type KnownVersion, type Retention, readHead, settle } from '../../src/store/file/protocol.ts';
 import {
   addTo,
   commitTask,
@@ -76,8 +68,5 @@ export const CORE: Layer = {
     }
     return { kind: 'committed', version: whole.n, record: change.record, whole, warnings };
   },
-  *settle(_op, { known }) {
-    if (known?.version.open !== undefined) yield* syncVersions(DIR, known.version.open);
-    yield* io.syncDir(DIR);
-  },
+  settle: (_op, { known }) => settle(DIR, known?.version),
 };

@@ -4,7 +4,6 @@ import type { Mutant } from './mutants.ts';
 
 const DOCUMENTS = 'src/store/file/documents.ts';
 const PROTOCOL = 'src/store/file/protocol.ts';
-const FILES = 'src/store/file/task-files.ts';
 const RECORDS = 'src/store/file/record-file.ts';
 const CHANGES = 'src/domain/steps/changes.ts';
 const JOURNAL = 'src/domain/steps/journal.ts';
@@ -30,14 +29,14 @@ const ADDING: readonly Mutant[] = [
   mutant(
     'the name of a file is not durable before its second version',
     PROTOCOL,
-    '  if (durable && on.n === open.first) durable = yield* quietly(io.syncDir(dir));\n',
+    '  if (on.n === open.first && !(yield* quietly(io.syncDir(dir)))) return null;\n',
     '',
   ),
-  mutant('a line counts whatever it follows', RECORDS, 'if (line?.after !== op)', 'if (line === undefined)'),
+  mutant('a line counts whatever it follows', RECORDS, 'if (line?.after !== op ||', 'if (line === undefined ||'),
   mutant(
     'a line is not read again',
     PROTOCOL,
-    'if (!(yield* readText(path)).text?.startsWith(open.text)) {',
+    'if (!(yield* readVersions(path)).text?.startsWith(open.text)) {',
     'if (failure !== null) {',
   ),
   mutant(
@@ -55,19 +54,19 @@ const ADDING: readonly Mutant[] = [
   mutant(
     'what was added before a file was closed is not looked at',
     PROTOCOL,
-    'return (yield* readText(path)).text?.startsWith(text + closing) === true;',
+    'return (yield* readVersions(path)).text?.startsWith(text + closing) === true;',
     'return true;',
   ),
   mutant(
     'lines behind the end of a file count',
     RECORDS,
-    "else if (!Array.isArray(line.entries)) end = 'closed';",
-    'else if (!Array.isArray(line.entries)) at = next;',
+    "if (line?.after !== op || !Array.isArray(line.entries)) end = next === 0 ? 'cut' : 'closed';",
+    "if (line?.after === op && !Array.isArray(line.entries)) at = next;\n    else if (line?.after !== op || !Array.isArray(line.entries)) end = next === 0 ? 'cut' : 'closed';",
   ),
   mutant(
     'a repeat is answered without fsync of the line',
-    FILES,
-    '  if (on?.open !== undefined) yield* syncVersions(dir, on.open);\n',
+    PROTOCOL,
+    "  if (on?.open !== undefined) yield* unless('ENOENT', synced(`${dir}/${versionName(on.open.first)}`));\n",
     '',
   ),
   {
@@ -124,7 +123,7 @@ export const STEP_MUTANTS: readonly Mutant[] = [
       '(yield* isUndone(commit.dir, commit.request))',
       'true',
     ),
-    seed: 2019,
+    seed: 11_941,
   },
   mutant(
     'a part begins without the parts that it replaces',

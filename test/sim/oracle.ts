@@ -204,6 +204,11 @@ export class Oracle {
     if (record.lease !== null) this.#owners.set(record.lease.generation, record.lease.claim_id);
   }
 
+  /** The commit that made the newest version; null: there is none. */
+  get lastOp(): string | null {
+    return this.#chain.get(this.latest)?.op ?? null;
+  }
+
   recordAt(n: number): TaskRecord | null {
     return this.#chain.get(n)?.record ?? null;
   }
@@ -344,12 +349,13 @@ export class Oracle {
 
   // --- reads ---------------------------------------------------------------------------------------------------------
 
-  /** `since`: the newest version when the read began. */
-  checkRead(read: Seen, since: number): void {
+  /** `since`: `lastOp` when the read began. */
+  checkRead(read: Seen, since: string | null): void {
     this.stats.reads++;
-    // The last line of a file may have rotted meanwhile, and leaves no number.
-    if (read.version < Math.min(since, this.latest)) {
-      throw new Violation('stale read', `version ${read.version} was read after ${since} had been there`);
+    // A line that has rotted meanwhile leaves its number to another version.
+    const was = (since === null ? undefined : this.#ops.get(since)) ?? 0;
+    if (read.version < was) {
+      throw new Violation('stale read', `version ${read.version} was read after ${was} had been there`);
     }
     const edited = read.warnings.some((warning) => warning.includes('edited by hand'));
     if (read.version === 0 || read.record === null || edited) return;

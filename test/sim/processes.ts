@@ -200,7 +200,7 @@ function refusedByEdit(world: World, problem: string): Outcome {
 }
 
 function* readChecked(world: World, self: Process, thorough: boolean): Life<Seen | null> {
-  const since = world.oracle.latest;
+  const since = world.oracle.lastOp;
   self.readAt = world.turn;
   const read = yield* tried(world.layer.read(thorough, self.memory), self);
   if (read === null) return null;

@@ -41,7 +41,6 @@ import {
   encodeAdded,
   encodeClosing,
   encodeVersion,
-  type OpenFile,
   TMP_PREFIX,
   type VersionFile,
   versionName,
@@ -88,6 +87,14 @@ export function* readText(path: string, maxBytes = RECORD_MAX_BYTES): Step<{ tex
     throw error;
   }
 }
+
+/**
+ * Most that is read of a file of versions, bytes. Only `RECORD_MAX_BYTES` of it count, but each process that came too late may have left a line
+ * behind those: this is the room for more than 500 that add at once.
+ */
+const VERSIONS_MAX_BYTES = 16 * 1024 * 1024;
+
+const readVersions = (path: string) => readText(path, VERSIONS_MAX_BYTES);
 
 export function newestOf(names: readonly string[]): number {
   return names.reduce((newest, name) => Math.max(newest, versionNumber(name) ?? 0), 0);
@@ -139,7 +146,7 @@ function* newestWhole(dir: string, names: string[], known: KnownVersion | null):
     const path = `${dir}/${versionName(number)}`;
     const isKnown = number === known?.version.n && known.writtenMs !== null;
     if (isKnown && (yield* io.modified(path)) === known.writtenMs) return { ...head, version: known.version };
-    const { text, foreign } = yield* readText(path);
+    const { text, foreign } = yield* readVersions(path);
     if (text === null && !foreign) return null;
     const decoded = text === null ? ({ kind: 'void' } as const) : decodeVersion(text);
     if (decoded.kind === 'valid') return { ...head, n: Math.max(file, decoded.version.n), version: decoded.version };
@@ -155,7 +162,7 @@ export interface CommitRequest {
   /** Names this very try; must be unique. */
   op: string;
   record: TaskRecord;
-  /** What this process knows as the newest version, which it has decided on unless the commit conflicts. Default: it has read none. */
+  /** The newest whole version that this process knows: none before the one that it has decided on. Default: it has found none. */
   on?: VersionFile | null | undefined;
 }
 
@@ -212,17 +219,18 @@ export function* commit(
  * none is added between this look and the link.
  */
 function* isLast(dir: string, file: number, expected: number, on: VersionFile | null): Step<boolean> {
+  // Below `expected`: the newest file is damaged, and none is added to it.
   const isWhole = on === null || on.n < expected || (on.n === expected && on.open === undefined);
   if (isWhole) return file === expected;
   const path = `${dir}/${versionName(file)}`;
-  const { text } = yield* readText(path);
+  const { text } = yield* readVersions(path);
   const decoded = text === null ? null : decodeVersion(text);
   if (decoded?.kind !== 'valid' || decoded.version.n !== expected) return false;
   if (decoded.version.open === undefined || decoded.version.open.end === 'closed') return true;
   const closing = encodeClosing(decoded.version);
   if (!(yield* unless('ENOENT', appended(path, closing)))) return false;
   // Another process may close it too.
-  return (yield* readText(path)).text?.startsWith(text + closing) === true;
+  return (yield* readVersions(path)).text?.startsWith(text + closing) === true;
 }
 
 /** Writes behind all that is in a file. */
@@ -248,6 +256,8 @@ export function* add(
   if (next === null) return null;
   const { open } = next.version;
   const path = `${dir}/${versionName(open.first)}`;
+  // Who linked the file may have been killed before its name was durable. Before the first line, since the next ones rely on that.
+  if (on.n === open.first && !(yield* quietly(io.syncDir(dir)))) return null;
   let failure: unknown = null;
   let durable = false;
   try {
@@ -263,9 +273,7 @@ export function* add(
     if (errorCode(error) === 'ENOENT') return { kind: 'conflict' };
     failure = error;
   }
-  // Who linked the file may have been killed before its name was durable.
-  if (durable && on.n === open.first) durable = yield* quietly(io.syncDir(dir));
-  if (!(yield* readText(path)).text?.startsWith(open.text)) {
+  if (!(yield* readVersions(path)).text?.startsWith(open.text)) {
     if (failure !== null) throw failure;
     return { kind: 'conflict' };
   }
@@ -274,17 +282,20 @@ export function* add(
   return { kind: 'committed', version: next.version, durable, versions: 0 };
 }
 
-/** Makes all versions in a file durable. One that is gone was compacted, by a writer of newer ones that are. */
-export function* syncVersions(dir: string, { first }: OpenFile): Step<void> {
+/** Makes an earlier commit durable: the process that made it may have died before. `on`: the version that was read, which has it. */
+export function* settle(dir: string, on: VersionFile | null = null): Step<void> {
+  // A file that is gone was compacted, by a writer of newer ones that are durable.
+  if (on?.open !== undefined) yield* unless('ENOENT', synced(`${dir}/${versionName(on.open.first)}`));
+  yield* io.syncDir(dir);
+}
+
+/** Makes what was added to a file durable. */
+function* synced(path: string): Step<void> {
+  const handle = yield* io.append(path);
   try {
-    const handle = yield* io.append(`${dir}/${versionName(first)}`);
-    try {
-      yield* io.syncFile(handle);
-    } finally {
-      yield* io.close(handle);
-    }
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
+    yield* io.syncFile(handle);
+  } finally {
+    yield* io.close(handle);
   }
 }
 
@@ -297,7 +308,7 @@ function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
     const code = errorCode(error);
     // The reservation was swept, or the folder removed: the record has changed.
     if (code === 'ENOENT') return false;
-    const { text, foreign } = yield* readText(target);
+    const { text, foreign } = yield* readVersions(target);
     const decoded = text === null ? null : decodeVersion(text);
     if (decoded?.kind === 'valid' && makerOf(decoded.version) === op) return true;
     // Where it exists no more, others have committed so often since that it was compacted.
@@ -318,8 +329,9 @@ function makerOf({ op, open }: VersionFile): string {
  */
 export function* isUndone(dir: string, { expected, op }: Pick<CommitRequest, 'expected' | 'op'>): Step<boolean> {
   try {
-    const { text, foreign } = yield* readText(`${dir}/${versionName(expected + 1)}`);
-    if (text === null && !foreign) return (yield* readHead(dir)).n <= expected;
+    const { text, foreign } = yield* readVersions(`${dir}/${versionName(expected + 1)}`);
+    // What a line has made was another commit. A file that was made and is gone was compacted, so there are newer ones.
+    if (text === null && !foreign) return (yield* readHead(dir)).file <= expected;
     const decoded = text === null ? null : decodeVersion(text);
     return decoded?.kind === 'valid' && makerOf(decoded.version) !== op;
   } catch {

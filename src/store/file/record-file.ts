@@ -43,7 +43,10 @@ export interface OpenFile {
   madeBy: string;
   /** All of it. */
   text: string;
-  /** `cut`: its end is no line of its own, since a writer was killed or the power failed. `closed`: no version follows in it any more. */
+  /**
+   * `cut`: its end is a part of a line: its writer is at it, or was killed, or the power failed. `closed`: a whole line there follows from none,
+   * so no version follows in it any more.
+   */
   end: 'line' | 'cut' | 'closed';
 }
 
@@ -116,9 +119,9 @@ export function encodeAdded(
   return { line, version };
 }
 
-/** The line after which no version follows in the file of `version`. */
+/** The line after which no version follows in the file of `version`. A part of a line gets an end that no line has: it may lack no more than its own. */
 export function encodeClosing({ op: after, open }: VersionFile): string {
-  return `${open?.end === 'cut' ? '\n' : ''}${sealed({ after })}`;
+  return `${open?.end === 'cut' ? '!\n' : ''}${sealed({ after })}`;
 }
 
 export function decodeVersion(text: string): Decoded {
@@ -157,8 +160,7 @@ function withLines(version: VersionFile, open: OpenFile, text: string): VersionF
   while (at < text.length && end === 'line') {
     const next = text.indexOf('\n', at) + 1;
     const line = unsealed(text.slice(at, next)) as Line | undefined;
-    if (line?.after !== op) end = 'cut';
-    else if (!Array.isArray(line.entries)) end = 'closed';
+    if (line?.after !== op || !Array.isArray(line.entries)) end = next === 0 ? 'cut' : 'closed';
     else {
       added.push(...line.entries);
       n += 1;

@@ -30,7 +30,7 @@ import {
   type Retention,
   readHead,
   readText,
-  syncVersions,
+  settle,
 } from './protocol.ts';
 import { encodeVersion, type VersionFile, viewsOf } from './record-file.ts';
 import { findEdits, publish } from './views.ts';
@@ -228,13 +228,9 @@ function* ensureFolder(dir: string): Step<void> {
   yield* io.syncDir(path.dirname(dir));
 }
 
-/**
- * Makes an earlier commit durable and visible: the process that made it may have died before the fsync. `on`: the version that was read, which
- * has it.
- */
+/** Does `settle`, and makes the commit visible. */
 export function* settleTask(dir: string, op: string, on?: VersionFile | null): Step<void> {
-  if (on?.open !== undefined) yield* syncVersions(dir, on.open);
-  yield* io.syncDir(dir);
+  yield* settle(dir, on);
   yield* quietly(publish(dir, op));
 }
 

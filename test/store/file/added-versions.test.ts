@@ -2,11 +2,11 @@
 
 import fs from 'node:fs';
 import { beforeEach, expect, test } from 'vitest';
-import { type Entry, journalOf } from '../../../src/domain/steps/journal.ts';
+import { type Chunk, type Entry, journalOf } from '../../../src/domain/steps/journal.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import fc, { runs } from '../../support/properties.ts';
-import { held, record, Tree } from '../../support/store/tree.ts';
+import { held, id, record, Tree } from '../../support/store/tree.ts';
 
 const TASK = 'build';
 
@@ -82,6 +82,35 @@ test('of two that add to the same version the first is committed, and the other 
   expect((await seen()).tail).toEqual([value('one'), value('two')]);
 });
 
+test('lines of any number of processes that add at once, each too late but the first, leave the versions before them as they are', async () => {
+  const all = await Promise.all(
+    Array.from({ length: 12 }, async () => {
+      const store = another();
+      return { store, read: await seen(store) };
+    }),
+  );
+  const results: string[] = [];
+  for (const [at, { store, read }] of all.entries())
+    results.push((await add(store, [value(`${at}${'x'.repeat(15_000)}`)], read)).kind);
+  expect(results).toEqual(['committed', ...Array(11).fill('conflict')]);
+  const after = await seen();
+  expect(after).toMatchObject({ version: 2, tail: [{ context: { value: expect.stringMatching(/^0x/) } }] });
+  expect(await add(another(), [value('next')])).toMatchObject({ kind: 'committed', version: 3 });
+  expect((await seen()).tail).toEqual([...after.tail, value('next')]);
+});
+
+test('a document of a change that a line was faster than is not there afterwards', async () => {
+  const late = another();
+  const attemptId = id(11);
+  const { version, record: before } = await seen(late);
+  await add(here, [value(1)]);
+  const part: Chunk = { version: 1, chunk_id: id(5), entries: [] };
+  const documents = [{ kind: 'steps' as const, attemptId, value: part }];
+  const change = { expected: version, op: tree.op(), record: before, documents };
+  expect(await late.commit(TASK, change)).toEqual({ kind: 'conflict' });
+  expect(tree.names(tree.at(TASK, 'attempts', attemptId, 'steps'))).toEqual([]);
+});
+
 test('any other change makes a file of its own, after which nothing is added to the one before', async () => {
   const late = another();
   const before = await seen(late);
@@ -101,6 +130,7 @@ test('a change that was decided before a line was added conflicts with it', asyn
 });
 
 test.each([
+  ['all but the line end of its last line', (text: string) => text.slice(0, -1)],
   ['half of its last line', (text: string) => text.slice(0, -20)],
   ['zeros in place of its last line', (text: string) => text.replace(/[^\n]+\n$/, (line) => '\0'.repeat(line.length))],
   ['a last line that follows from another version', (text: string) => text.replace(/[^\n]+\n$/, '$&$&')],
@@ -115,6 +145,9 @@ test.each([
   expect(await add(another(), [value(3)])).toMatchObject({ kind: 'committed', version: left.length + 2 });
   expect(files()).toEqual(['v000000001.json', `v00000000${left.length + 2}.json`]);
   expect((await seen()).tail).toEqual([...left, value(3)]);
+  // As where who made that file was killed before it was there.
+  fs.rmSync(tree.at(TASK, `v00000000${left.length + 2}.json`));
+  expect((await seen()).tail).toEqual(left);
 });
 
 test('a record that nearly fills its file is not added to, and is changed as any other', async () => {
