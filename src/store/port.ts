@@ -345,7 +345,7 @@ export interface TaskStore {
   read(taskId: string, options?: ReadOptions): Promise<TaskRead>;
   /**
    * Ids of the tasks that may have changed since `cursor` was given, those that are gone included, and a cursor for the next
-   * call; cheaper than reading. `cursor` null: those that there is something of. `taskIds`: only these, at every call with the cursor. Throws IO_ERROR.
+   * call; cheaper than reading. What an attempt adds to its journal need not count. `cursor` null: those that there is something of. `taskIds`: only these, at every call with the cursor. Throws IO_ERROR.
    */
   changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes>;
   /**

@@ -54,6 +54,7 @@ import {
 } from './forms.ts';
 import { GcFileStore } from './gc-files.ts';
 import { KnownVersions } from './known-versions.ts';
+import { newestOf } from './protocol.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SnapshotCache } from './snapshot-cache.ts';
 import {
@@ -129,7 +130,7 @@ export class FileStore implements TaskStore {
     const dir = this.#tree.taskFolder(taskId);
     const isRead = cursor && this.#times.reading(cursor, taskId);
     const read = readNow(taskId, readTask(dir, taskId, thorough, this.#known.get(taskId)));
-    isRead?.(read.version);
+    isRead?.(newestOf(read.names));
     this.#known.set(taskId, dir, read.whole);
     return read;
   }
@@ -154,7 +155,7 @@ export class FileStore implements TaskStore {
     const result = (await this.#createFor(taskId, others, op, { ...request, record })) as FolderCommit | Standing;
     if (result.kind !== 'committed') return result;
     const { record: committed, warnings } = result;
-    this.#known.set(taskId, this.layout.task(taskId), result.whole);
+    this.#known.committed(taskId, this.layout.task(taskId), result.whole);
     if (manifest) this.#showManifest(taskId, manifest.value as AttemptManifest, true);
     else if (this.#shown.get(taskId)?.attempt !== committed.state.attempt_count)
       this.#showManifest(taskId, manifestIn(committed), false);

@@ -1,4 +1,7 @@
-/** Which tasks may have changed, by the times of their folders: a commit changes that of the task's. */
+/**
+ * Which tasks may have changed, by the times of their folders: a commit changes that of the task's, unless it only adds a line to the newest version's
+ * file. What an attempt adds to its journal is no change to those who ask here.
+ */
 
 import fs from 'node:fs';
 import { ifThere, NO_PATH } from '../../lib/fs/io-errors.ts';
@@ -66,7 +69,7 @@ export class FolderTimes {
     return { cursor: { stamps, look } as Cursor, changed: [...changed, ...this.#gone(stamps, taskIds, look, since)] };
   }
 
-  /** To be called before a task is read. What it returns is to be called with the newest version: the read is then no change since `cursor`. */
+  /** To be called before a task is read. What it returns is to be called with the number of the newest file: the read is then no change since `cursor`. */
   reading(cursor: ChangeCursor, taskId: string): (newest: number) => void {
     const { stamps, look } = cursor as Cursor;
     const { inode, mtimeMs, isSettled } = timeOf(this.#layout.task(taskId));

@@ -11,7 +11,12 @@ export class KnownVersions {
     return this.#known.get(taskId);
   }
 
-  /** `dir`: the task's folder. `version`: null: it has none that is whole. */
+  /** What was committed: others may have committed more, and this process read that, before it is told of it. */
+  committed(taskId: string, dir: string, version: VersionFile): void {
+    if ((this.#known.get(taskId)?.version.n ?? 0) < version.n) this.set(taskId, dir, version);
+  }
+
+  /** What was read. `dir`: the task's folder. `version`: null: it has none that is whole. */
   set(taskId: string, dir: string, version: VersionFile | null): void {
     if (version === null) this.#known.delete(taskId);
     else if (this.#known.get(taskId)?.version !== version)

@@ -4,6 +4,8 @@ import fs from 'node:fs';
 import { beforeEach, expect, test } from 'vitest';
 import { type Chunk, type Entry, journalOf } from '../../../src/domain/steps/journal.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { performSync } from '../../../src/lib/fs/drivers.ts';
+import type { FsCall, Step } from '../../../src/lib/fs/operations.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import fc, { runs } from '../../support/properties.ts';
 import { held, id, record, Tree } from '../../support/store/tree.ts';
@@ -27,6 +29,32 @@ const value = (of: unknown): Entry => ({ context: { value: of } });
 
 /** Another process, which knows nothing. */
 const another = () => new FileStore(tree.folders);
+
+/** Holds the first who comes to it until it is opened. */
+function gate() {
+  let [arrive, open] = [() => {}, () => {}];
+  const reached = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const pass = () => {
+    arrive();
+    return opened;
+  };
+  return { reached, open, pass };
+}
+
+/** Gives a step what `perform` returns or throws. */
+function outcomeOf(perform: () => unknown) {
+  try {
+    const result = perform();
+    return <T>(step: Step<T>) => step.next(result);
+  } catch (error) {
+    return <T>(step: Step<T>) => step.throw(error);
+  }
+}
 
 const files = () => tree.names(tree.at(TASK)).filter((name) => name.startsWith('v0'));
 const textOf = (file: string) => tree.read(tree.at(TASK, file));
@@ -99,6 +127,35 @@ test('lines of any number of processes that add at once, each too late but the f
   expect((await seen()).tail).toEqual([...after.tail, value('next')]);
 });
 
+test('a file is closed before the next one also by a process that is late to learn of its own commit before', async () => {
+  const [linking, writing] = [gate(), gate()];
+  const gates: Partial<Record<FsCall['call'], ReturnType<typeof gate>>> = { syncDir: linking };
+  const slow = new FileStore(tree.folders, async (step) => {
+    let next = step.next();
+    while (next.done !== true) {
+      const call = next.value;
+      await gates[call.call]?.pass();
+      next = outcomeOf(() => performSync(call))(step);
+    }
+    return next.value;
+  });
+  const change = async ({ version, record: before }: Awaited<ReturnType<typeof seen>>) =>
+    slow.commit(TASK, { expected: version, op: tree.op(), record: { ...before, state: { ...before.state } } });
+  const first = change(await seen(slow));
+  await linking.reached;
+  await tree.change(TASK);
+  const decidedOn = await seen(slow);
+  linking.open();
+  expect(await first).toMatchObject({ kind: 'committed', version: 2 });
+  Object.assign(gates, { syncDir: undefined, syncFile: writing });
+  const second = change(decidedOn);
+  await writing.reached;
+  const added = await add(another(), [value('step')]);
+  writing.open();
+  expect([added.kind, (await second).kind].sort()).toEqual(['committed', 'conflict']);
+  expect((await seen()).tail).toEqual(added.kind === 'committed' ? [value('step')] : []);
+});
+
 test('a document of a change that a line was faster than is not there afterwards', async () => {
   const late = another();
   const attemptId = id(11);
@@ -109,6 +166,13 @@ test('a document of a change that a line was faster than is not there afterwards
   const change = { expected: version, op: tree.op(), record: before, documents };
   expect(await late.commit(TASK, change)).toEqual({ kind: 'conflict' });
   expect(tree.names(tree.at(TASK, 'attempts', attemptId, 'steps'))).toEqual([]);
+});
+
+test('a task that was read just after a line of it was added is not among those that have changed since', async () => {
+  const { cursor } = await here.changesSince(null);
+  await add(here, [value(1)]);
+  await here.read(TASK, { cursor });
+  expect((await here.changesSince(cursor)).changed).toEqual([]);
 });
 
 test('any other change makes a file of its own, after which nothing is added to the one before', async () => {
