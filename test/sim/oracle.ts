@@ -165,7 +165,7 @@ export class Oracle {
   readonly stats: Stats;
   readonly #chain = new Map<number, Landed>();
   readonly #ops = new Map<string, number>();
-  /** Who read them before that may still tell of them. */
+  /** The commits that made them. Who read them before that may still tell of them. */
   readonly #rottenLines = new Set<string>();
   readonly #owners = new Map<number, string>();
   readonly #generationOf = new Map<string, number>();
@@ -291,6 +291,8 @@ export class Oracle {
 
   /** A commit was reported as done. */
   acknowledged(trying: Trying, n: number, durable: boolean): void {
+    // It had read the line before that rotted.
+    if (this.#rottenLines.has(trying.op)) return;
     const landed = this.#chain.get(n);
     if (landed?.op !== trying.op) {
       throw new Violation('acknowledged, but not there', `${trying.op} is not version ${n}`);

@@ -225,7 +225,8 @@ function* isLast(dir: string, file: number, expected: number, on: VersionFile | 
   const path = `${dir}/${versionName(file)}`;
   const { text } = yield* readVersions(path);
   const decoded = text === null ? null : decodeVersion(text);
-  if (decoded?.kind !== 'valid' || decoded.version.n !== expected) return false;
+  // The number of a line that the disk has spoiled is given again, so it does not tell which version this is.
+  if (on.n !== expected || decoded?.kind !== 'valid' || decoded.version.op !== on.op) return false;
   if (decoded.version.open === undefined || decoded.version.open.end === 'closed') return true;
   const closing = encodeClosing(decoded.version);
   if (!(yield* unless('ENOENT', appended(path, closing)))) return false;
@@ -245,7 +246,7 @@ function* appended(path: string, text: string): Step<void> {
 
 /**
  * Makes the version after `on` by a line in its file, which adds `added` to the journal; nothing else of `record` may differ. Null where the
- * file takes no more. Throws what a call threw when nothing has changed, and when the file could not be read afterwards: then the version may be there.
+ * file takes none: it is long, has ended, or its name could not be made durable. Throws what a call threw when nothing has changed, and when the file could not be read afterwards: then the version may be there.
  */
 export function* add(
   dir: string,

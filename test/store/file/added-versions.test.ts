@@ -214,6 +214,19 @@ test.each([
   expect((await seen()).tail).toEqual(left);
 });
 
+test('a change that was decided on a line which the disk has spoiled conflicts with the version that has its number now', async () => {
+  const late = another();
+  await add(here, [value('spoiled')]);
+  const { version, record: before } = await seen(late);
+  const file = tree.at(TASK, 'v000000001.json');
+  fs.writeFileSync(file, tree.read(file).replace('spoiled', 'sp*iled'));
+  const now = await tree.change(TASK);
+  expect((await seen()).version).toBe(version);
+  const change = { expected: version, op: tree.op(), record: { ...before, state: { ...before.state } } };
+  expect(await late.commit(TASK, change)).toEqual({ kind: 'conflict' });
+  expect((await seen()).record).toEqual(now);
+});
+
 test('a record that nearly fills its file is not added to, and is changed as any other', async () => {
   const { memo, ...rest } = withJournal([]);
   const large = { ...rest, memo, 'x-note': 'x'.repeat(64_000) };
