@@ -48,13 +48,13 @@ const ADDING: readonly Mutant[] = [
   mutant(
     'a file is not closed before the next one is made',
     PROTOCOL,
-    'const closing = encodeClosing(decoded.version);',
+    'const closing = encodeClosing(on);',
     "const closing = '';",
   ),
   mutant(
     'what was added before a file was closed is not looked at',
     PROTOCOL,
-    'return (yield* readVersions(path)).text?.startsWith(text + closing) === true;',
+    'return (yield* readVersions(path)).text?.startsWith(on.open.text + closing) === true;',
     'return true;',
   ),
   mutant(
@@ -123,7 +123,7 @@ export const STEP_MUTANTS: readonly Mutant[] = [
       '(yield* isUndone(commit.dir, commit.request))',
       'true',
     ),
-    seed: 11_941,
+    seed: 37_713,
   },
   mutant(
     'a part begins without the parts that it replaces',

@@ -161,6 +161,7 @@ export const protocol: Attempt = function* (world, self, request) {
   self.sleeper = null;
   if (decision.kind === 'passed') return 'done';
   if (decision.kind === 'repeat') {
+    self.memory.shown = undefined;
     if ((yield* tried(world.layer.settle(op, self.memory), self)) === null) return 'again';
     oracle.settled(self.name, request);
     return 'done';

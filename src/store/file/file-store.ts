@@ -188,6 +188,8 @@ export class FileStore implements TaskStore {
 
   async settle(taskId: string, op: string): Promise<void> {
     const on = this.#known.get(taskId)?.version;
+    // It shows what is on the disk, which may have been damaged since this process has read it.
+    this.#shown.delete(taskId);
     await this.#run(`settling task ${taskId}`, settleTask(this.#tree.taskFolder(taskId), op, on));
   }
 

@@ -220,18 +220,14 @@ export function* commit(
  */
 function* isLast(dir: string, file: number, expected: number, on: VersionFile | null): Step<boolean> {
   // Below `expected`: the newest file is damaged, and none is added to it.
-  const isWhole = on === null || on.n < expected || (on.n === expected && on.open === undefined);
-  if (isWhole) return file === expected;
+  if (on === null || on.n < expected) return file === expected;
+  if (on.n > expected || file !== (on.open?.first ?? expected)) return false;
+  if (on.open === undefined || on.open.end === 'closed') return true;
   const path = `${dir}/${versionName(file)}`;
-  const { text } = yield* readVersions(path);
-  const decoded = text === null ? null : decodeVersion(text);
-  // The number of a line that the disk has spoiled is given again, so it does not tell which version this is.
-  if (on.n !== expected || decoded?.kind !== 'valid' || decoded.version.op !== on.op) return false;
-  if (decoded.version.open === undefined || decoded.version.open.end === 'closed') return true;
-  const closing = encodeClosing(decoded.version);
+  const closing = encodeClosing(on);
   if (!(yield* unless('ENOENT', appended(path, closing)))) return false;
-  // Another process may close it too.
-  return (yield* readVersions(path)).text?.startsWith(text + closing) === true;
+  // Another process may close it too. A line that the disk has spoiled since is no part of it any more.
+  return (yield* readVersions(path)).text?.startsWith(on.open.text + closing) === true;
 }
 
 /** Writes behind all that is in a file. */
