@@ -110,7 +110,8 @@ export class AtWork {
 
   /** Once it is over. What is called again may be what is around it. */
   reached(name: string): void {
-    for (const each of [name, ...this.within]) this.#outer?.within.add(each);
+    if (this.#outer === undefined) return;
+    for (const each of [name, ...this.within]) this.#outer.within.add(each);
   }
 
   sleeps(more: 1 | -1): void {
