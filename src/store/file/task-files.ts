@@ -160,7 +160,7 @@ export function* commitTask(
   const record = stamped(decided, expected + 1);
   const text = encodeVersion({ n: expected + 1, op, record });
   const views = shown === record.state.state_version ? null : viewsOf(record);
-  refuseOversized(record, [text, ...Object.values(views ?? {})]);
+  refuseUnreadable(record, [text, ...Object.values(views ?? {})]);
   if (expected === 0) yield* ensureFolder(dir);
   const result = yield* commit(dir, { expected, op, record, on }, text);
   if (result.kind === 'conflict') return result;
@@ -197,10 +197,18 @@ function isAsBefore(before: TaskRecord, { state, lease }: TaskRecord): boolean {
 }
 
 /** What could not be read again is not written. Throws SCHEMA_INVALID. */
-function refuseOversized(record: TaskRecord, files: readonly (string | null)[]): void {
+function refuseUnreadable(record: TaskRecord, files: readonly (string | null)[]): void {
+  const { task_id, attempt_count, state_version } = record.state;
+  const counters = { generation: record.memo.generation, attempt_count, state_version };
+  const over = Object.entries(counters).find(([, count]) => !Number.isSafeInteger(count));
+  if (over !== undefined) {
+    throw new ForgeError('SCHEMA_INVALID', `the record of task ${task_id} would have ${over[0]} ${over[1]}`, {
+      details: { task_id },
+      hint: `It counts up to 2^53 - 1. Put a smaller number into its state.json or lease.json, then repeat; nothing was changed.`,
+    });
+  }
   const bytes = Math.max(...files.map((file) => Buffer.byteLength(file ?? '')));
   if (bytes <= RECORD_MAX_BYTES) return;
-  const { task_id } = record.state;
   throw new ForgeError('SCHEMA_INVALID', `the record of task ${task_id} would have ${bytes} bytes`, {
     details: { task_id, bytes, max: RECORD_MAX_BYTES },
     hint: `A record has at most ${RECORD_MAX_BYTES} bytes. Shorten what was added to its state.json or lease.json by hand, then repeat; nothing was changed.`,

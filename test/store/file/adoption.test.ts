@@ -33,6 +33,18 @@ function files(state: unknown, lease?: unknown): void {
 const read = () => tree.store.read('build', { thorough: true });
 
 describe('tree written by hand', () => {
+  test('a count beyond what numbers hold is refused, and the tree stays as it was', async () => {
+    files({ ...STATE, state: 'unclaimed' }, { ...LEASE, generation: Number.MAX_SAFE_INTEGER });
+    const claim = () =>
+      tree.change('build', (before) => ({
+        ...before,
+        memo: { ...before.memo, generation: before.memo.generation + 1 },
+      }));
+    expect(await refusal(claim)).toBe('SCHEMA_INVALID');
+    expect(tree.names(tree.at('build'))).toEqual(['lease.json', 'state.json']);
+    expect((await read()).problem).toBeNull();
+  });
+
   test('a tree written by hand with the fewest fields is read with defaults', async () => {
     files(STATE);
     const seen = await read();
