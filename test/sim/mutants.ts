@@ -104,9 +104,9 @@ const COMMITTING: Mutant[] = [
   {
     ...mutant(
       'a repeat is answered without fsync',
-      FILES,
-      '  yield* io.syncDir(dir);\n  yield* quietly(publish(dir, op));',
-      '  yield* quietly(publish(dir, op));',
+      PROTOCOL,
+      '  yield* io.syncDir(dir);\n}\n\n/** Makes what was added',
+      '}\n\n/** Makes what was added',
     ),
     late: true,
   },
