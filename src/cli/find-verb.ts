@@ -2,6 +2,7 @@
 
 import { HOME, VERBS, type VerbName } from '../commands/registry.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { own } from '../lib/own.ts';
 import { closest } from '../lib/text.ts';
 import { leadingWords } from './words.ts';
 
@@ -75,7 +76,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 function unknownVerb(word: string, before: string, verbs: readonly string[]): ForgeError {
   const begun = verbs.filter((verb) => word.length > 1 && verb.startsWith(word));
   const isFirst = /^forge( orchestrate)?$/.test(before);
-  const elsewhere = isFirst && Object.hasOwn(ELSEWHERE, word) ? (ELSEWHERE[word] ?? null) : null;
+  const elsewhere = isFirst ? (own(ELSEWHERE, word) ?? null) : null;
   const near = elsewhere ?? closest(word, verbs) ?? (begun.length === 1 ? (begun[0] ?? null) : null);
   const verb = before === 'forge' && near !== 'orchestrate' ? `forge orchestrate ${near}` : `${before} ${near}`;
   const named = before.endsWith(' run') ? `A task is named by an option: \`${before} --task ${word}\`. ` : '';

@@ -106,9 +106,10 @@ export function* addingEntries(
   const entries = entriesFor(read);
   if (entries.length === 0) return repeated(entries);
   const written = yield* withEntries(read.journal, entries, { attemptId, newId });
-  const decision = writeJournal(record, { attemptId, by, written, entries, memo, nowMs });
+  const decision = writeJournal(record, { attemptId, by, written, memo, nowMs });
   const all = [...(decision.documents ?? []), ...documents];
-  return { ...decision, documents: all, result: entries };
+  const isAll = by !== null && memo === undefined && all.length === 0;
+  return { ...decision, documents: all, ...(isAll && { added: entries }), result: entries };
 }
 
 /**

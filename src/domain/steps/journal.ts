@@ -357,8 +357,6 @@ export interface JournalWrite {
   /** That writes it, and whose folder has the chunk. */
   attemptId: string;
   written: Written;
-  /** What was added to it. Absent: it was begun. */
-  entries?: readonly Entry[];
   /** Its lease; null for a person, who needs none. */
   by: Lease | null;
   /** What else of the record changes with it. Default: nothing. */
@@ -369,7 +367,7 @@ export interface JournalWrite {
 /** The record with another journal. */
 export function writeJournal(
   record: TaskRecord,
-  { attemptId, written, entries, by, memo, nowMs }: JournalWrite,
+  { attemptId, written, by, memo, nowMs }: JournalWrite,
 ): Decision<null> {
   CHECKED.set(written.journal, written.journal);
   const kept = { ...memo, journal: written.journal };
@@ -377,8 +375,7 @@ export function writeJournal(
   // An attempt that goes on changes nothing of its state: a person who reads that sees the same.
   if (by !== null) {
     const next = { ...record, memo: { ...record.memo, ...kept } };
-    const added = memo === undefined && documents.length === 0 && entries ? { added: entries } : {};
-    return { record: next, moves: [], history: [], documents, ...added, result: null };
+    return { record: next, moves: [], history: [], documents, result: null };
   }
   const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
   return { ...next, documents, result: null };

@@ -40,7 +40,7 @@ export interface Decision<R> {
   record: TaskRecord | null;
   /** What is created with the record, or without one where that stays as it is. Default: nothing. */
   documents?: readonly NewDocument[];
-  /** The entries of its journal that are all by which the record differs. Absent: it differs in more. */
+  /** The entries of its journal that are all by which the record differs; nothing is created then. Absent: it differs in more. */
   added?: readonly object[];
   /** The moves taken, one log line each. */
   moves: Transition[];

@@ -236,8 +236,7 @@ export class FileStore implements TaskStore {
     const dir = this.layout.task(taskId);
     const shown = this.#shown.get(taskId)?.views;
     const on = this.#known.get(taskId)?.version;
-    const added = documents.length === 0 ? request?.added : undefined;
-    const commit = request && { dir, request, step: commitTask(dir, { ...request, added, on, shown }) };
+    const commit = request && { dir, request, step: commitTask(dir, { ...request, on, shown }) };
     const result = await this.#run(`changing task ${taskId}`, createdFor(files, op, commit));
     if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);
     return result;

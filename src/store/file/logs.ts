@@ -54,7 +54,7 @@ export class FileEventLog implements EventLog {
 
   async read(stream: LogStream, having?: string): Promise<Record<string, unknown>[]> {
     const file = this.#file(stream);
-    return readLines(ifThere(`reading ${file}`, () => readCapped(file, LOG_MAX_BYTES)) ?? '', having);
+    return readLines(ifThere(`reading ${file}`, () => readIfThere(file, LOG_MAX_BYTES)) ?? '', having);
   }
 
   async append(stream: LogStream, entry: object): Promise<void> {

@@ -33,7 +33,7 @@
 import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { quietly, type Step, unless } from '../../lib/fs/operations.ts';
+import { type Handle, quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import {
   asWritten,
   COMPACTED,
@@ -230,14 +230,18 @@ function* isLast(dir: string, file: number, expected: number, on: VersionFile | 
   return (yield* readVersions(path)).text?.startsWith(on.open.text + closing) === true;
 }
 
-/** Writes behind all that is in a file. */
-function* appended(path: string, text: string): Step<void> {
+/** Does `work` with a file that is open for what comes behind all that is in it. */
+function* opened(path: string, work: (handle: Handle) => Step<void>): Step<void> {
   const handle = yield* io.append(path);
   try {
-    yield* io.write(handle, text);
+    yield* work(handle);
   } finally {
     yield* io.close(handle);
   }
+}
+
+function appended(path: string, text: string): Step<void> {
+  return opened(path, (handle) => io.write(handle, text));
 }
 
 /**
@@ -258,13 +262,10 @@ export function* add(
   let failure: unknown = null;
   let durable = false;
   try {
-    const handle = yield* io.append(path);
-    try {
+    yield* opened(path, function* (handle) {
       yield* io.write(handle, next.line);
       durable = yield* quietly(io.syncFile(handle));
-    } finally {
-      yield* io.close(handle);
-    }
+    });
   } catch (error) {
     // It was compacted: there are newer ones.
     if (errorCode(error) === 'ENOENT') return { kind: 'conflict' };
@@ -287,13 +288,8 @@ export function* settle(dir: string, on: VersionFile | null = null): Step<void> 
 }
 
 /** Makes what was added to a file durable. */
-function* synced(path: string): Step<void> {
-  const handle = yield* io.append(path);
-  try {
-    yield* io.syncFile(handle);
-  } finally {
-    yield* io.close(handle);
-  }
+function synced(path: string): Step<void> {
+  return opened(path, io.syncFile);
 }
 
 /** Whether the link is ours. After an error the target is read, since the call may have succeeded. */

@@ -62,8 +62,9 @@ let last: { text: string; version: VersionFile } | null = null;
 
 const SEAL = /,"sum":"([0-9a-f]{8})"\}\n$/;
 
-function sealed(value: object): string {
-  const open = JSON.stringify(value).slice(0, -1);
+/** `json`: of a mapping. */
+function sealed(json: string): string {
+  const open = json.slice(0, -1);
   return `${open},"sum":"${crc32(open)}"}\n`;
 }
 
@@ -87,11 +88,11 @@ type NewVersion = Pick<VersionFile, 'n' | 'op' | 'record'>;
 
 /** Versions are added to that of an attempt that keeps a journal: what it does most is to record steps. */
 export function encodeVersion({ n, op, record }: NewVersion): string {
-  const text = sealed({ format: WHOLE, n, op, ...record });
-  const isOpen = record.lease !== null && record.memo.journal !== undefined && text.length <= OPEN_MAX_UNITS;
-  const written = isOpen ? sealed({ format: OPEN, n, op, ...record }) : text;
-  last = { text: written, version: asWritten({ n, op, record }, written) };
-  return written;
+  const json = JSON.stringify({ n, op, ...record });
+  const isOpen = record.lease !== null && record.memo.journal !== undefined && json.length <= OPEN_MAX_UNITS;
+  const text = sealed(`{"format":${isOpen ? OPEN : WHOLE},${json.slice(1)}`);
+  last = { text, version: asWritten({ n, op, record }, text) };
+  return text;
 }
 
 const OPEN_HEAD = `{"format":${OPEN},`;
@@ -102,7 +103,7 @@ export function asWritten(version: NewVersion, text: string): VersionFile {
   return { ...version, open: { first: version.n, madeBy: version.op, text, end: 'line' } };
 }
 
-/** `entries`: what it adds to the journal. Absent: it closes the file. */
+/** `entries`: what it adds to the journal. Without these and `op` it closes the file. */
 type Line = { after: string; op: string; entries?: readonly Entry[] };
 
 /** The line that makes `next` of `version`, and the version that it makes; null where its file has no room for it. */
@@ -111,7 +112,7 @@ export function encodeAdded(
   { op, record, entries }: { op: string; record: TaskRecord; entries: readonly object[] },
 ): { line: string; version: Required<VersionFile> } | null {
   if (open?.end !== 'line') return null;
-  const line = sealed({ after, op, entries });
+  const line = sealed(JSON.stringify({ after, op, entries }));
   const text = open.text + line;
   if (text.length > OPEN_MAX_UNITS) return null;
   const version = { n: n + 1, op, record, open: { ...open, text } };
@@ -121,7 +122,7 @@ export function encodeAdded(
 
 /** The line after which no version follows in the file of `version`. A part of a line gets an end that no line has: it may lack no more than its own. */
 export function encodeClosing({ op: after, open }: VersionFile): string {
-  return `${open?.end === 'cut' ? '!\n' : ''}${sealed({ after })}`;
+  return `${open?.end === 'cut' ? '!\n' : ''}${sealed(JSON.stringify({ after }))}`;
 }
 
 export function decodeVersion(text: string): Decoded {

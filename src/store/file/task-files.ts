@@ -160,7 +160,7 @@ export function* commitTask(
   const record = stamped(decided, expected + 1);
   const text = encodeVersion({ n: expected + 1, op, record });
   const views = shown === record.state.state_version ? null : viewsOf(record);
-  refuseUnreadable(record, [text, ...Object.values(views ?? {})]);
+  requireReadable(record, [text, ...Object.values(views ?? {})]);
   if (expected === 0) yield* ensureFolder(dir);
   const result = yield* commit(dir, { expected, op, record, on }, text);
   if (result.kind === 'conflict') return result;
@@ -197,7 +197,7 @@ function isAsBefore(before: TaskRecord, { state, lease }: TaskRecord): boolean {
 }
 
 /** What could not be read again is not written. Throws SCHEMA_INVALID. */
-function refuseUnreadable(record: TaskRecord, files: readonly (string | null)[]): void {
+function requireReadable(record: TaskRecord, files: readonly (string | null)[]): void {
   const { task_id, attempt_count, state_version } = record.state;
   const counters = { generation: record.memo.generation, attempt_count, state_version };
   const over = Object.entries(counters).find(([, count]) => !Number.isSafeInteger(count));
