@@ -38,11 +38,12 @@ export function dailySchedule(days: number, zone: string): Schedule {
     first: (fromMs) => fromMs,
     next: (lastMs, startMs) => after(lastMs, startMs, 1),
     skip(atMs, endMs, startMs) {
-      if (atMs >= endMs) return { count: 0, next: atMs };
-      // A clock that is put forward or back makes it one off at the most.
-      let count = Math.max(1, Math.floor((endMs - atMs) / (days * DAY_MS)) - 1);
-      while (after(atMs, startMs, count) < endMs) count++;
-      return { count, next: after(atMs, startMs, count) };
+      // A clock that is put forward or back makes it one off at the most. Of a day that a zone has left out there is no tick.
+      const isWhole = Math.abs(zoned.wall(endMs) - zoned.wall(atMs) - (endMs - atMs)) < DAY_MS / 2;
+      let count = isWhole ? Math.max(0, Math.floor((endMs - atMs) / (days * DAY_MS)) - 1) : 0;
+      let next = count === 0 ? atMs : after(atMs, startMs, count);
+      for (; next < endMs; count++) next = after(next, startMs, 1);
+      return { count, next };
     },
   };
 }

@@ -83,6 +83,13 @@ describe('ticks that were missed', () => {
     );
   });
 
+  test('of a day that its zone has left out no tick is counted as missed', () => {
+    // Samoa has had no 30 December 2011.
+    const [start, end] = [ms('2011-12-27T19:00:00Z'), ms('2012-01-03T12:00:00Z')];
+    for (const made of [dailySchedule(1, 'Pacific/Apia'), cronSchedule('0 9 * * *', 'Pacific/Apia')])
+      expect(made.skip(start, end, start)).toEqual({ count: 7, next: ms('2012-01-03T19:00:00Z') });
+  });
+
   test('ticks that were missed are counted in about the time of one, however many they are', () => {
     const [start, end] = [ms('2030-01-01T00:00:00Z'), ms('2030-01-01T00:00:00Z') + 100_000 * 60_000];
     for (const made of [everySchedule(60_000), cronSchedule('* * * * *', BERLIN)]) {
