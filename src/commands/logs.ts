@@ -81,7 +81,10 @@ export const logs = command({
       const hint = `See what it waits for: \`forge orchestrate why ${options.task}\`.`;
       throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`, { hint });
     }
-    const id = attemptId === current || attemptId === preparing ? attemptId : requireUuid(attemptId, '--attempt');
+    const id =
+      attemptId === current || attemptId === preparing
+        ? attemptId
+        : requireUuid(attemptId, '--attempt', ', nor the number of an attempt');
     const manifest = await session.store.readDocument('manifest', options.task, id);
     if (id !== preparing && manifest === null) {
       throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {

@@ -85,10 +85,13 @@ export function requireAttemptId(id: string): string {
   return ID_PATTERN.test(id) ? id : requireUuid(id, 'attempt');
 }
 
-/** Returns `id` in lower case when it is a UUID. Throws INVALID_ID, which names the kind of id, `what`. */
-export function requireUuid(id: string, what: string): string {
+/**
+ * Returns `id` in lower case when it is a UUID. Throws INVALID_ID, which names the kind of id, `what`. `orElse`: what else is taken there.
+ * Default: nothing.
+ */
+export function requireUuid(id: string, what: string, orElse = ''): string {
   const lower = id.toLowerCase();
-  if (!isUuid(lower)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a UUID (${what})`);
+  if (!isUuid(lower)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a UUID${orElse} (${what})`);
   return lower;
 }
 

@@ -23,6 +23,8 @@ it('the beginning of an id stands for it where it is the only one, and an attemp
   expect((await orchestrate(['logs', 'build', '--attempt', '3'], { cwd })).stderr).toContain(
     'task build has had no attempt 3',
   );
+  const none = (await orchestrate(['logs', 'build', '--attempt', 'last', '--json'], { cwd })).json();
+  expect(none.error.message).toBe('"last" is not a UUID, nor the number of an attempt (--attempt)');
 });
 
 it('a worker has to write ids in full', async () => {
