@@ -353,4 +353,15 @@ describe('what a worker is at', () => {
     expect(await run.ended).toMatchObject({ code: 0 });
     expect(await doing()).toBeNull();
   });
+
+  it('a try beyond the largest budget of a list is said without that', async () => {
+    const policies = '[{retry_on: [exit.1], max_attempts: 2, base: 1ms}, {max_attempts: 2, base: 1ms}]';
+    const command = 'case $FORGE_STEP_TRY in 1) exit 1;; 2) exit 2;; esac; until test -e go; do sleep 0.05; done';
+    const cwd = scripted(`${F} step slow --retry '${policies}' -- sh -c '${command}'\n`, '');
+    const run = new LiveForge(cwd, ['run']);
+    const doing = async () => (await dataOf(cwd, 'status')).tasks[0].doing;
+    await vi.waitFor(async () => expect(await doing()).toBe('step slow, try 3'), { timeout: 30_000 });
+    writeFileSync(join(cwd, 'go'), '');
+    expect(await run.ended).toMatchObject({ code: 0 });
+  });
 });

@@ -96,9 +96,9 @@ export function asThrown(told: LastError | null): Error {
   return Object.assign(new Error(told?.message ?? 'the wait has failed'), { class: told?.class ?? 'error' });
 }
 
-/** `step deploy, try 2 of 4`. */
+/** `step deploy, try 2 of 4`; without the 4 where there are more tries: a list counts by policy, and one that failed uncharged has one more. */
 function tryText(name: string, number: number, { maxAttempts }: StepPolicy): string {
-  const of = maxAttempts === null ? '' : ` of ${maxAttempts}`;
+  const of = maxAttempts === null || number > maxAttempts ? '' : ` of ${maxAttempts}`;
   return `step ${name}${number === 1 ? '' : `, try ${number}${of}`}`;
 }
 
