@@ -10,6 +10,7 @@ import { type ChildEnd, type MemoryJournal, type MemoryOptions, memoryJournal } 
 import { noteUnended } from './engine/steps/mistakes.ts';
 import { StepWorker } from './engine/steps/worker.ts';
 import { attemptJournal, type WorkerJournal } from './engine/steps/worker-journal.ts';
+import { EXIT } from './lib/errors.ts';
 import { requireUuid } from './lib/ids.ts';
 import { isoTime } from './lib/time.ts';
 import { refuseGoodEnd } from './process/program-end.ts';
@@ -78,7 +79,7 @@ async function taskJournal(): Promise<WorkerJournal> {
   const attempt = { taskId, attemptId: requireUuid(ctx.env['FORGE_ATTEMPT_ID'] ?? '', 'FORGE_ATTEMPT_ID') };
   refuseGoodEnd(() => {
     const fault = unendedFault(worker.stepsAtWork);
-    if (fault !== null) noteUnended(session, attempt, fault);
+    if (fault !== null) void noteUnended(session, attempt, fault, EXIT.failed);
     return fault?.message ?? null;
   });
   return attemptJournal(session, attempt, async () => {

@@ -10,12 +10,14 @@ import { evidenceOf } from '../domain/verify/evidence.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
 import { parseVerdict, twinOf } from '../engine/attempt/verdicts.ts';
-import { errorMessage, ForgeError } from '../lib/errors.ts';
+import { stepsAtWork, withinOf } from '../engine/steps/call-log.ts';
+import { EXIT, errorMessage, ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { isThere } from '../project/user-files.ts';
 import type { Changed } from '../store/change.ts';
+import type { AttemptRef } from '../store/port.ts';
 import { attemptField, command, content, flag, invalidArgs, optional, SAMPLE, taskField } from './shared/command.ts';
 import { handedOver } from './shared/contents.ts';
 import { endFields, notPassed } from './shared/data.ts';
@@ -55,7 +57,7 @@ export const complete = command({
   /**
    * Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND;
    * PHASES_PARSE_ERROR (a verdict whose checks are unknown without the plan); VERIFICATION_FAILED (the attempt has ended as a
-   * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
+   * failure; `data` of the error is the result); NOT_READY while a step of the attempt is at work; INTERRUPTED while commands verify the result.
    */
   async run(context, given) {
     // Where `run` told the worker to leave its verdict, when it has left one.
@@ -66,7 +68,10 @@ export const complete = command({
     const told = outcomeOf(options);
     const session = await openSession(context);
     const outcome = told.kind === 'failed' ? { ...told, ...untilOf(options.retry_after, session.now()) } : told;
-    await requireRecord(session, options.task);
+    const { record } = await requireRecord(session, options.task);
+    const isRepeat = record.memo.completion?.attempt_id === attemptId;
+    if (!isRepeat && outcome.kind === 'verdict' && outcome.verdict.verdict === 'ready_for_review')
+      await refuseUnended(session, { taskId: options.task, attemptId });
     // A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it.
     const planned =
       outcome.kind === 'failed'
@@ -94,6 +99,24 @@ export const complete = command({
     return ended.result;
   },
 });
+
+/** Work does not count while steps of it are at work. A script that ends over the refusal fails as one that ends before them. Throws NOT_READY. */
+async function refuseUnended(session: Session, attempt: AttemptRef): Promise<void> {
+  const names = await stepsAtWork(session, attempt, withinOf(session.ctx.env));
+  // Few have any.
+  if (names.length === 0) return;
+  const [{ unendedStep }, { noteUnended }] = await Promise.all([
+    import('../engine/attempt/worker-outcome.ts'),
+    import('../engine/steps/mistakes.ts'),
+  ]);
+  const fault = await unendedStep(session, attempt, names);
+  if (fault === null) return;
+  await noteUnended(session, attempt, fault, EXIT.nothingToDo);
+  throw new ForgeError('NOT_READY', `attempt ${attempt.attemptId} can't complete: ${fault.message}`, {
+    hint: 'Nothing was changed. Wait until the steps have ended, or stop them, and repeat the command.',
+    details: { task_id: attempt.taskId, attempt_id: attempt.attemptId },
+  });
+}
 
 /** The task has moved; the error says that the result did not pass. */
 async function refuseUnverified(session: Session, { result, record }: Changed<CompleteResult>): Promise<void> {

@@ -15,6 +15,7 @@ async function ended(run: string, files: Record<string, string>) {
   const { state, attempt_count, last_error } = (await dataOf(cwd, 'show', 'a')).state;
   return { code, state, attempt_count, last_error };
 }
+const VERDICT = `echo '{"verdict": "ready_for_review", "summary": "made"}' > verdict.json\n`;
 const script = (body: string) => ended('sh -e body.sh', { 'body.sh': body });
 const program = (body: string) =>
   ended('node body.mjs', { 'body.mjs': `import { worker } from '${LIBRARY}';\n${body}` });
@@ -31,6 +32,28 @@ describe('a worker that ends well', () => {
     expect(await script(`${F} step x -- sh -c 'touch begun; sleep 60' &\n${BEGUN}`)).toEqual(
       unended('step x was at work'),
     );
+  });
+
+  it('work is not handed in while a step is at work, and a script that ends over that has failed as one that left it', async () => {
+    const found = await script(
+      `${F} step x -- sh -c 'touch begun; sleep 60' &\n${BEGUN}${VERDICT}${F} complete --verdict-file verdict.json\n`,
+    );
+    expect(found).toEqual(unended('step x was at work', { exit_code: 4 }));
+  });
+
+  it('work that was refused while a step was at work is taken once it has ended', async () => {
+    const found = await script(
+      `${F} step x -- sh -c 'touch begun; until test -e go; do sleep 0.02; done' & call=$!\n${BEGUN}${VERDICT}` +
+        `${F} complete --verdict-file verdict.json --json > refused || true\ntouch go; wait $call\n` +
+        `grep -q '"code":"NOT_READY"' refused\n${F} complete --verdict-file verdict.json\n`,
+    );
+    expect(found).toMatchObject({ code: 0, state: 'shipped' });
+  });
+
+  it('the command of a step may hand the work in', async () => {
+    const nested = `${F} step inner -- ${F} complete --verdict-file verdict.json`;
+    const found = await script(`${VERDICT}${F} step outer -- sh -c '${nested}' || true\n`);
+    expect(found).toMatchObject({ code: 0, state: 'shipped' });
   });
 
   it('a script that leaves a wait, or a call that was killed and made again, has not failed', async () => {

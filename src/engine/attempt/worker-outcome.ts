@@ -71,7 +71,7 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   }
   const elsewhere = await onlyElsewhere(env, worker);
   if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
-  const unended = await unendedStep(env, worker);
+  const unended = await unendedStep(env, attempt, worker.unended);
   if (unended !== null) return { kind: 'failed', error: unended };
   const { artifacts } = env;
   try {
@@ -107,11 +107,15 @@ async function stepFault(env: Env, attempt: AttemptRef, exit: WorkerExit): Promi
   return mistake !== null && mistake.atMs >= (failed?.atMs ?? 0) ? mistake : failed;
 }
 
-/** The fault of a worker that has left steps at work which are not done by now; null for any other. */
-async function unendedStep(env: Env, { attempt, unended }: EndedWorker): Promise<ClassifiedError | null> {
-  if (unended.length === 0) return null;
-  const steps = await stepsOf(env, attempt.taskId);
-  return unendedFault(unended.filter((name) => steps.get(name)?.status !== 'completed'));
+/** The fault of a worker that has left these steps at work, unless they are done by now; null for any other. */
+export async function unendedStep(
+  env: Env,
+  { taskId }: AttemptRef,
+  names: readonly string[],
+): Promise<ClassifiedError | null> {
+  if (names.length === 0) return null;
+  const steps = await stepsOf(env, taskId);
+  return unendedFault(names.filter((name) => steps.get(name)?.status !== 'completed'));
 }
 
 /** Those of its journal; none where that cannot be read. */

@@ -3,8 +3,11 @@
 import type { StepKind } from '../../domain/steps/journal.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { orNull } from '../../lib/errors.ts';
+import { OWN_PID } from '../../process/gated-worker.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
+
+type Vars = Readonly<Record<string, string | undefined>>;
 
 export const CALL_TYPE = 'forge.step';
 
@@ -35,17 +38,41 @@ export async function readCalls(env: Env, attempt: AttemptRef, having: string = 
   return [...calls.values()];
 }
 
+/** The command of a step that a process is in, as calls within it name that; null: of none. */
+export function withinOf({
+  FORGE_STEP: outer,
+  FORGE_STEP_TRY: number,
+  FORGE_TICK_AT: tick,
+  [OWN_PID]: command,
+}: Vars): Call['within'] {
+  // Ticks have steps of their own; a try and a look that are made again reach those of before.
+  return outer === undefined ? null : `${outer} ${tick === undefined ? command : number}`;
+}
+
+/** Names of the steps that what is made there is within. */
+export function stepsAround(calls: readonly Call[], within: Call['within']): Set<string> {
+  const around = new Set<string>();
+  for (let step = within; step !== null; ) {
+    const [name = ''] = step.split(' ');
+    step = around.has(name) ? null : (calls.findLast((other) => other.name === name)?.within ?? null);
+    around.add(name);
+  }
+  return around;
+}
+
 export function isLive(env: Env, { is, by }: Call): boolean {
   return is !== 'done' && is !== 'over' && by !== null && env.ctx.liveness(by) === 'alive';
 }
 
 /**
- * Names of steps whose calls are still at work, asked when the worker of the attempt has ended and before what it has left is stopped. What a
- * step has left of its own is not among them, nor is a call that was killed: its script was told. None where the log cannot be read.
+ * Names of steps whose calls are still at work, asked when the worker of the attempt has ended and before what it has left is stopped, or hands
+ * its work in from `within`. What a step has left of its own is not among them, nor is a call that was killed: its script was told. None
+ * where the log cannot be read.
  */
-export async function stepsAtWork(env: Env, attempt: AttemptRef): Promise<string[]> {
+export async function stepsAtWork(env: Env, attempt: AttemptRef, within: Call['within'] = null): Promise<string[]> {
   const calls = (await orNull(() => readCalls(env, attempt))) ?? [];
+  const around = stepsAround(calls, within);
   return calls
-    .filter((call) => call.kind === 'step' && call.within === null && isLive(env, call))
+    .filter((call) => call.kind === 'step' && call.within === null && !around.has(call.name) && isLive(env, call))
     .map(({ name }) => name);
 }

@@ -4,12 +4,11 @@ import { newId } from '../../domain/context.ts';
 import { type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { isoTime } from '../../lib/time.ts';
-import { OWN_PID } from '../../process/gated-worker.ts';
 import { hasCompany, identifyOwner } from '../../process/processes.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
-import { CALL_TYPE, type Call, isLive, readCalls } from './call-log.ts';
+import { CALL_TYPE, type Call, isLive, readCalls, stepsAround, withinOf } from './call-log.ts';
 
 /** How long another call may take from its start until it has said that it begins, milliseconds. */
 const BEGINS_MS = 1000;
@@ -19,9 +18,7 @@ export type Calls = ReturnType<typeof callsOf>;
 /** The calls of an attempt, as one of them sees them. `env`: that of the process that makes it. */
 export function callsOf(env: Env, attempt: AttemptRef) {
   const log = { log: 'events' as const, ...attempt };
-  const { FORGE_STEP: outer, FORGE_STEP_TRY: number, FORGE_TICK_AT: tick, [OWN_PID]: command } = env.ctx.env;
-  // Ticks have steps of their own; a try and a look that are made again reach those of before.
-  const within = outer === undefined ? null : `${outer} ${tick === undefined ? command : number}`;
+  const within = withinOf(env.ctx.env);
   const call = newId(env.ctx);
   let own: Call['is'] | null = null;
   let restsSince: number | null = null;
@@ -69,12 +66,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
       // What else the script has started may be a call that has not begun yet.
       if (env.ctx.monotonicMs() - restsSince < BEGINS_MS && hasCompany(env.ctx.pid)) return false;
       const calls = await read();
-      const around = new Set<string>();
-      for (let step = within; step !== null; ) {
-        const [name = ''] = step.split(' ');
-        step = around.has(name) ? null : (calls.findLast((other) => other.name === name)?.within ?? null);
-        around.add(name);
-      }
+      const around = stepsAround(calls, within);
       return !calls.some(
         (other) => other.call !== call && other.is !== 'rests' && !around.has(other.name) && isLive(env, other),
       );

@@ -2,7 +2,7 @@
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { masked } from '../../domain/secrets.ts';
-import { EXIT, errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import type { AttemptRef } from '../../store/port.ts';
@@ -33,10 +33,20 @@ export async function noteMistake(env: Env, attempt: AttemptRef, error: ForgeErr
   });
 }
 
-/** Notes that a program ends with steps of it at work. Written when it returns: a process that exits waits for nothing. */
-export function noteUnended(env: Env, attempt: AttemptRef, error: ClassifiedError): void {
-  const data = { ...error, exit_code: EXIT.failed };
-  void env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data }).catch(() => {});
+/**
+ * Notes that a worker, which ends with `exitCode` unless it goes on, would end with steps of it at work. Written when it returns: a process
+ * that exits waits for nothing. Never throws.
+ */
+export async function noteUnended(
+  env: Env,
+  attempt: AttemptRef,
+  error: ClassifiedError,
+  exitCode: number,
+): Promise<void> {
+  const data = { ...error, exit_code: exitCode };
+  await env.eventLog
+    .append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data })
+    .catch(() => {});
 }
 
 /** The last mistake of a worker that has ended with this code, and when it was, milliseconds since the epoch; null for none. */
