@@ -96,7 +96,7 @@ export const ERROR_CODES = {
   NOT_READY: entry('deferred', 'Run `forge orchestrate why <task>` to see what it waits for.'),
   RESOURCE_LIMIT: entry(
     'deferred',
-    'Tasks in flight use what it needs, up to the limit. Wait for one, or take another.',
+    'What it needs is used up to the limit, or kept for a task before it. Wait for one of these, or take another.',
   ),
   OVERLAP_CONFLICT: entry('deferred', 'A task in flight writes the same files. Wait for it, or take another.'),
   PATH_PROTECTED: entry(

@@ -298,6 +298,37 @@ describe('tasks that write the same files', () => {
     expect(said('deep')).toContain('task c is not waited for: its worker has started this run');
   });
 
+  it('a run that a worker starts does not wait for what the task of that worker uses or writes', async () => {
+    const inner = 'forge orchestrate run > inner; test $? = 4';
+    const cwd = project(
+      [
+        `id: a, title: A, run: "${inner}", uses: [gpu], write_globs: [go.mod]`,
+        'id: b, title: B, run: "true", uses: [gpu]',
+        'id: c, title: C, run: "true", write_globs: [go.mod]',
+        'id: d, title: D, run: "true", uses: [{gpu: 2}]',
+      ],
+      { '.forge/settings.yaml': 'limits: {gpu: 2}\n' },
+    );
+    expect((await orchestrate(['run', '--max-parallel', '1'], { cwd })).code).toBe(0);
+    const shipped = readFileSync(join(cwd, 'inner'), 'utf8').match(/(\w+) +shipped in/g);
+    expect(shipped).toEqual([expect.stringMatching(/^b /)]);
+  });
+
+  it('a task that needs more of a resource gets it while tasks that need less keep coming', async () => {
+    const cwd = project(
+      [
+        'id: first, title: F, uses: [gpu], run: "until test -e go; do sleep 0.02; done"',
+        'id: go, title: G, run: "touch go"',
+        'id: large, title: L, uses: [{gpu: 2}], run: "true"',
+        ...Array.from({ length: 12 }, (_, n) => `id: s${n}, title: S, uses: [gpu], run: "true"`),
+      ],
+      { '.forge/settings.yaml': 'limits: {gpu: 2}\n' },
+    );
+    const { stdout } = await orchestrate(['run', '--json', '--max-parallel', '3'], { cwd });
+    const started = jsonLines(stdout).flatMap(({ type, task_id }) => (type === 'task_started' ? [task_id] : []));
+    expect(started.slice(0, 3).sort()).toEqual(['first', 'go', 'large']);
+  });
+
   it('two runs that workers of one run start at once do not wait for each other', async () => {
     const meet = (own: string, other: string) => `touch ${own}; until test -e ${other}; do sleep 0.02; done`;
     const inner = (own: string, other: string) =>

@@ -15,7 +15,7 @@ import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
 import { plannedTask } from './planned.ts';
-import { readAll, readFor, resumeSettled } from './reads.ts';
+import { readAll, readForClaim, resumeSettled } from './reads.ts';
 import { underRun } from './runs.ts';
 import { interruptible, type Session } from './session.ts';
 
@@ -46,7 +46,7 @@ export async function takeTask<T>(
   const { plan } = loaded;
   const one = named === undefined ? undefined : plannedTask(loaded, named);
   const reads: Map<string, TaskSummaryRead> =
-    one === undefined ? (await readAll(session)).reads : await readFor(session, loaded, one);
+    one === undefined ? (await readAll(session)).reads : await readForClaim(session, loaded, one);
   await resumeSettled(session, reads);
   const recordOf = ({ id }: PlanTask) => reads.get(id)?.record ?? null;
   const isRepeat = (record: TaskSummary | null) => record?.lease != null && record.lease.claim_id === claimId;

@@ -4,6 +4,7 @@ import { agentFor } from '../../domain/agents/known.ts';
 import { awaitedChildren } from '../../domain/fan-out/join.ts';
 import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { sharersOf } from '../../domain/schedule/resources.ts';
 import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
@@ -20,7 +21,7 @@ import type { Session } from './session.ts';
 /** The records that a question about `task` may need, and no others. What it waits for may wait for others that have failed. */
 export async function readFor(session: Session, { plan }: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
   const reads = new Map<string, TaskRead>();
-  const needed = new Set(neededFor(task, plan, session.settings.agents, session.settings.limits));
+  const needed = new Set(neededFor(task, plan, session.settings.agents));
   const before = new Set(orderedBefore(task, plan));
   let there: Set<string> | null = null;
   for (const id of needed) {
@@ -39,6 +40,16 @@ export async function readFor(session: Session, { plan }: LoadedPlan, task: Plan
     }
   }
   return reads;
+}
+
+/** The records that say whether `task` may be claimed. One that shares a resource may have to wait for any other in line for it. */
+export async function readForClaim(
+  session: Session,
+  loaded: LoadedPlan,
+  task: PlanTask,
+): Promise<Map<string, TaskSummaryRead>> {
+  const shares = sharersOf(task, loaded.plan, session.settings.limits).length > 0;
+  return shares ? (await readAll(session)).reads : readFor(session, loaded, task);
 }
 
 /** Everything in the tree at one look, the tasks by their ids. */
@@ -86,7 +97,7 @@ export async function reasonsFor(session: Session, loaded: LoadedPlan, task: Pla
 export async function waitsOf(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Reason[]> {
   // Any task that an agent does may have met a limit of its account.
   const needsAll = agentFor(task, session.settings.agents) !== null;
-  const known = needsAll ? (await readAll(session)).reads : await readFor(session, loaded, task);
+  const known = needsAll ? (await readAll(session)).reads : await readForClaim(session, loaded, task);
   const reads = await withSettledQuestions(session, known);
   return reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
 }

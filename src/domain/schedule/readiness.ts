@@ -19,51 +19,11 @@ import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
 import { budgetReasons, projectUsedUp } from './budgets.ts';
 import { decidingWith, type Fates, fatesOf, outcomeTogether, verdictOn } from './fates.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapText } from './overlap.ts';
-import { type Limits, resourceReasons } from './resources.ts';
+import { type Limits, resourceReasons, shortageOf } from './resources.ts';
 import { byOrder } from './selection.ts';
+import type { Reason, WaitCode } from './wait-codes.ts';
 
-export type WaitCode =
-  | 'TASK_FINISHED'
-  /** A condition of what it depends on can't come true any more. */
-  | 'TASK_SKIPPED'
-  | 'TASK_FAILED'
-  | 'TASK_CANCELLED'
-  | 'TASK_PAUSED'
-  | 'TASK_HUMAN'
-  | 'TASK_IN_FLIGHT'
-  | 'TASK_WAITS_FOR_ANSWER'
-  /** Parked: until a time, or a signal. */
-  | 'TASK_PARKED'
-  | 'TASK_WAITS_FOR_REVIEW'
-  | 'TASK_WAITS_FOR_MERGE'
-  | 'TASK_UNREADABLE'
-  | 'LEASE_IN_GRACE'
-  | 'BACKOFF'
-  | 'PHASE_NOT_ACTIVE'
-  | 'PHASE_BLOCKED'
-  | 'DEPENDENCY_PENDING'
-  | 'DEPENDENCY_FAILED'
-  | 'DEPENDENCY_DROPPED'
-  /** A task in flight writes the same files. */
-  | 'OVERLAP_CONFLICT'
-  /** Tasks in flight use what it needs, up to the limit. */
-  | 'RESOURCE_LIMIT'
-  /** The account of the agent that a run starts for it is at a limit, or needs a person. */
-  | 'AGENT_LIMIT'
-  | 'AGENT_REFUSED'
-  /** What the task, or the project, may use is used up. */
-  | 'BUDGET'
-  /** Ready, but only an agent can do it: it has no command. */
-  | 'NO_COMMAND'
-  /** Ready, but the run ended before its turn. */
-  | 'NOT_STARTED';
-
-export interface Reason {
-  code: WaitCode;
-  message: string;
-  /** The task or phase that it waits for; null when it is the task itself. */
-  on: string | null;
-}
+export type { Reason, WaitCode };
 
 export interface SchedulingContext {
   plan: Plan;
@@ -92,6 +52,8 @@ export interface Survey {
   /** Tasks in flight that write files, and that use resources. */
   writing(): readonly PlanTask[];
   using(): readonly PlanTask[];
+  /** Those before `task` that are in line for resources, see `isInLine`. */
+  before(task: PlanTask): readonly PlanTask[];
 }
 
 export function surveyOf(scheduling: SchedulingContext): Survey {
@@ -101,13 +63,50 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
   };
   const using = once(() => scheduling.plan.tasks.filter((task) => Object.keys(task.uses).length > 0 && isHeld(task)));
   const writing = once(() => scheduling.plan.tasks.filter((task) => task.write_globs.length > 0 && isHeld(task)));
-  return {
+  const { plan } = scheduling;
+  const places = once(() => new Map([...plan.tasks].sort(byOrder(plan)).map(({ id }, place) => [id, place])));
+  const placeOf = ({ id }: PlanTask) => places().get(id) ?? 0;
+  const line = once(() => plan.tasks.filter((task) => isInLine(task, scheduling, survey)));
+  const survey: Survey = {
     fates: once(() => fatesOf(scheduling)),
     holds: once(() => agentHolds(scheduling)),
     projectUsedUp: once(() => projectUsedUp(scheduling)),
     writing,
     using,
+    // No agent may come for what only agents do.
+    before: (task) =>
+      line().filter(
+        (other) => placeOf(other) < placeOf(task) && (hasWork(other, scheduling) || !hasWork(task, scheduling)),
+      ),
   };
+  return survey;
+}
+
+/**
+ * Whether the task waits for nothing but resources that others in flight have. What it uses is kept for it: smaller tasks could have it wait for
+ * ever. `unless`: tasks that keep what they have for as long as it is waited for. Default: none.
+ */
+export function isInLine(
+  task: PlanTask,
+  scheduling: SchedulingContext,
+  survey: Survey,
+  unless: ReadonlySet<string> = new Set(),
+): boolean {
+  const { limits } = scheduling;
+  if (shortageOf(task, survey.using(), limits) === null || isShortBy(unless, task, scheduling, survey)) return false;
+  const reasons = reasonsToWait(task, scheduling, { ...survey, before: () => [] });
+  return reasons.every(({ code }) => code === 'RESOURCE_LIMIT');
+}
+
+/** Whether `task` could not start if only the tasks in `ids` were in flight. */
+export function isShortBy(
+  ids: ReadonlySet<string>,
+  task: PlanTask,
+  { limits }: SchedulingContext,
+  { using }: Survey,
+): boolean {
+  const others = ids.size === 0 ? [] : using().filter(({ id }) => ids.has(id));
+  return shortageOf(task, others, limits) !== null;
 }
 
 /** What is handed in is verified, reviewed and merged whatever was used for it. */
@@ -140,11 +139,12 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
   ];
 }
 
-function besideReasons(task: PlanTask, { rules, limits }: SchedulingContext, { writing, using }: Survey): Reason[] {
+function besideReasons(task: PlanTask, { rules, limits }: SchedulingContext, survey: Survey): Reason[] {
+  const { writing, using, before } = survey;
   const others = task.write_globs.length === 0 ? [] : writing();
   return [
     ...others.flatMap((other) => overlapReason(task, other, rules) ?? []),
-    ...resourceReasons(task, using, limits),
+    ...resourceReasons(task, using, limits, () => before(task)),
   ];
 }
 

@@ -41,19 +41,35 @@ export function sharersOf(task: User, { tasks }: Pick<Plan, 'tasks'>, limits: Li
   return tasks.filter(({ id, uses }) => id !== task.id && short.some((resource) => amountOf(uses, resource) > 0));
 }
 
-/** Why `task` waits for what others in flight use; none when it does not. */
+/**
+ * Why `task` waits for what others in flight use, or for those `before` it that wait for that: what they use is kept for them, or smaller tasks
+ * could keep a large one waiting for ever. None when it does not wait.
+ */
 export function resourceReasons(
   task: User,
   others: () => readonly User[],
   limits: Limits,
+  before: () => readonly User[],
 ): { code: 'RESOURCE_LIMIT'; message: string; on: string | null }[] {
-  const shortage = Object.keys(task.uses).length === 0 ? null : shortageOf(task, others(), limits);
-  if (shortage === null) return [];
-  return [{ code: 'RESOURCE_LIMIT', message: shortageText(shortage), on: shortage.holders[0] ?? null }];
+  if (Object.keys(task.uses).length === 0) return [];
+  const reason = (message: string, on: string | null) => [{ code: 'RESOURCE_LIMIT' as const, message, on }];
+  const shortage = shortageOf(task, others(), limits);
+  if (shortage !== null) return reason(shortageText(shortage), shortage.holders[0] ?? null);
+  const kept = shortageOf(task, [...before(), ...others()], limits);
+  const first = kept?.holders[0];
+  if (kept === null || first === undefined) return [];
+  return reason(
+    oneLine(`it uses ${whatOf(kept)}, kept for task ${first}, which is before it (limit ${kept.limit})`, 400),
+    first,
+  );
+}
+
+function whatOf({ resource, wanted }: Pick<Shortage, 'resource' | 'wanted'>): string {
+  return wanted === 1 ? resource : `${wanted} of ${resource}`;
 }
 
 export function shortageText({ resource, wanted, limit, holders }: Shortage): string {
-  const what = wanted === 1 ? resource : `${wanted} of ${resource}`;
+  const what = whatOf({ resource, wanted });
   if (holders.length === 0) return `it uses ${what}, more than the limit of ${limit}`;
   const [first, ...more] = holders;
   const who = more.length === 0 ? `task ${first} has` : `task ${first} and ${more.length} more have`;

@@ -9,6 +9,7 @@ import {
   hasWork,
   heldReason,
   isOver,
+  isShortBy,
   reasonsToWait,
   type SchedulingContext,
   surveyOf,
@@ -37,14 +38,7 @@ export function selectedTasks(taskIds: readonly string[] | null, plan: Plan, alo
 }
 
 /** Reasons that time or work in flight removes. */
-const PASSING: readonly WaitCode[] = [
-  'BACKOFF',
-  'AGENT_LIMIT',
-  'TASK_IN_FLIGHT',
-  'LEASE_IN_GRACE',
-  'OVERLAP_CONFLICT',
-  'RESOURCE_LIMIT',
-];
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'RESOURCE_LIMIT'];
 
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
@@ -77,7 +71,10 @@ export function mayStillRun(
     const isUnderWay = record !== null && phaseDue(record.state.state) !== null;
     if (isUnderWay && heldReason(record, scheduling.observer) !== null) return true;
     if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    // What these have ends with the runner alone.
+    if (isShortBy(surrounding, task, scheduling, survey)) return false;
     return reasons.every(({ code, on }) => {
+      if (code === 'OVERLAP_CONFLICT') return on === null || !surrounding.has(on);
       if (PASSING.includes(code)) return true;
       // Its deadline settles a question that the record names.
       if (code === 'TASK_WAITS_FOR_ANSWER') return answers && record !== null && openQuestion(record) !== null;

@@ -3,16 +3,14 @@
 import { ancestorsOf } from '../../lib/ids.ts';
 import { isOverByPlan, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { type OverlapRules, rivalsOf } from './overlap.ts';
-import { type Limits, sharersOf } from './resources.ts';
 
-/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, what it overlaps with, and what shares resources with it. */
-export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules, limits: Limits = {}): string[] {
+/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with; where it shares resources, any. */
+export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): string[] {
   return [
     ...new Set([
       ...orderedBefore(task, plan),
       ...ancestorsOf(task.id),
       ...rivalsOf(task, plan, rules).map(({ id }) => id),
-      ...sharersOf(task, plan, limits).map(({ id }) => id),
     ]),
   ];
 }

@@ -1,24 +1,43 @@
-/** Overlaps as a run sees them: tasks that wait for its own, and warnings about the others. */
+/** What tasks in flight leave to a run: which tasks wait for files or resources, and warnings about overlaps. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
-import { holdsBack } from '../../domain/schedule/overlap.ts';
 import { overlapWarnings } from '../../domain/schedule/overlap-warnings.ts';
-import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
-import { shortageOf } from '../../domain/schedule/resources.ts';
-import type { Env } from '../env.ts';
+import {
+  isInLine,
+  reasonsToWait,
+  type SchedulingContext,
+  type Survey,
+  surveyOf,
+} from '../../domain/schedule/readiness.ts';
 
 export type OverlapWatch = ReturnType<typeof overlapWatch>;
 
-export function overlapWatch({ settings }: Pick<Env, 'settings'>, emit: (event: RunEvent) => void) {
+export function overlapWatch(emit: (event: RunEvent) => void) {
   const reported = new Set<string>();
   return {
-    /** Whether `task` has to wait for one of this run's own, which may be claimed only in a moment: no record says so yet. `using`: as in a survey. */
-    waits(task: PlanTask, own: Iterable<string>, plan: Plan, using: () => readonly PlanTask[]): boolean {
-      const others = planned(own, plan);
-      if (others.some((other) => holdsBack(task, other, settings.agents) !== null)) return true;
-      if (Object.keys(task.uses).length === 0) return false;
-      return shortageOf(task, [...new Set([...others, ...using()])], settings.limits) !== null;
+    /**
+     * What this run starts by: its `own` tasks are in flight too, though no record may say so yet. `isReady` is asked of the tasks that it may start, in
+     * order, and keeps resources for those in line, but for what a task `surrounding` the run has: that is not free before the run has ended.
+     */
+    starts(scheduling: SchedulingContext, own: ReadonlyMap<string, unknown>, surrounding: ReadonlySet<string>) {
+      const seen = surveyOf(scheduling);
+      const besides = (others: readonly PlanTask[]) => [
+        ...new Set([...others, ...planned(own.keys(), scheduling.plan)]),
+      ];
+      const line: PlanTask[] = [];
+      const survey: Survey = {
+        ...seen,
+        writing: () => besides(seen.writing()),
+        using: () => besides(seen.using()),
+        before: () => line,
+      };
+      const isReady = (task: PlanTask) => {
+        if (reasonsToWait(task, scheduling, survey).length === 0) return true;
+        if (isInLine(task, scheduling, survey, surrounding)) line.push(task);
+        return false;
+      };
+      return { survey, isReady };
     },
 
     /** Warns once of each task, of this run or others, whose files may conflict with those of `task`. */

@@ -96,7 +96,7 @@ export class RunLoop {
     this.#questions = new QuestionWatch(env, emit);
     this.#integrations = new Integrations(env, options, this.#interrupts, emit, (spent) => this.#budget.count(spent));
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
-    this.#overlaps = overlapWatch(env, emit);
+    this.#overlaps = overlapWatch(emit);
     this.#slots = new Slots(env, options.maxParallel);
     this.#checkSetup = setupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
@@ -183,7 +183,7 @@ export class RunLoop {
     if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
     if (!this.#slots.anyFree) return;
     const scheduling = this.#scheduling();
-    const survey = readiness.surveyOf(scheduling);
+    const { survey, isReady } = this.#overlaps.starts(scheduling, this.#active, this.#surrounding);
     const refused = once(() => this.#refusals());
     for (const { task, phase } of readiness.dueTasks(this.#queue.order, scheduling, survey)) {
       if (!this.#slots.anyFree) return;
@@ -194,10 +194,8 @@ export class RunLoop {
     for (const task of this.#queue.candidates(scheduling, this.#seen.takeRead())) {
       if (!this.#slots.anyFree) return;
       if (!this.#selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
-      if (readiness.reasonsToWait(task, scheduling, survey).length > 0 || !readiness.hasWork(task, scheduling))
-        continue;
-      if (this.#failure.isStopped(task.id) || this.#budget.keeps(task.id, scheduling) !== null) continue;
-      if (this.#overlaps.waits(task, this.#active.keys(), this.#plan(), survey.using)) continue;
+      if (this.#failure.isStopped(task.id) || !readiness.hasWork(task, scheduling) || !isReady(task)) continue;
+      if (this.#budget.keeps(task.id, scheduling) !== null) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
     }
@@ -297,7 +295,9 @@ export class RunLoop {
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
-    const [reason] = readiness.reasonsToWait(task, withRecord(this.#scheduling(), task.id, record));
+    const scheduling = withRecord(this.#scheduling(), task.id, record);
+    // Whom resources are kept for was decided when the task was chosen.
+    const [reason] = readiness.reasonsToWait(task, scheduling, { ...readiness.surveyOf(scheduling), before: () => [] });
     if (reason !== undefined) throw new ForgeError('NOT_READY', reason.message);
     if (this.#interrupts.level > 0 || this.#failure.isStopped(task.id))
       throw new ForgeError('NOT_READY', 'the run is being stopped');

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { classifyTasks, reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
 import { overLimit, sharersOf, shortageOf, unlimitedTexts } from '../../../src/domain/schedule/resources.ts';
-import { neededFor } from '../../../src/domain/schedule/selection.ts';
-import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
+import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { record } from '../../support/domain/tasks.ts';
+import fc from '../../support/properties.ts';
 
 const LIMITS = { deploy: 1, gpu: 3 };
 const user = (id: string, uses: Record<string, number>) => ({ id, uses });
@@ -63,12 +63,10 @@ describe('tasks that use resources', () => {
     }
   });
 
-  test('share what would not do for all of them, and nothing else is read before a claim', () => {
+  test('share what would not do for all of them', () => {
     const ids = (id: string) =>
       sharersOf(made.byId.get(id) as (typeof made.tasks)[number], made, LIMITS).map((task) => task.id);
     expect([ids('a'), ids('c'), ids('e')]).toEqual([['b'], [], []]);
-    const b = made.byId.get('b') as (typeof made.tasks)[number];
-    expect(neededFor(b, made, DEFAULT_SETTINGS.agents, LIMITS)).toEqual(['b', 'a']);
   });
 
   test('more than the limit is an error, and a name without a limit a warning with a guess', () => {
@@ -80,6 +78,104 @@ describe('tasks that use resources', () => {
       'task y uses depoly, which has no limit in the settings, so nothing limits it; did you mean deploy?',
       'task y uses paint, which has no limit in the settings, so nothing limits it; give it one under `limits`',
     ]);
+  });
+});
+
+describe('resources are kept for a task that waits for more of them', () => {
+  const LARGE = [
+    { id: 'first', uses: ['gpu'] },
+    { id: 'large', uses: [{ gpu: 3 }] },
+    { id: 'small', uses: ['gpu'] },
+    { id: 'other', uses: ['deploy'] },
+  ];
+  const seen = (tasks: typeof LARGE, records = { first: record('running') }) => ({
+    ...scheduling(onePhase(...tasks.map((task) => ({ run: 'make', ...task }))), records),
+    limits: LIMITS,
+  });
+  const waits = (context: ReturnType<typeof seen>) =>
+    Object.fromEntries(classifyTasks(context).waiting.map(({ task, reasons }) => [task.id, reasons]));
+
+  test('a task behind it waits, and is told for which', () => {
+    const context = seen(LARGE);
+    expect(classifyTasks(context).ready.map(({ id }) => id)).toEqual(['other']);
+    expect(waits(context)['small']).toEqual([
+      {
+        code: 'RESOURCE_LIMIT',
+        message: 'it uses gpu, kept for task large, which is before it (limit 3)',
+        on: 'large',
+      },
+    ]);
+    expect(mayStillRun(context, new Set(['small'])).map(({ id }) => id)).toEqual(['small']);
+  });
+
+  test('a more urgent task does not wait for it', () => {
+    const urgent = LARGE.map((task) => (task.id === 'small' ? { ...task, priority: 'P0' } : task));
+    expect(classifyTasks(seen(urgent)).ready.map(({ id }) => id)).toEqual(['small', 'other']);
+  });
+
+  test.each<[what: string, large: object]>([
+    ['it waits for something else too', { depends_on: ['other'] }],
+    ['it is paused', { status: 'paused' }],
+    ["it is a person's", { owner_type: 'human' }],
+    ['it could never start', { uses: [{ gpu: 4 }] }],
+    ['it waits for an agent, and the task behind it does not', { run: undefined }],
+  ])('nothing is kept when %s', (_what, large) => {
+    const tasks = LARGE.map((task) => ({ ...task, ...(task.id === 'large' ? large : {}) }));
+    expect(classifyTasks(seen(tasks)).ready.map(({ id }) => id)).toContain('small');
+  });
+
+  test('what it leaves is given out', () => {
+    const tasks = LARGE.map((task) => (task.id === 'large' ? { ...task, uses: [{ gpu: 1 }, 'deploy'] } : task));
+    const context = seen(tasks as typeof LARGE, { first: record('running'), other: record('running') } as never);
+    expect(classifyTasks(context).ready.map(({ id }) => id)).toEqual(['small']);
+  });
+
+  test('a run does not wait for what is free only when the run has ended', () => {
+    const context = seen([LARGE[0], { id: 'same', uses: [{ gpu: 3 }] }] as typeof LARGE);
+    const left = (surrounding: string[]) =>
+      mayStillRun(context, new Set(['same']), { surrounding: new Set(surrounding) }).map(({ id }) => id);
+    expect([left([]), left(['first'])]).toEqual([['same'], []]);
+  });
+
+  test('no task behind one that waits begins with what that one is short of', () => {
+    const anyTask = fc.record({
+      uses: fc.uniqueArray(fc.oneof(fc.record({ gpu: fc.integer({ min: 1, max: 3 }) }), fc.constant({ deploy: 1 })), {
+        maxLength: 2,
+        selector: (use) => Object.keys(use)[0],
+      }),
+      priority: fc.constantFrom('P0', 'P1', 'P1', 'P2'),
+    });
+    fc.assert(
+      fc.property(fc.array(anyTask, { maxLength: 9 }), fc.infiniteStream(fc.nat()), (tasks, random) => {
+        const made = onePhase(...tasks.map((task, at) => ({ id: `t${at}`, run: 'make', ...task })));
+        const records: Parameters<typeof scheduling>[1] = {};
+        /** By a task that is in line: those that were in flight when it got there. */
+        const since = new Map<string, string[]>();
+        const rank = new Map(classifyTasks(scheduling(made)).ready.map(({ id }, at) => [id, at]));
+        for (let step = 0; step < 3 * made.tasks.length; step++) {
+          const context = { ...scheduling(made, records), limits: LIMITS };
+          const flying = made.tasks.filter(
+            ({ id }) => id in records && classifyTasks(context).waiting.some(({ task }) => task.id === id),
+          );
+          const { ready } = classifyTasks(context);
+          for (const task of made.tasks.filter(({ id }) => !(id in records))) {
+            const shortage = shortageOf(task, flying, LIMITS);
+            if (shortage === null) continue;
+            const before = since.get(task.id) ?? flying.map(({ id }) => id);
+            since.set(task.id, before);
+            for (const id of shortage.holders)
+              if ((rank.get(id) ?? 0) > (rank.get(task.id) ?? 0)) expect(before).toContain(id);
+          }
+          // A worker is free, or one of those at work ends.
+          const [first] = ready;
+          const ended = flying[random.next().value % Math.max(1, flying.length)];
+          if (first !== undefined && (ended === undefined || random.next().value % 2 === 0))
+            records[first.id] = record('running');
+          else if (ended !== undefined) records[ended.id] = record('shipped');
+        }
+        expect(made.tasks.every(({ id }) => id in records)).toBe(true);
+      }),
+    );
   });
 });
 
