@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { answerOf, dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
-import { LiveForge } from '../support/faults/forge.ts';
+import { LiveForge, type RunEvent } from '../support/faults/forge.ts';
 
 const PARKING = 'steps: {park_after: 0}\n';
 
@@ -172,6 +172,37 @@ describe('a wait beside other calls of its script', () => {
       long: 'running',
       go: 'completed',
     });
+  });
+});
+
+describe('waits side by side', () => {
+  it('a later attempt is parked for all waits of its script again', async () => {
+    const calls = [
+      'wait-for go',
+      'wait-for stop',
+      'wait long --until 2999-01-01T00:00:00Z',
+      'wait-until up --every 1h --timeout none -- false',
+      'repeat tick --every 1h -- true',
+      "step far --retry '{max_attempts: 2, base: 1h, cap: 1h}' -- false",
+    ];
+    const started = calls.map((call, at) => `${F} ${call} & c${at}=$!\n`).join('');
+    const ended = calls.map((_, at) => `wait $c${at} || code=$?\n`).join('');
+    const cwd = scripted(`${started}${ended}exit $code\n`);
+    const run = new LiveForge(cwd, ['run', '--wait']);
+    const attempts = new Set<unknown>();
+    const parkedFor = async () => {
+      const isNew = ({ type, attempt_id }: RunEvent) => type === 'task_parked' && !attempts.has(attempt_id);
+      attempts.add((await run.event('parked', isNew))['attempt_id']);
+      const { waits_for } = (await dataOf(cwd, 'show', 'a')).state;
+      return waits_for.map(({ name }: { name: string }) => name).toSorted();
+    };
+    expect(await parkedFor()).toEqual(['far', 'go', 'long', 'stop', 'tick', 'up']);
+    await orchestrate(['signal', 'a', 'go'], { cwd });
+    expect(await parkedFor()).toEqual(['far', 'long', 'stop', 'tick', 'up']);
+    await orchestrate(['signal', 'a', 'stop'], { cwd });
+    expect(await parkedFor()).toEqual(['far', 'long', 'tick', 'up']);
+    run.child.kill('SIGINT');
+    await run.ended;
   });
 });
 

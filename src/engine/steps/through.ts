@@ -49,8 +49,10 @@ export async function throughTries(
   for (;;) {
     const budget = budgetOf(step, read.journal);
     // A wake that comes early waits for the rest.
-    if (budget.started_at !== null && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0)
+    if (budget.started_at !== null && step?.wake !== undefined && msLeft(step.wake, journal.instant()) > 0) {
+      await adopted(journal, step);
       await sleep(step.wake);
+    }
     const startedAt = isoTime(journal.instant().nowMs);
     const scope = { key: stepKey(read.journal, read, name), try: nextTry(budget) };
     const made = await told(journal, tryText(name, budget.tries + 1, policy), tryOnce(scope));
@@ -87,8 +89,18 @@ export async function failedBefore(
   const { last_error, ended_at } = step;
   if (last_error === null) return null;
   if (failedAtMs !== null && ended_at !== null && fromIso(ended_at) <= failedAtMs) return null;
-  await journal.write((_, generation) => [{ step: { ...step, attempt_id, generation } }]);
+  await adopted(journal, step);
   return { ...step, last_error };
+}
+
+/** Keeps a step as of this attempt: only so do calls beside it know that it is waited for. */
+async function adopted(journal: WorkerJournal, { name, attempt_id: before }: Step): Promise<void> {
+  const { attemptId: attempt_id } = journal;
+  if (before === attempt_id) return;
+  await journal.write(({ steps }, generation) => {
+    const step = steps.get(name);
+    return step === undefined ? [] : [{ step: { ...step, attempt_id, generation } }];
+  });
 }
 
 /** What a step or a wait has failed with, as a program catches it. */
@@ -127,7 +139,10 @@ export async function throughLooks({ journal, own, lost }: Place, wait: Wait): P
   if (failed !== null) return failed;
   let before = (await journal.read()).steps.get(name);
   const rest = costly && before?.status === 'running' ? (before.wake ?? null) : null;
-  if (rest !== null && msLeft(rest, journal.instant()) > 0) await sleep(rest);
+  if (before !== undefined && rest !== null && msLeft(rest, journal.instant()) > 0) {
+    await adopted(journal, before);
+    await sleep(rest);
+  }
   for (;;) {
     const seen = await told(journal, `looks at ${name}`, look(before));
     const { step, over } = await recordStanding({ journal, own, lost }, name, seen);
@@ -157,6 +172,8 @@ export async function recordStanding<S extends Standing>(
 /** Whether the journal says the same but for a wake that is waited for here: a look that changes nothing costs no commit. */
 function isAsKept(kept: Step | undefined, step: Step, { settings, instant }: WorkerJournal): boolean {
   if (kept?.status !== 'running' || kept.epoch !== step.epoch || kept.tries !== step.tries) return false;
+  // As of an attempt before it no call beside it would know of it.
+  if (kept.attempt_id !== step.attempt_id) return false;
   if (JSON.stringify(kept.waited) !== JSON.stringify(step.waited)) return false;
   const isShort = msLeft(step.wake, instant()) <= settings.steps.park_after_ms;
   return isShort || JSON.stringify(kept.wake) === JSON.stringify(step.wake);
