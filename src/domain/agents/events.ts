@@ -7,18 +7,16 @@ import { type ClassifiedError, classCovers } from '../retry/classify.ts';
 import type { ClockTime } from './clock-time.ts';
 
 /** Why an agent can't go on; also the class of such a failure. */
-const CAUSES = [
-  'auth',
-  'billing',
-  'rate_limit',
-  'overloaded',
-  'network',
-  'context',
-  'max_turns',
-  'refused',
-  'crash',
-] as const;
-export type Cause = (typeof CAUSES)[number];
+export type Cause =
+  | 'auth'
+  | 'billing'
+  | 'rate_limit'
+  | 'overloaded'
+  | 'network'
+  | 'context'
+  | 'max_turns'
+  | 'refused'
+  | 'crash';
 
 /** What ends by itself, so that another try is worth its while. */
 export const TRANSIENT: readonly Cause[] = ['rate_limit', 'overloaded', 'network'];

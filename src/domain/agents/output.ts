@@ -1,6 +1,6 @@
 /** The output of an agent as events, and as lines for a person. */
 
-import { isMapping } from '../../lib/json.ts';
+import { isMapping, parseJson } from '../../lib/json.ts';
 import { acp } from './acp.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
@@ -69,9 +69,9 @@ export class AgentOutput {
 
   #line(line: string): (AgentEvent | string)[] {
     if (line.trim() === '') return [];
-    const decoded = line.startsWith('{') ? parsed(line) : null;
-    const said = decoded === null ? this.#plain(line) : this.#adapter.events(decoded);
-    this.#hasBegun ||= decoded !== null && said.length > 0;
+    const decoded = line.startsWith('{') ? parseJson(line, Number.POSITIVE_INFINITY) : null;
+    const said = isMapping(decoded) ? this.#adapter.events(decoded) : this.#plain(line);
+    this.#hasBegun ||= isMapping(decoded) && said.length > 0;
     return said.flatMap<AgentEvent | string>((each) => (typeof each === 'string' ? each : this.#known(each)));
   }
 
@@ -130,13 +130,4 @@ function isPiece(said: AgentEvent | string | undefined): said is AgentEvent & { 
 export function saidText(said: readonly (AgentEvent | string)[]): string {
   const lines = said.flatMap((each) => (typeof each === 'string' ? each : (eventText(each) ?? [])));
   return lines.map((line) => `${line}\n`).join('');
-}
-
-function parsed(line: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isMapping(value) ? value : null;
-  } catch {
-    return null;
-  }
 }

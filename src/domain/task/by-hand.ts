@@ -5,10 +5,10 @@ import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
-import { memoPart, type TaskRecord, type TaskState } from './records.ts';
+import { memoPart, type TaskRecord } from './records.ts';
 import { spendingAfterRetry } from './spending.ts';
 import { isClaimable, isInFlight, isTerminal } from './states.ts';
-import { changed, type Decision, refusal, repeated } from './transition.ts';
+import { changed, type Decision, type MoveResult, moveResultOf, refusal, repeated } from './transition.ts';
 
 const RerunSchema = once(() =>
   z.looseObject({
@@ -33,13 +33,6 @@ export function rerunBegun(record: TaskRecord): Partial<TaskRecord['memo']> {
   const rerun = rerunOf(record);
   return rerun?.clears === true ? { rerun: { ...rerun, clears: false } } : {};
 }
-
-interface MoveResult {
-  task_id: string;
-  state: TaskState;
-}
-
-const resultOf = ({ state }: TaskRecord): MoveResult => ({ task_id: state.task_id, state: state.state });
 
 /** What the next attempt would go on with. */
 const OF_BEFORE = [
@@ -83,18 +76,18 @@ export function refuseRerun(record: TaskRecord): void {
  */
 export function rerunTask(record: TaskRecord, nowMs: number, fresh = false): Decision<MoveResult> {
   refuseRerun(record);
-  if (isUntouched(record) && !fresh) return repeated(resultOf(record));
+  if (isUntouched(record) && !fresh) return repeated(moveResultOf(record));
   return begunAgain(record, nowMs, fresh);
 }
 
 /** `rerunTask` for a result that is out of date. Changes nothing where it is there no more. */
 export function rerunShipped(record: TaskRecord, nowMs: number): Decision<MoveResult> {
-  return record.state.state === 'shipped' ? begunAgain(record, nowMs) : repeated(resultOf(record));
+  return record.state.state === 'shipped' ? begunAgain(record, nowMs) : repeated(moveResultOf(record));
 }
 
 /** `rerunTask` for a child of a task that is begun again, wherever it stands: what it did belongs to a set that is gone. */
 export function restartChild(record: TaskRecord, nowMs: number): Decision<MoveResult> {
-  return isUntouched(record) && record.lease === null ? repeated(resultOf(record)) : begunAgain(record, nowMs);
+  return isUntouched(record) && record.lease === null ? repeated(moveResultOf(record)) : begunAgain(record, nowMs);
 }
 
 function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<MoveResult> {
@@ -130,7 +123,7 @@ function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<
   delete next.record.state.waited;
   for (const key of OF_BEFORE) delete next.record.memo[key];
   const entry = { event: 'rerun', generation: record.memo.generation } as const;
-  return { ...next, history: [...next.history, entry], result: resultOf(next.record) };
+  return { ...next, history: [...next.history, entry], result: moveResultOf(next.record) };
 }
 
 /** What was used stays counted as before; no agent goes on with the session of before. */
@@ -168,7 +161,7 @@ export function doneTask(
   { note, nowMs }: { note: string | null; nowMs: number },
 ): Decision<MoveResult> {
   const { task_id, state } = record.state;
-  if (state === 'shipped') return repeated(resultOf(record));
+  if (state === 'shipped') return repeated(moveResultOf(record));
   if (record.lease !== null || isInFlight(state)) {
     const message = `task ${task_id} is ${state}: it is being worked on`;
     const hint = `Wait for it, or end it first with \`forge orchestrate cancel ${task_id}\`, then \`retry ${task_id}\` and \`done ${task_id}\`.`;
@@ -193,5 +186,5 @@ export function doneTask(
   });
   const reason = said === null ? {} : { reason: said };
   const entry = { event: 'done_by_hand', generation: record.memo.generation, ...reason } as const;
-  return { ...next, history: [...next.history, entry], result: resultOf(next.record) };
+  return { ...next, history: [...next.history, entry], result: moveResultOf(next.record) };
 }

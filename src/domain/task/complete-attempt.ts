@@ -23,7 +23,7 @@ export type Outcome =
   /** `until`: no other attempt is worth its while before that, milliseconds since the epoch. Default: not known. */
   | { kind: 'failed'; error: ClassifiedError; until?: number };
 
-export interface CompleteRequest extends Holder {
+export interface CompleteRequest extends Holder, Omit<Charge, 'notBeforeMs'> {
   outcome: Outcome;
   /** The result of verification. Default: null, nothing was to be verified. */
   verified?: Pick<Finding, 'failure'> | null;
@@ -33,15 +33,10 @@ export interface CompleteRequest extends Holder {
   fault?: ClassifiedError | null;
   /** Why a good verdict does not count. Default: null, it does. */
   unfit?: ClassifiedError | null;
-  /** As in `Charge`. */
-  commit?: string | undefined;
-  policy: RetryPolicy | CompositeRetryPolicy;
   /** How far a verified task goes without a person. */
   route: { reviewed: boolean; shipped: boolean };
   /** The caller has seen the worker's process group end. */
   workerGone: boolean;
-  instant: Instant;
-  random: () => number;
 }
 
 export interface CompleteResult {

@@ -15,10 +15,20 @@ import { rerunBegun } from './by-hand.ts';
 import type { Instant } from './deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type LeaseObserver, leaseStanding, newLease, renewed, unseenOwner } from './leases.ts';
-import type { Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
+import type { Lease, TaskRecord, TaskSummary } from './records.ts';
 import { spendingAfterRetry } from './spending.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
-import { changed, type Decision, heldBy, refusal, repeated, starting, workedBy } from './transition.ts';
+import {
+  changed,
+  type Decision,
+  heldBy,
+  type MoveResult,
+  moveResultOf,
+  refusal,
+  repeated,
+  starting,
+  workedBy,
+} from './transition.ts';
 
 // --- claim -----------------------------------------------------------------------------------------------------------
 
@@ -242,15 +252,6 @@ export function heartbeatTask(
 
 // --- release, cancel, retry ------------------------------------------------------------------------------------------
 
-export interface MoveResult {
-  task_id: string;
-  state: TaskState;
-}
-
-function here(record: TaskRecord): MoveResult {
-  return { task_id: record.state.task_id, state: record.state.state };
-}
-
 /**
  * Gives a task back, uncharged: a claimed one becomes unclaimed, a started one awaits its next attempt, and one under review or
  * merge waits for that again. A repeat by the claim that was released last gets the same answer. Throws LEASE_STOLEN.
@@ -275,7 +276,7 @@ export function releaseTask(
     by: lease,
     nowMs: request.nowMs,
   });
-  return { ...next, result: here(next.record) };
+  return { ...next, result: moveResultOf(next.record) };
 }
 
 /** Ends a task for good, also one in flight. Cancelling a cancelled task changes nothing. */
@@ -284,7 +285,7 @@ export function cancelTask(
   { reason, nowMs, above }: { reason: string | null; nowMs: number; above?: string | undefined },
 ): Decision<MoveResult> {
   const { task_id, state } = record.state;
-  if (state === 'cancelled') return repeated(here(record));
+  if (state === 'cancelled') return repeated(moveResultOf(record));
   if (isTerminal(state)) {
     const message = `task ${task_id} is ${state} already: there is nothing to cancel`;
     const hint = 'See where it stands with `forge orchestrate show <task>`.';
@@ -299,7 +300,7 @@ export function cancelTask(
     by: null,
     nowMs,
   });
-  return { ...next, result: here(next.record) };
+  return { ...next, result: moveResultOf(next.record) };
 }
 
 /**
@@ -320,9 +321,9 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   }
   if (isClaimable(state)) {
     const memo = spendingAfterRetry(record);
-    if ((next_eligible_at ?? null) === null && memo.spending === undefined) return repeated(here(record));
+    if ((next_eligible_at ?? null) === null && memo.spending === undefined) return repeated(moveResultOf(record));
     const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null }, memo });
-    return { ...next, result: here(next.record) };
+    return { ...next, result: moveResultOf(next.record) };
   }
   if (state !== 'failed' && state !== 'cancelled') {
     const message = `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`;
@@ -342,5 +343,5 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   delete next.record.state.retry_counts;
   delete next.record.state.waited;
   delete next.record.memo.cancelled_with;
-  return { ...next, result: here(next.record) };
+  return { ...next, result: moveResultOf(next.record) };
 }

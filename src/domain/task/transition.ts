@@ -48,6 +48,16 @@ export interface Decision<R> {
   result: R;
 }
 
+export interface MoveResult {
+  task_id: string;
+  state: TaskState;
+}
+
+/** The result of a decision that has moved a task to where `record` says that it is. */
+export function moveResultOf({ state }: TaskRecord): MoveResult {
+  return { task_id: state.task_id, state: state.state };
+}
+
 /** The first answer again, for a repeated request. */
 export function repeated<R>(result: R): Decision<R> {
   return { record: null, moves: [], history: [], result };

@@ -69,21 +69,11 @@ async function commit(
   completion: Completion,
   { verified, unreadable, isHandedIn, fault }: Omit<Settled, 'outcome'>,
 ): Promise<Changed<CompleteResult>> {
-  const { taskId, attemptId, claimId, outcome, workerGone, commit } = completion;
-  const left = leftResult(env, { taskId, attemptId }, completion.task);
-  const request = {
-    attemptId,
-    claimId,
-    outcome,
-    verified,
-    unreadable,
-    fault,
-    commit,
-    policy: taskPolicy(env.settings, completion.task),
-    route: routeOf(env.settings),
-    workerGone,
-    random: env.ctx.random,
-  };
+  const { taskId, attemptId, outcome, task } = completion;
+  const left = leftResult(env, { taskId, attemptId }, task);
+  const { random } = env.ctx;
+  const [policy, route] = [taskPolicy(env.settings, task), routeOf(env.settings)];
+  const request = { ...completion, verified, unreadable, fault, policy, route, random };
   return changeTask(env, taskId, async (before, _, standing) => {
     // A repeat finds it begun, and over.
     const begun = before.state.current_attempt_id === attemptId ? null : (completion.begin?.(before) ?? null);
