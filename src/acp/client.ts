@@ -110,7 +110,10 @@ class Turn {
   permission({ toolCall, options }: RequestPermissionRequest) {
     const { cwd, writable } = this.#task;
     const folders = [cwd, ...writable];
-    const isInside = (place: string) => folders.some(isWithin(path.resolve(cwd, place)));
+    const isInside = (named: string) => {
+      const place = path.resolve(cwd, named);
+      return folders.some((folder) => place === folder || place.startsWith(`${folder}/`));
+    };
     const allowed = this.#told.asked(fieldsOf(toolCall), ({ kind, locations }) => {
       const writes = ['edit', 'delete', 'move'].includes(textOf(kind));
       return !writes || listOf(locations).every((location) => isInside(textOf(location['path'])));
@@ -190,10 +193,6 @@ class Turn {
     await context.request<unknown, object>(this.step, request);
     return model;
   }
-}
-
-function isWithin(place: string): (folder: string) => boolean {
-  return (folder) => place === folder || place.startsWith(`${folder}/`);
 }
 
 /** Says why there is no end of the turn. */

@@ -80,7 +80,3 @@ function excerpt(problem: Problem, { palette, width }: RenderContext, source: st
     `    ${palette.dim(`${' '.repeat(number.length)} |`)} ${caret}${palette.red('^')}`,
   ];
 }
-
-export function warningLine(message: string, { palette }: RenderContext): string {
-  return `${palette.yellow('warning:')} ${oneLine(message, 1000)}`;
-}

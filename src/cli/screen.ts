@@ -6,7 +6,7 @@ import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
-import { exitCodeOf, humanError, type Sources, warningLine } from './errors.ts';
+import { exitCodeOf, humanError, type Sources } from './errors.ts';
 import { fold } from './layout.ts';
 import { withLocalTimes } from './local-times.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
@@ -75,7 +75,8 @@ export class Screen {
   }
 
   warn(message: string): void {
-    this.print('stderr', warningLine(message, this.renderContext('stderr')));
+    const { palette } = this.renderContext('stderr');
+    this.print('stderr', `${palette.yellow('warning:')} ${oneLine(message, 1000)}`);
   }
 
   /** Prints text for a person; on a terminal no word of it is broken by its end. */

@@ -104,7 +104,7 @@ export const logs = command({
     };
     await emit({ type: 'opened', ...opened });
     // Where it has failed there was no worker, so it is all there is.
-    const asked = hasWorkerLogs(session, attempt) ? STREAMS : SHOWN_LOGS;
+    const asked = STREAMS.some((stream) => hasLog(session, attempt, stream)) ? STREAMS : SHOWN_LOGS;
     const reader = new LogReader<ShownLog>(
       session.artifacts,
       attempt,
@@ -130,10 +130,6 @@ export const logs = command({
     return { ...opened, ...text, truncated: skipped || SHOWN_LOGS.some((log) => cuts[log].found) };
   },
 });
-
-function hasWorkerLogs(session: Pick<Session, 'artifacts'>, attempt: AttemptRef): boolean {
-  return STREAMS.some((stream) => hasLog(session, attempt, stream));
-}
 
 function hasLog({ artifacts }: Pick<Session, 'artifacts'>, attempt: AttemptRef, log: ShownLog): boolean {
   return artifacts.readLog(attempt, `${log}.log`, -1).next > 0;

@@ -14,14 +14,10 @@ export function secretsIn(env: Variables, redact: readonly string[]): string[] {
     const least = redact.includes(name) ? LEAST.listed : LOOKS_SECRET.test(name) ? LEAST.looksSecret : null;
     // A file that ends in a line end is often read into a variable with it, and printed without.
     const secret = value.trim();
-    return least !== null && secret.length >= least ? [secret, inJson(secret)] : [];
+    // Programs that print JSON, agents among them, write a key of several lines otherwise.
+    return least !== null && secret.length >= least ? [secret, JSON.stringify(secret).slice(1, -1)] : [];
   });
   return [...new Set(values)].sort((a, b) => b.length - a.length);
-}
-
-/** As programs write it that print JSON, agents among them: a key of several lines looks different there. */
-function inJson(secret: string): string {
-  return JSON.stringify(secret).slice(1, -1);
 }
 
 /** What stands in the place of a secret: as many bytes, so that a log can be masked where it is. */

@@ -99,7 +99,8 @@ function noRepository(project: string, answer: GitResult): ForgeError {
 export async function commitOf(env: GitEnv, name: string, dir?: string): Promise<string | null> {
   const args = ['rev-parse', '--verify', '--quiet', `${name}^{commit}`];
   const result = await git(args, gitIn(env, dir)).catch(orNoGit);
-  if (result === null || result.code === 1 || isOutside(result)) return null;
+  if (result === null || result.code === 1) return null;
+  if (result.code === 128 && result.stderr.includes('not a git repository')) return null;
   if (result.code === 0) return result.stdout.trim();
   throw gitFailed(`looking for ${name}`, result);
 }
@@ -107,10 +108,6 @@ export async function commitOf(env: GitEnv, name: string, dir?: string): Promise
 function orNoGit(error: unknown): null {
   if (error instanceof NoGit) return null;
   throw error;
-}
-
-function isOutside({ code, stderr }: GitResult): boolean {
-  return code === 128 && stderr.includes('not a git repository');
 }
 
 /** Null unless `sha` is the full id of a known commit: other text in a record could be an option of git. */

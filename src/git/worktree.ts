@@ -96,7 +96,10 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
     const created = !(await standsAlready(env, repository, place, held));
     if (created) await add(env, repository, task, place);
     const left = await furnish(env, repository, place);
-    if (created && left.length > 0) env.warn(leftOutText(task.id, left));
+    if (created && left.length > 0)
+      env.warn(
+        `not copied into the worktree of task ${task.id}: ${firstOf(left)}; of links only those are copied that stay in the project`,
+      );
     removeFile(beganAt(place));
     return { path: place, cwd: cwdIn(place, repository), branch: branchFor(env.settings, task.id), created };
   });
@@ -284,10 +287,6 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   if (from === null) return [];
   const names = await copySources(env, repository);
   return copyMissing({ from, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
-}
-
-function leftOutText(taskId: string, left: readonly string[]): string {
-  return `not copied into the worktree of task ${taskId}: ${firstOf(left)}; of links only those are copied that stay in the project`;
 }
 
 // --- handing a worktree to the next attempt --------------------------------------------------------------------------

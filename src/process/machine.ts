@@ -12,7 +12,11 @@ const hostname = () =>
 
 /** The identity of this machine, read once a process. `boot_id` is '' when the system does not report it. */
 export function thisMachine(): MachineIdentity {
-  machine ??= { host: hostname(), boot_id: bootId(), pid_ns: pidNamespace() };
+  machine ??= {
+    host: hostname(),
+    boot_id: bootId(),
+    pid_ns: process.platform === 'darwin' ? '' : orEmpty(() => readlinkSync('/proc/self/ns/pid')),
+  };
   return { ...machine };
 }
 
@@ -24,10 +28,6 @@ function bootId(): string {
   const options = { encoding: 'latin1', timeout: 5_000 } as const;
   const { stdout } = spawnSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], options);
   return (stdout ?? '').trim();
-}
-
-function pidNamespace(): string {
-  return process.platform === 'darwin' ? '' : orEmpty(() => readlinkSync('/proc/self/ns/pid'));
 }
 
 function orEmpty(read: () => string): string {

@@ -33,7 +33,10 @@ export async function prune(
   await requireKnown(view.tasks.map(({ task_id }) => task_id));
   const whole = await planPrune(session, view, policy);
   const plan = wanted.length === 0 ? whole : only(whole, new Set(wanted));
-  const result = dryRun ? preview(plan) : await applyPrune(session, plan);
+  const { runs, failed } = plan;
+  const result = dryRun
+    ? { tasks: plan.due.map(({ task }) => task), runs, skipped: [], failed }
+    : await applyPrune(session, plan);
   return { ...result, kept: plan.kept, ...sumOf(result.tasks) };
 }
 
@@ -85,8 +88,4 @@ function only({ due, kept, failed }: PrunePlan, wanted: ReadonlySet<string>): Pr
     runs: [],
     failed: failed.filter(({ task_id }) => task_id !== null && wanted.has(task_id)),
   };
-}
-
-function preview({ due, runs, failed }: PrunePlan): PruneResult {
-  return { tasks: due.map(({ task }) => task), runs, skipped: [], failed };
 }

@@ -46,9 +46,10 @@ export function mermaidOf({ phases, tasks }: Graph): string {
   const nodes = new Map(tasks.map(({ task_id }, i) => [task_id, `t${i}`]));
   const lines = phases.flatMap(({ phase_id, name }, i) => [
     `  subgraph p${i}["${mermaidText(`${phase_id}: ${name}`)}"]`,
-    ...tasks.flatMap((task) =>
-      task.phase_id === phase_id ? `    ${nodes.get(task.task_id)}["${mermaidNode(task)}"]` : [],
-    ),
+    ...tasks.flatMap((task) => {
+      const text = [task.task_id, task.title, task.state].map(mermaidText).join('<br>');
+      return task.phase_id === phase_id ? `    ${nodes.get(task.task_id)}["${text}"]` : [];
+    }),
     '  end',
   ]);
   const arrows = tasks.flatMap((task) =>
@@ -68,10 +69,6 @@ export function mermaidOf({ phases, tasks }: Graph): string {
 function arrowLabel({ conditions = {} }: GraphTask, id: string): string {
   const { when, optional } = conditionOn({ conditions }, id);
   return [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '').join(', ');
-}
-
-function mermaidNode({ task_id, title, state }: GraphTask): string {
-  return [task_id, title, state].map(mermaidText).join('<br>');
 }
 
 function mermaidText(text: string): string {

@@ -41,7 +41,8 @@ export function matrixTasks(task: unknown): MatrixTask[] | null {
   return combinations.map(({ values, named }) => {
     const raw = substituted(task, values, names) as Record<string, unknown>;
     const isTitled = JSON.stringify(raw['title']) !== JSON.stringify(valueAt(task, ['title']));
-    const title = typeof raw['title'] === 'string' && !isTitled ? { title: `${raw['title']} (${wordsOf(named)})` } : {};
+    const words = named.map(([axis, value]) => `${axis} ${value}`).join(', ');
+    const title = typeof raw['title'] === 'string' && !isTitled ? { title: `${raw['title']} (${words})` } : {};
     return { id: [id, ...named.map(idPart)].join('.'), values, raw: { ...raw, id, matrix: null, ...title } };
   });
 }
@@ -110,10 +111,6 @@ function mappingsOf(list: unknown): Record<string, string>[] | null {
 /** Of other characters than an id may have, a dash is left. */
 function idPart([axis, value]: readonly [string, string]): string {
   return `${axis}-${value.replace(/[^A-Za-z0-9._-]+/g, '-')}`;
-}
-
-function wordsOf(named: readonly (readonly [string, string])[]): string {
-  return named.map(([axis, value]) => `${axis} ${value}`).join(', ');
 }
 
 // ---------------------------------------------------------------------------------------------- texts

@@ -219,17 +219,14 @@ export function overLimit(limit: string | null | undefined): string {
   return limit ? `took longer than its timeout of ${limit}` : 'ran out of time and was stopped';
 }
 
-function silentFor(limit: string | null | undefined): string {
-  return `wrote and computed nothing for ${limit ?? 'too long'}`;
-}
-
 function builtInEnd(end: WorkerEnd): { class: string; message: string } {
   const spawnError = end.spawnError ?? null;
   if (spawnError !== null) {
     const name = end.tooLong === true ? 'spawn.E2BIG' : 'spawn';
     return { class: name, message: `could not be started: ${spawnError}` };
   }
-  if (end.timedOut === true && end.stalled === true) return { class: 'timeout.stall', message: silentFor(end.limit) };
+  if (end.timedOut === true && end.stalled === true)
+    return { class: 'timeout.stall', message: `wrote and computed nothing for ${end.limit ?? 'too long'}` };
   if (end.timedOut === true) return { class: 'timeout', message: overLimit(end.limit) };
   if (end.signal !== null) return { class: `signal.${end.signal}`, message: `ended by ${end.signal}` };
   if (end.exitCode !== null) return { class: `exit.${end.exitCode}`, message: `exited with code ${end.exitCode}` };

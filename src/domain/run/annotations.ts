@@ -18,7 +18,9 @@ export function annotations(
       ...(place?.line && { line: String(place.line) }),
       title: `task ${task_id}`,
     };
-    const named = Object.entries(properties).map(([name, value]) => `${name}=${property(value)}`);
+    const named = Object.entries(properties).map(
+      ([name, value]) => `${name}=${data(value).replaceAll(':', '%3A').replaceAll(',', '%2C')}`,
+    );
     return `::${goes_on ? 'warning' : 'error'} ${named.join(',')}::${data(error === null ? 'it failed' : errorText(error))}`;
   });
 }
@@ -26,8 +28,4 @@ export function annotations(
 /** Source: @actions/core, command.ts. */
 function data(text: string): string {
   return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
-}
-
-function property(text: string): string {
-  return data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 }

@@ -164,7 +164,10 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: Su
   if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
   const skip = fates().skipOf(task.id);
   if (skip !== null) return [reason('TASK_SKIPPED', `it is skipped: ${skip.why}`, skip.on)];
-  const over = task.parent === null ? undefined : ancestorsOf(task.id).find((id) => isCancelled(id, scheduling));
+  const over =
+    task.parent === null
+      ? undefined
+      : ancestorsOf(task.id).find((id) => readable(scheduling.recordOf(id))?.state.state === 'cancelled');
   if (over !== undefined) return [reason('TASK_CANCELLED', `${over}, which made it, was cancelled`, over)];
   const reasons: Reason[] = [];
   if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
@@ -325,10 +328,6 @@ function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { fates }: 
 
 export function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
   return readable(scheduling.recordOf(taskId))?.state.state === 'shipped';
-}
-
-function isCancelled(taskId: string, scheduling: SchedulingContext): boolean {
-  return readable(scheduling.recordOf(taskId))?.state.state === 'cancelled';
 }
 
 function dependencyReason(task: PlanTask, id: string, scheduling: SchedulingContext, { fates }: Survey): Reason | null {

@@ -61,18 +61,15 @@ export function spentInAll(record: Pick<TaskSummary, 'memo'>): Spent {
   return sumOf([spending.spent, spending.before ?? NOTHING_SPENT, spending.reviews ?? NOTHING_SPENT]);
 }
 
-/** To a millionth of a dollar: three times 0.1 is 0.3. */
-function rounded(cost: number): number {
-  return Math.round(cost * 1e6) / 1e6;
-}
-
 export function sumOf(parts: readonly Spent[]): Spent {
   return parts.reduce(
     (sum, part) => ({
       attempts: sum.attempts + part.attempts,
       wall_clock_ms: sum.wall_clock_ms + part.wall_clock_ms,
       tokens: sum.tokens + part.tokens,
-      cost: sum.cost === null && part.cost === null ? null : rounded((sum.cost ?? 0) + (part.cost ?? 0)),
+      // To a millionth of a dollar: three times 0.1 is 0.3.
+      cost:
+        sum.cost === null && part.cost === null ? null : Math.round(((sum.cost ?? 0) + (part.cost ?? 0)) * 1e6) / 1e6,
     }),
     NOTHING_SPENT,
   );

@@ -65,15 +65,11 @@ export function attemptEvent(
       return { type: 'task_interrupted', ...base, state: end.state, why: stopped ?? 'the run was stopped' };
     default:
       return movedEvent(
-        { ...base, ...unchangedIn(record) },
+        { ...base, ...(reuseOf(record)?.unchanged === true && { unchanged: true as const }) },
         { ...end.result, attempts, error: end.error, tail },
         nowMs,
       );
   }
-}
-
-function unchangedIn(record: TaskRecord): { unchanged?: true } {
-  return reuseOf(record)?.unchanged === true ? { unchanged: true } : {};
 }
 
 /** The event of a task that has shipped before, and whose outputs were put back. */

@@ -10,7 +10,6 @@ import {
   type Standing,
 } from '../../domain/run/live-model.ts';
 import type { AttemptManifest } from '../../domain/task/records.ts';
-import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { lastLineOf } from './last-line.ts';
 
@@ -39,7 +38,8 @@ export class LiveDetails {
       run.phase = manifest?.phase ?? null;
       const agent = adapterOf(manifest?.agent);
       const key = `${run.attempt_id} ${manifest?.agent ?? ''}`;
-      run.line = kept(this.#lines, lines, key, () => lastLineOf(this.#env.artifacts, attemptOf(run), agent))();
+      const attempt = { taskId: run.task_id, attemptId: run.attempt_id };
+      run.line = kept(this.#lines, lines, key, () => lastLineOf(this.#env.artifacts, attempt, agent))();
     }
     for (const asked of model.asked.slice(0, LOOKED_UP)) {
       asked.question = kept(this.#questions, questions, asked.question_id, () => this.#questionOf(asked)).value;
@@ -54,10 +54,6 @@ export class LiveDetails {
   #questionOf({ task_id, attempt_id, question_id }: LiveQuestion): Later<Question> {
     return new Later(this.#env.store.readDocument('question', task_id, attempt_id, question_id));
   }
-}
-
-function attemptOf({ task_id, attempt_id }: LiveRun): AttemptRef {
-  return { taskId: task_id, attemptId: attempt_id ?? '' };
 }
 
 function kept<T>(now: Map<string, T>, before: ReadonlyMap<string, T>, key: string, make: () => T): T {

@@ -96,10 +96,11 @@ export class Notifier {
     if (url === null) return `${webhook} is not an address, or not set`;
     try {
       const headers = { 'content-type': 'application/json', 'user-agent': 'forge-orchestrate', ...loginIn(url) };
+      const withoutLogin = Object.assign(new URL(url), { username: '', password: '' });
       // Behind a redirect most servers get a GET without the message.
       const redirect = 'manual';
       const body = JSON.stringify(notification);
-      const response = await fetch(withoutLogin(url), { method: 'POST', headers, body, signal, redirect });
+      const response = await fetch(withoutLogin, { method: 'POST', headers, body, signal, redirect });
       await response.body?.cancel();
       return response.ok ? null : `it answered with ${response.status}`;
     } catch (error) {
@@ -148,8 +149,4 @@ function loginIn({ username, password }: URL): { authorization?: string } {
   if (username === '' && password === '') return {};
   const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return { authorization: `Basic ${Buffer.from(login).toString('base64')}` };
-}
-
-function withoutLogin(url: URL): URL {
-  return Object.assign(new URL(url), { username: '', password: '' });
 }

@@ -105,7 +105,9 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
     });
   }
   let timedOut = false;
-  const stop = (graceMs: number) => (identity === null ? null : stopTree(env, attempt.taskId, identity, graceMs));
+  /** Also what it has left. */
+  const stop = (graceMs: number) =>
+    identity && stopOrphan(env, attempt.taskId, identity, { graceMs }).catch((error) => env.warn(errorMessage(error)));
   const grace = env.settings.agents.kill_grace_ms;
   const timer = timerOf(timeoutMs, () => {
     timedOut = true;
@@ -148,11 +150,6 @@ export async function runCommand(env: Env, request: CommandOfStep, lost: AbortSi
     whole?.end();
     clearTimeout(timer);
   }
-}
-
-/** Stops a command, and what it has left. */
-async function stopTree(env: Env, taskId: string, identity: WorkerIdentity, graceMs: number): Promise<void> {
-  await stopOrphan(env, taskId, identity, { graceMs }).catch((error: unknown) => env.warn(errorMessage(error)));
 }
 
 /** A log that is made when something is written to it. */
