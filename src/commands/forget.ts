@@ -5,7 +5,7 @@ import { isInFlight } from '../domain/task/states.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { ancestorsOf, requireTaskId } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
-import { refuseUnreadable } from '../store/change.ts';
+import { readToDecide } from '../store/change.ts';
 import { command, operand } from './shared/command.ts';
 import { nearest } from './shared/planned.ts';
 import { openSession, type Session } from './shared/session.ts';
@@ -62,9 +62,7 @@ async function keptOf(session: Session, tasks: readonly string[]): Promise<strin
 }
 
 async function refuseAtWork(session: Session, taskId: string): Promise<void> {
-  const read = await session.store.read(taskId, { thorough: true });
-  refuseUnreadable(read);
-  const { record } = read;
+  const { record } = await readToDecide(session, taskId);
   if (record === null) return;
   const { state } = record.state;
   if (!isInFlight(state) && record.lease === null) return;

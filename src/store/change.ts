@@ -106,7 +106,14 @@ export async function changeTask<R>(
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
 }
 
-export function refuseUnreadable(read: TaskRead): void {
+/** A task as it is on disk now, for who decides about it. Throws SCHEMA_INVALID where it can't be read, IO_ERROR. */
+export async function readToDecide({ store }: Pick<ChangeEnv, 'store'>, taskId: string): Promise<TaskRead> {
+  const read = await store.read(taskId, { thorough: true });
+  refuseUnreadable(read);
+  return read;
+}
+
+function refuseUnreadable(read: TaskRead): void {
   if (read.problem === null) return;
   throw new ForgeError('SCHEMA_INVALID', `task ${read.task_id}: ${read.problem}`, {
     details: { task_id: read.task_id },

@@ -118,8 +118,7 @@ async function unlessDamaged<T>(session: Session, look: () => Promise<T>): Promi
  * planned but untouched, TASK_NOT_FOUND when it is neither planned nor known.
  */
 export async function requireRecord(session: Session, taskId: string): Promise<TaskRead & { record: TaskRecord }> {
-  const read = await session.store.read(requireTaskId(taskId), { thorough: true });
-  change.refuseUnreadable(read);
+  const read = await change.readToDecide(session, requireTaskId(taskId));
   if (read.record !== null) return { ...read, record: read.record };
   throw await unknownTask(session, taskId);
 }

@@ -10,7 +10,7 @@ import type { MoveResult } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf } from '../../lib/ids.ts';
 import type { LoadedPlan } from '../../project/plan-file.ts';
-import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { changeTask, readToDecide } from '../../store/change.ts';
 import { idsMeant, plannedTask } from './planned.ts';
 import type { Session } from './session.ts';
 
@@ -41,7 +41,7 @@ export async function planRerun(
   for (const id of dependencyOrder(plan)) {
     const isNamed = named.has(id);
     if (!isNamed && !found.has(id)) continue;
-    const record = await recordOf(session, id);
+    const { record } = await readToDecide(session, id);
     // What nothing has happened to was made of nothing.
     if (!isNamed && (record === null || isUntouched(record) || isOverByPlan(plan.byId.get(id)))) continue;
     if (!isNamed && !withDependents) {
@@ -111,12 +111,6 @@ export async function changedSince(
     ({ id }) => standing.get(id) === true,
   );
   return { changed: changed.map(({ id }) => id), putBack: back };
-}
-
-async function recordOf(session: Session, taskId: string): Promise<TaskRecord | null> {
-  const read = await session.store.read(taskId, { thorough: true });
-  refuseUnreadable(read);
-  return read.record;
 }
 
 function refuseOver(task: PlanTask): void {

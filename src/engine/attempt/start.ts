@@ -34,7 +34,7 @@ import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, type Spawn, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { workdirOf } from '../../project/workdir.ts';
-import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { changeTask, readToDecide } from '../../store/change.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { checkoutWatch } from './checkout-watch.ts';
@@ -77,8 +77,7 @@ interface Draft extends AttemptRef {
 export async function startAttempt(env: Env, request: AttemptRequest): Promise<RunningAttempt | null> {
   const { task } = request;
   env.lasts();
-  const read = await env.store.read(task.id, { thorough: true });
-  refuseUnreadable(read);
+  const read = await readToDecide(env, task.id);
   let seen = read.record ?? freshRecord(task.id, isoTime(env.now()));
   request.refuse(seen);
   refuseUnverified(seen);

@@ -37,7 +37,7 @@ import {
 import { kindOf } from '../../lib/errors.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { changeTask, readToDecide } from '../../store/change.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from '../env.ts';
 import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
@@ -72,9 +72,7 @@ export async function settleVerdict(
   commands: readonly VerifyCommand[],
 ): Promise<Settled | null> {
   const { taskId, attemptId } = completion;
-  const read = await env.store.read(taskId, { thorough: true });
-  refuseUnreadable(read);
-  const { record } = read;
+  const { record } = await readToDecide(env, taskId);
   const before = record === null || completion.yields !== true ? null : await handedIn(env, record, attemptId);
   const { outcome, unreadable } = before ?? { outcome: completion.outcome, unreadable: false };
   const nothing = { outcome, unreadable, verified: null, isHandedIn: before !== null, fault: null };

@@ -23,7 +23,7 @@ import { ISSUE_STATES, type IssueState } from '../../domain/tracker-issues.ts';
 import type { Removal } from '../../git/gc-look.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
-import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { changeTask, readToDecide } from '../../store/change.ts';
 import type { TaskEvent } from '../../store/events.ts';
 import type { TaskRead } from '../../store/port.ts';
 import type { Tracker } from '../../trackers/port.ts';
@@ -169,8 +169,7 @@ class Applier {
 
   /** The task as it stands, which is what the plan has seen. */
   async #current(row: GcPlanRow): Promise<TaskRead> {
-    const read = await this.#read(row.task_id);
-    refuseUnreadable(read);
+    const read = await readToDecide(this.#env, row.task_id);
     this.#refuseMoved(row, read);
     return read;
   }

@@ -22,7 +22,7 @@ import { setupChange } from '../../git/setup.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { isThere } from '../../project/user-files.ts';
-import { changeTask, noState, refuseUnreadable } from '../../store/change.ts';
+import { changeTask, noState, readToDecide } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
 import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
@@ -233,10 +233,8 @@ const HOLDS: readonly ErrorKind[] = ['deferred', 'usage', 'io'];
 
 async function open(env: Env, request: IntegrationRequest, phase: IntegrationPhase): Promise<IntegrationLease> {
   const { taskId, runId, owner } = request;
-  const read = await env.store.read(taskId, { thorough: true });
-  refuseUnreadable(read);
-  if (read.record === null) throw noState(taskId);
-  const seen = read.record;
+  const { record: seen } = await readToDecide(env, taskId);
+  if (seen === null) throw noState(taskId);
   request.refuse(seen);
   const { target, base } = await lookAtWork(env, seen);
   const claimId = newId(env.ctx);
