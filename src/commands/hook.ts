@@ -115,12 +115,9 @@ async function sayTask({ task, attempt }: Own, context: CommandContext): Promise
 }
 
 /** The attempt has the task, and has handed nothing in. */
-function isAtWork({ state, lease, ...record }: TaskRecord, attempt: string): boolean {
-  return (
-    isInFlight(state.state) &&
-    lease?.attempt_id === attempt &&
-    pendingVerification({ state, lease, ...record }) === null
-  );
+function isAtWork(record: TaskRecord, attempt: string): boolean {
+  const isHeld = isInFlight(record.state.state) && record.lease?.attempt_id === attempt;
+  return isHeld && pendingVerification(record) === null;
 }
 
 async function guard(path: string, own: Own, context: CommandContext): Promise<HookAnswer | null> {

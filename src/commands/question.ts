@@ -107,11 +107,7 @@ export const question = command({
   },
 });
 
-interface Budget {
-  perKey: number;
-  soft: number;
-  hard: number;
-}
+type Budget = questions.AskRequest['budget'];
 
 async function budgetOf(session: Session, taskId: string): Promise<Budget> {
   const { question_max_attempts: perKey, question_budget: general } = session.settings.agents;

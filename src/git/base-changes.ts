@@ -1,5 +1,6 @@
 /** What the base of a task's branch has got that the task's worker has not seen. */
 
+import type { NewOnBase } from '../domain/prompt/worker-prompt.ts';
 import { branchFor } from '../domain/task/workspaces.ts';
 import { type GitEnv, gitIn, gitLines, gitText } from './git.ts';
 import { filesChanged } from './inspect-worktree.ts';
@@ -7,16 +8,6 @@ import { baseOf, branchCommit, commitNamed, isAncestor } from './repository.ts';
 
 /** Commits that are named: the newest ones. */
 const COMMITS_NAMED = 15;
-
-export interface BaseChanges {
-  /** The base: a branch, or the beginning of a commit's name. */
-  base: string;
-  /** The newest, as `1f2e3d4 Subject`, and how many there are. */
-  commits: readonly string[];
-  count: number;
-  /** Files, from the top of the repository, that both the base and the branch have changed. Empty where the branch has these commits. */
-  both: readonly string[];
-}
 
 /**
  * What the base has that the branch of the task lacks. Where it lacks nothing: what the base has got since `since`, a commit that it was at
@@ -27,7 +18,7 @@ export async function baseChanges(
   taskId: string,
   begunFor: string | null,
   since: string | null,
-): Promise<BaseChanges | null> {
+): Promise<NewOnBase | null> {
   const tip = await branchCommit(env, branchFor(env.settings, taskId));
   const { branch, sha } = await baseOf(env, begunFor);
   if (tip === null) return null;

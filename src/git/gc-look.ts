@@ -126,11 +126,7 @@ async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
   }
 }
 
-interface TaskBranch {
-  name: string;
-  task_id: string;
-  sha: string;
-}
+type TaskBranch = Pick<GcBranch, 'name' | 'task_id' | 'sha'>;
 
 /** Symbolic refs are left out. */
 async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {

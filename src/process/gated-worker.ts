@@ -8,6 +8,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
+import type { WorkerIdentity } from '../domain/task/identity.ts';
 import { lookUp } from './processes.ts';
 
 /** The exit code of a worker that was never let through its gate. A command may use the same code; the caller knows whether it opened. */
@@ -38,12 +39,8 @@ export type WorkerOptions = WorkerCommand & {
   inTerminal?: boolean;
 };
 
-/** The part of a worker's identity that comes from the kernel. `started_at` as in `domain/task/identity.ts`. */
-export interface WorkerProcess {
-  pid: number;
-  pgid: number;
-  started_at: string;
-}
+/** The part of a worker's identity that comes from the kernel. */
+export type WorkerProcess = Pick<WorkerIdentity, 'pid' | 'pgid' | 'started_at'>;
 
 /**
  * How a worker ended: with an exit code, by a signal (`SIGKILL`, `SIG40`), or without a start. A command that cannot be found or

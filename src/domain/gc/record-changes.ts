@@ -1,6 +1,5 @@
 /** What gc makes of a task's record. Pure, like `task-ops.ts`; each is decided on the record that the plan was made on. */
 
-import type { LeaseObserver } from '../task/leases.ts';
 import { abandonTask, cancelTask } from '../task/operations.ts';
 import type { Lease, TaskRecord, TaskState } from '../task/records.ts';
 import type { Move } from '../task/states.ts';
@@ -24,10 +23,7 @@ export function markTerminal(
 }
 
 /** Takes a task from an owner that is gone. Changes nothing when its lease counts again. */
-export function markAbandoned(
-  record: TaskRecord,
-  request: { observer: LeaseObserver; abandonLimit: number; reason: string },
-): Decision<boolean> {
+export function markAbandoned(record: TaskRecord, request: Parameters<typeof abandonTask>[1]): Decision<boolean> {
   const decision = abandonTask(record, request);
   return decision === null ? repeated(false) : { ...decision, result: true };
 }

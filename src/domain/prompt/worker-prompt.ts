@@ -70,11 +70,12 @@ export interface SettledDecision {
 
 /** What the base has got since the branch was made, or since the last attempt. */
 export interface NewOnBase {
+  /** A branch, or the beginning of a commit's name. */
   base: string;
   /** The newest, as `1f2e3d4 Subject`, and how many there are. */
   commits: readonly string[];
   count: number;
-  /** Files that both the base and the branch have changed. */
+  /** Files, from the top of the repository, that both the base and the branch have changed. Empty where the branch has these commits. */
   both: readonly string[];
 }
 
