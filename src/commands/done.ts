@@ -5,7 +5,7 @@ import { doneByHandOf, doneTask, NOTE_MAX_CHARS } from '../domain/task/by-hand.t
 import { changeTask } from '../store/change.ts';
 import { command, optional, requireLength, tasksField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
-import { requireKnown } from './shared/reads.ts';
+import { idsKnown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 
 export const done = command({
@@ -14,6 +14,7 @@ export const done = command({
     'For checkpoints of people, and for work that was done elsewhere. Nothing is checked, and `show` says who said so.',
   examples: [
     ['done sign-off', 'a checkpoint'],
+    ['done test', 'of a task with a matrix all combinations'],
     ['done build docs --note "by hand, in the release of May"', 'two tasks, and why'],
   ],
   input: z.object({ tasks: tasksField(), note: optional.text('text', 'What to say of it, for the history') }),
@@ -35,9 +36,10 @@ export const done = command({
   async run(context, { tasks, note = null }) {
     if (note !== null) requireLength('--note', note, NOTE_MAX_CHARS);
     const session = await openSession(context);
-    for (const id of tasks) await requireKnown(session, id);
+    const meant = [];
+    for (const name of tasks) meant.push(...(await idsKnown(session, name)));
     const moved = [];
-    for (const id of new Set(tasks)) {
+    for (const id of new Set(meant)) {
       const { record, result } = await changeTask(session, id, (seen) =>
         doneTask(seen, { note, nowMs: session.now() }),
       );

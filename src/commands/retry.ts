@@ -2,7 +2,6 @@
 
 import * as z from 'zod/mini';
 import { JOIN_FAILED } from '../domain/fan-out/join.ts';
-import { tasksNamed } from '../domain/plan/plan.ts';
 import { classCovers } from '../domain/retry/classify.ts';
 import { retryTask } from '../domain/task/operations.ts';
 import type { TaskState } from '../domain/task/records.ts';
@@ -13,7 +12,7 @@ import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { readAll, requireKnown } from './shared/reads.ts';
+import { idsKnown, readAll } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
 export const retry = command({
@@ -58,7 +57,7 @@ export const retry = command({
       return { task_id: null, state: null, tasks };
     }
     const loaded = await loadPlan(session);
-    const meant = await Promise.all([task, ...more].map((name) => meantBy(session, loaded, name)));
+    const meant = await Promise.all([task, ...more].map((name) => meantBy(session, name)));
     const named = [...new Set(meant.flat())];
     const tasks = [];
     for (const id of named) {
@@ -71,10 +70,9 @@ export const retry = command({
 });
 
 /** Of a task with a matrix those of its combinations that can be tried again; all of them where none can. Throws TASK_NOT_FOUND. */
-async function meantBy(session: Session, loaded: LoadedPlan | null, name: string): Promise<string[]> {
-  const ids = loaded === null ? [] : tasksNamed(loaded.plan, name).map(({ id }) => id);
-  if (ids.length === 0) await requireKnown(session, name);
-  if (ids.length < 2) return ids.length === 0 ? [name] : ids;
+async function meantBy(session: Session, name: string): Promise<string[]> {
+  const ids = await idsKnown(session, name);
+  if (ids.length < 2) return ids;
   const reads = await Promise.all(ids.map((id) => session.store.read(id)));
   const stopped = reads.filter(({ record }) => STOPPED.includes(record?.state.state ?? 'unclaimed'));
   return stopped.length === 0 ? ids : stopped.map(({ task_id }) => task_id);

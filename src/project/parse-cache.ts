@@ -18,15 +18,15 @@ export async function parsedText<T extends object>(
   { file, text }: SourceText,
   cache: Cache,
   [name, code]: readonly [CacheName, ErrorCode],
-  parse: () => Promise<({ ok: true } & T) | { ok: false; problems: readonly Problem[] }>,
+  parse: () => Promise<({ ok: true } & T) | { ok: false; problems: readonly Problem[]; hint?: string }>,
   { isJson = () => true, isCurrent = () => true }: { isJson?(value: T): boolean; isCurrent?(value: T): boolean } = {},
 ): Promise<T> {
   const cached = cachedFor<T>(cache.read(name), text);
   if (cached !== null && isCurrent(cached)) return cached;
   const parsed = await parse();
   if (!parsed.ok) {
-    const { problems } = parsed;
-    throw new ForgeError(code, problemsText(problems, file), { problems });
+    const { problems, hint } = parsed;
+    throw new ForgeError(code, problemsText(problems, file), { problems, ...(hint !== undefined && { hint }) });
   }
   if (isJson(parsed)) cache.write(name, [JSON.stringify(parsed), '\n', text]);
   return parsed;

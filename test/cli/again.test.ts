@@ -123,6 +123,15 @@ it('a verb that needs tasks says so', async () => {
   expect(refused.json().error.message).toBe('rerun needs <tasks>');
 });
 
+it('done of a task with a matrix is of all its combinations', async () => {
+  const cwd = project(['id: a, title: A, matrix: {on: [x, y]}, run: "true"', 'id: b, title: B, depends_on: [a]']);
+  expect(await dataOf(cwd, 'done', 'a')).toMatchObject({
+    tasks: ['a.on-x', 'a.on-y'].map((task_id) => ({ task_id, state: 'shipped', by_hand: true })),
+  });
+  const unknown = await orchestrate(['done', 'c', '--json'], { cwd });
+  expect(unknown.json().error).toMatchObject({ code: 'TASK_NOT_FOUND' });
+});
+
 it('retry of a task with a matrix tries those combinations again that have failed', async () => {
   const cwd = project([
     'id: a, title: A, matrix: {on: [x, y]}, retry: {max_attempts: 1}, run: "test $FORGE_MATRIX_ON = x || test -e go"',

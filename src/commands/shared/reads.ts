@@ -2,7 +2,7 @@
 
 import { agentFor } from '../../domain/agents/known.ts';
 import { awaitedChildren } from '../../domain/fan-out/join.ts';
-import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
+import { isOverByPlan, type PlanTask, tasksNamed } from '../../domain/plan/plan.ts';
 import { type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { sharersOf } from '../../domain/schedule/resources.ts';
 import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
@@ -145,4 +145,12 @@ export async function changeKnown<R>(
 export async function requireKnown(session: Session, taskId: string): Promise<void> {
   if ((await loadPlan(session))?.plan.byId.has(taskId) === true) return;
   await requireRecord(session, taskId);
+}
+
+/** The ids of the known tasks that a name means: of one with a matrix all that it makes. Throws like `requireRecord`. */
+export async function idsKnown(session: Session, name: string): Promise<string[]> {
+  const loaded = await loadPlan(session);
+  const made = loaded === null ? [] : tasksNamed(loaded.plan, name).map(({ id }) => id);
+  if (made.length === 0) await requireRecord(session, name);
+  return made.length === 0 ? [name] : made;
 }

@@ -159,6 +159,7 @@ function withLabel(label: string, message: string): string {
 const ELSEWHERE: Readonly<Record<string, string>> = {
   ...{ name: 'title', command: 'run', cmd: 'run', script: 'run', environment: 'env', vars: 'env' },
   ...{ needs: 'depends_on', after: 'depends_on', deps: 'depends_on', dependencies: 'depends_on', if: 'depends_on' },
+  ...{ tasks: 'phases', jobs: 'phases', stages: 'phases' },
   ...{ retries: 'retry', sources: 'inputs', generates: 'outputs', artifacts: 'outputs' },
   ...{ dir: 'cwd', workdir: 'cwd', working_directory: 'cwd', 'working-directory': 'cwd' },
 };

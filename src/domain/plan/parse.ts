@@ -4,7 +4,7 @@ import type { Problem } from '../../lib/errors.ts';
 import { ID_PATTERN } from '../../lib/ids.ts';
 import { isMapping } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
-import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { listAt, pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { type Positions, positionsOf, type Spelling, type YamlPath } from '../../lib/yaml.ts';
 import { checkOutline, outlineOf } from './checks.ts';
@@ -26,11 +26,21 @@ import {
   sharedParts,
   sharedTexts,
 } from './plan.ts';
-import { DEFERRED_STATUS, includedSchema, isOwnKey, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
+import {
+  DEFERRED_STATUS,
+  includedSchema,
+  isOwnKey,
+  type PlanYaml,
+  planSchema,
+  SMALLEST_PLAN,
+  type TaskYaml,
+} from './schema.ts';
 
 type PlanResult =
   /** `included`: the files that it includes, with their texts. */
-  { ok: true; plan: Plan; warnings: string[]; included: PlanText[] } | { ok: false; problems: Problem[] };
+  | { ok: true; plan: Plan; warnings: string[]; included: PlanText[] }
+  /** `hint`: where what there is has not the form of a plan yet. */
+  | { ok: false; problems: Problem[]; hint?: string };
 
 /**
  * Reads a plan. All problems are reported, in file order, each with line and column; `file` is the name they show. A plan that
@@ -45,7 +55,11 @@ export function parsePlan(text: string, file: string, read: ReadPlan = () => nul
   const spell = spellingOf(parts);
   const across = checkOutline(outlineOf(value), spell);
   if (across.length + wrong.length > 0 || checked.some(({ findings, data }) => findings.length > 0 || data === null))
-    return { ok: false, problems: problemsOf(parts, checked, wrong, across) };
+    return {
+      ok: false,
+      problems: problemsOf(parts, checked, wrong, across),
+      ...(isBegun(value) ? {} : { hint: `The smallest plan that works: ${SMALLEST_PLAN}` }),
+    };
   const plan = buildPlan(checked as ShapedPart[]);
   const warnings = parts.flatMap((part) => {
     const label = labelIn(part.value);
@@ -93,11 +107,20 @@ function checkedPart(part: PlanPart, isFirst: boolean): CheckedPart {
   };
 }
 
+/** Whether a plan has anything of the form that it needs: other files, or a task with an id and a title. */
+function isBegun(value: unknown): boolean {
+  const tasks = listAt(value, 'phases').flatMap((phase) => listAt(phase, 'tasks'));
+  const has = (task: unknown, key: string) => valueAt(task, [key]) !== undefined;
+  return listAt(value, 'include').length > 0 || tasks.some((task) => has(task, 'id') && has(task, 'title'));
+}
+
 /** A file without phases has those of the files that it includes. */
 function phasesMissing(value: unknown): Finding[] {
-  const [phases, include] = ['phases', 'include'].map((key) => valueAt(value, [key]) ?? null);
-  const isWithout = phases === null && (!Array.isArray(include) || include.length === 0);
-  return isWithout && isMapping(value) ? [{ path: [], message: '"phases" is missing' }] : [];
+  if (!isMapping(value) || listAt(value, 'include').length > 0) return [];
+  const phases = valueAt(value, ['phases']) ?? null;
+  if (phases === null) return [{ path: [], message: '"phases" is missing' }];
+  const isEmpty = Array.isArray(phases) && phases.length === 0;
+  return isEmpty ? [{ path: ['phases'], message: 'phases: a plan needs at least one phase' }] : [];
 }
 
 function problemsOf(

@@ -6,6 +6,7 @@ import { listAt } from '../../lib/schema-issues.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 import type { Finding } from './findings.ts';
 import type { PlanText } from './places.ts';
+import { SMALLEST_PLAN } from './schema.ts';
 
 export interface PlanPart extends PlanText {
   /** The whole file, with ids as it spells them. */
@@ -125,6 +126,6 @@ function emptyFile(file: string): Problem {
   return {
     message: 'the plan is empty',
     place: { file, line: 1, column: 1 },
-    suggestion: 'It needs at least project and phases.',
+    suggestion: `The smallest one that works: ${SMALLEST_PLAN}`,
   };
 }

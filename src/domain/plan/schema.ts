@@ -300,13 +300,13 @@ const sourceSchema = z.strictObject({
 /** A key of a person's own. */
 export const isOwnKey = (name: string) => name.startsWith('x-');
 
+/** A plan that works, for who begins one. In a single line, as hints are. */
+export const SMALLEST_PLAN =
+  '{project: demo, phases: [{id: p1, name: Build, tasks: [{id: build, title: Build it, run: make}]}]}';
+
 export const planSchema = z.strictObject({
   project: name('The name of the project.'),
-  phases: key(
-    z.array(phaseSchema).check(z.minLength(1, { error: 'a plan needs at least one phase' })),
-    'The phases, in the order of work. Required of a file that includes no other.',
-    [],
-  ),
+  phases: key(z.array(phaseSchema), 'The phases, in the order of work. Required of a file that includes no other.', []),
   tracker_url: key(text, 'Where people find the tracker.', null),
   shell: shellKey('of all tasks'),
   defaults: defaultsKey('of the plan'),

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
+import { SMALLEST_PLAN } from '../../../src/domain/plan/schema.ts';
 import { ID_PATTERN } from '../../../src/lib/ids.ts';
 import fc from '../../support/properties.ts';
 
@@ -344,6 +345,18 @@ phases:
     expect(plan.project).toBe('p');
   });
 
+  it('an empty list of phases is as good as none beside an include, and without one an error in any file', () => {
+    expect(planOf('project: p\nphases: []\ninclude: [shared/plan.yaml]', files).phases.map(({ id }) => id)).toEqual([
+      'shared',
+    ]);
+    expect(linesOf('project: p\nphases: []\ninclude: []')).toEqual([
+      'plan.yaml:2:9 | phases: a plan needs at least one phase',
+    ]);
+    expect(linesOf('project: p\ninclude: [a.yaml]', { 'a.yaml': 'phases: []' })).toEqual([
+      'a.yaml:1:9 | phases: a plan needs at least one phase',
+    ]);
+  });
+
   it('include names the files that it has read', () => {
     const result = parsePlan(root, 'plan.yaml', (file) => files[file as keyof typeof files] ?? null);
     expect(result.ok && result.included.map(({ file }) => file)).toEqual([
@@ -387,7 +400,7 @@ phases:
       'circle.yaml:1:11 | include: the files include each other in a circle: plan.yaml -> circle.yaml -> plan.yaml',
     ],
     ['[broken.yaml]', 'broken.yaml:2:1 | '],
-    ['[empty.yaml]', 'empty.yaml:1:1 | the plan is empty | It needs at least project and phases.'],
+    ['[empty.yaml]', `empty.yaml:1:1 | the plan is empty | The smallest one that works: ${SMALLEST_PLAN}`],
     [
       'plan.yaml',
       'plan.yaml:3:10 | include: expected a list, found text "plan.yaml" | Write it as a list: ["plan.yaml"].',

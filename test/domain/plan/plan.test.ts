@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
+import { SMALLEST_PLAN } from '../../../src/domain/plan/schema.ts';
 import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
 import { TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 import fc, { runs } from '../../support/properties.ts';
@@ -22,6 +23,24 @@ function linesOf(text: string): string[] {
     return `${place.line}:${place.column} ${message}${suggestion === undefined ? '' : ` | ${suggestion}`}`;
   });
 }
+
+test('the hint for a file that has not the form of a plan yet is a plan that works', () => {
+  const hintOf = (text: string) => {
+    const result = parsePlan(text, FILE);
+    return result.ok ? 'none' : result.hint;
+  };
+  const hint = `The smallest plan that works: ${SMALLEST_PLAN}`;
+  for (const text of [
+    'phases:\n  - tasks:\n      - run: make',
+    'tasks: {build: make}',
+    '- build',
+    'project: x\nphases: []',
+  ])
+    expect(hintOf(text)).toBe(hint);
+  const withoutTitle = '{project: x, phases: [{id: p, name: P, tasks: [{id: a, title: A}, {id: b}]}]}';
+  for (const text of [withoutTitle, 'include: [a.yaml]']) expect(hintOf(text)).toBeUndefined();
+  expect(planOf(SMALLEST_PLAN).tasks).toMatchObject([{ id: 'build', run: 'make' }]);
+});
 
 /** A plan of one phase whose tasks begin in line 6, at column 9. */
 function withTasks(...tasks: string[]): string {
@@ -561,7 +580,7 @@ describe('invalid ids and references', () => {
   });
 
   test.each<[string, string, ...string[]]>([
-    ['an empty file', '', '1:1 the plan is empty | It needs at least project and phases.'],
+    ['an empty file', '', `1:1 the plan is empty | The smallest one that works: ${SMALLEST_PLAN}`],
     ['another kind of value', '- a', '1:1 expected a mapping, found a list'],
     ['no phases', 'project: x\nphases: []', '2:9 phases: a plan needs at least one phase'],
     ['nothing for phases', 'project: x\nphases:', '1:1 "phases" is missing'],
