@@ -8,7 +8,7 @@ import { reuseWarnings } from '../domain/reuse/reuse.ts';
 import { unlimitedTexts } from '../domain/schedule/resources.ts';
 import { DEFAULT_SETTINGS } from '../domain/settings/settings.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
-import { strayAttempt } from '../domain/task/attempts.ts';
+import { strayText } from '../domain/task/attempts.ts';
 import { msUntil } from '../domain/task/deadlines.ts';
 import { isTerminal } from '../domain/task/states.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
@@ -183,8 +183,8 @@ function boot({ ctx }: Facts): Finding {
 async function tasks({ ctx, store, snapshot }: Facts): Promise<Finding> {
   const { tasks, seen } = await snapshot();
   const problems = tasks.flatMap(({ task_id, problem }) => {
-    const strays = seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
-    const found = [...(problem === null ? [] : [problem]), ...strays.map(({ attempt_id }) => strayAttempt(attempt_id))];
+    const strays = seen.artifacts(task_id).attempts.flatMap((attempt) => strayText(attempt) ?? []);
+    const found = [...(problem === null ? [] : [problem]), ...strays];
     return found.map((text) => `${task_id}: ${text}`);
   });
   const warnings = tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));

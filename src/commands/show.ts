@@ -9,7 +9,7 @@ import { reuseOf } from '../domain/reuse/reuse.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { type Step, StepSchema } from '../domain/steps/journal.ts';
 import { ATTEMPT_OUTCOMES, attemptEndOf } from '../domain/task/attempt-ends.ts';
-import { attemptsThatHappened, strayAttempt } from '../domain/task/attempts.ts';
+import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import { doneByHandOf, rerunOf } from '../domain/task/by-hand.ts';
 import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
@@ -118,7 +118,7 @@ export const show = command({
       warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
     }
     const strays = await session.store.gc.strayAttempts(options.task, read.record);
-    warnings.push(...strays.map((name) => warningOf(strayAttempt(name), options.task, 'error')));
+    warnings.push(...strays.map((text) => warningOf(text, options.task, 'error')));
     const history = await session.eventLog.read({ log: 'claim-history', taskId: options.task });
     return {
       task_id: options.task,

@@ -174,6 +174,24 @@ export function kindOf(error: unknown): ErrorKind {
   return error instanceof ForgeError ? ERROR_CODES[error.code].kind : 'internal';
 }
 
+/** Codes of the system that say that something else is where a file or folder should be, rather than that the disk failed. */
+const FOREIGN: readonly unknown[] = ['ELOOP', 'EFBIG', 'EINVAL', 'EISDIR', 'ENXIO', 'ENOTDIR'];
+
+/** Whether it is an IO_ERROR for something else in the place of a file or folder. */
+export function isForeign(error: unknown): boolean {
+  return error instanceof ForgeError && FOREIGN.includes(error.details['errno']);
+}
+
+/** Whether what was thrown for a task is no matter of that task: a bug, or the system refuses. */
+export function isOfAll(error: unknown): boolean {
+  return !(error instanceof ForgeError) || (error.code === 'IO_ERROR' && !isForeign(error));
+}
+
+/** Whether what was thrown for a task stops that task and no other: its work has failed, or its files are damaged or none of forge's. */
+export function isOfOneTask(error: unknown): boolean {
+  return kindOf(error) === 'failed' || isForeign(error);
+}
+
 /** A field of whatever was thrown; undefined where it has none, or one that can't be read. */
 export function thrownField(thrown: unknown, name: string): unknown {
   try {

@@ -3,7 +3,7 @@
 import { withChildren } from '../domain/fan-out/expand.ts';
 import { type FanOut, fanOutsOf, type Sealed } from '../domain/fan-out/fan-outs.ts';
 import type { Plan } from '../domain/plan/plan.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { errorMessage, ForgeError, isOfAll } from '../lib/errors.ts';
 import type { TaskStore } from '../store/port.ts';
 
 export type FanOutStore = Pick<TaskStore, 'parents' | 'read' | 'readDocument'>;
@@ -21,8 +21,8 @@ export async function withFanOuts(store: FanOutStore, plan: Plan): Promise<{ pla
       const sealed = record === null ? [] : fanOutsOf(record).filter(({ removed }) => removed === undefined);
       sets.set(taskId, await Promise.all(sealed.map((each) => readFanOut(store, taskId, each))));
     } catch (error) {
-      if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;
-      warnings.push(`the children of task ${taskId} cannot be read: ${error.message}`);
+      if (isOfAll(error)) throw error;
+      warnings.push(`the children of task ${taskId} cannot be read: ${errorMessage(error)}`);
     }
   }
   return { plan: sets.size === 0 ? plan : withChildren(plan, (taskId) => sets.get(taskId) ?? []), warnings };

@@ -267,7 +267,7 @@ export interface LegacyMove {
 export interface GcStore {
   /** The task's own lease and its strays, as in `GcArtifacts`; none where there are no strays. */
   leaseFiles(taskId: string): Promise<GcLeaseFile[]>;
-  /** What is kept among the attempts of a task and is none, by `isAttemptOf`. */
+  /** What is kept among the attempts of a task and is none, by `isAttemptOf`; each as `strayText`. */
   strayAttempts(taskId: string, record: TaskSummary | null): Promise<string[]>;
   /** The lease of that name; null when there is none. Throws IO_ERROR also when it can't be read, INVALID_ARGS for a name that no lease has. */
   readLease(taskId: string, name: string): Promise<Lease | null>;

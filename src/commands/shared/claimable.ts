@@ -10,7 +10,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict, resourceLimit, softOverlaps } from '../../engine/attempt/overlap.ts';
 import type { TaskRequest } from '../../engine/attempt/running-attempt.ts';
 import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
-import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, isOfOneTask } from '../../lib/errors.ts';
 import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
@@ -72,8 +72,13 @@ export async function takeTask<T>(
         return taken;
       } catch (error) {
         refusal = error;
+        if (!next) throw error;
+        if (left.length > 0 && isOfOneTask(error)) {
+          session.warn(errorMessage(error));
+          continue;
+        }
         // Others may be quicker at any of them.
-        if (!next || !anotherWasFirst(error)) throw error;
+        if (!anotherWasFirst(error)) throw error;
         left = notBegun(left, reads, await session.store.list());
         left = jumpAhead(left, claimContext(session, loaded, reads), session.ctx.random);
       }

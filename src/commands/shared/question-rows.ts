@@ -7,7 +7,7 @@ import type { TaskSummary } from '../../domain/task/records.ts';
 import { instantOf } from '../../engine/env.ts';
 import { withOpenQuestion } from '../../store/change.ts';
 import { textOrNull } from './data.ts';
-import { readAll } from './reads.ts';
+import { readAll, unlessDamaged } from './reads.ts';
 import type { Session } from './session.ts';
 
 export const questionRowSchema = () =>
@@ -66,7 +66,8 @@ async function rowOf(
   const { question_id, run_id, decision_key, options, created_at, expires_at } = question;
   const asked = openQuestion(record);
   const settled = settledQuestion(record, question_id);
-  const answer = settled && (await session.store.readDocument('answer', task_id, attempt_id, question_id));
+  const readAnswer = () => session.store.readDocument('answer', task_id, attempt_id, question_id);
+  const answer = settled && (await unlessDamaged(session, readAnswer));
   return {
     question_id,
     task_id,

@@ -10,7 +10,7 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import { schedulingContextOf } from '../../engine/env.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, isOfAll } from '../../lib/errors.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
 import * as change from '../../store/change.ts';
@@ -102,13 +102,13 @@ export async function waitsOf(session: Session, loaded: LoadedPlan, task: PlanTa
   return reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
 }
 
-/** A damaged answer stops its own task and no other. Throws IO_ERROR. */
-async function unlessDamaged<T>(session: Session, look: () => Promise<T>): Promise<T | null> {
+/** What is damaged in a task, or none of forge's, stops that task and no other. Throws IO_ERROR where the system refuses. */
+export async function unlessDamaged<T>(session: Session, look: () => Promise<T>): Promise<T | null> {
   try {
     return await look();
   } catch (error) {
-    if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;
-    session.warn(error.message);
+    if (isOfAll(error)) throw error;
+    session.warn(errorMessage(error));
     return null;
   }
 }

@@ -51,7 +51,8 @@ export interface GcQuestion {
 export interface GcAnswer {
   question_id: string;
   path: string;
-  digest: string;
+  /** Null: what is there is no file that could be read. */
+  digest: string | null;
   /** Undefined: the answer cannot be read. Null: it chooses no option. */
   option_id: string | null | undefined;
   answered_by: string;
@@ -59,7 +60,7 @@ export interface GcAnswer {
 
 export interface GcAttempt {
   attempt_id: string;
-  /** Null: none was handed in. `unreadable`: it can't be read. `stray`: this is a folder of no attempt that is known. */
+  /** Null: none was handed in. `unreadable`: it can't be read. `stray`: no attempt, see `strayText`. */
   verdict: 'ready_for_review' | 'changes_needed' | 'blocked' | 'unreadable' | 'stray' | null;
   /** How the backend names the verdict, or the stray folder, to people. */
   verdict_path: string;

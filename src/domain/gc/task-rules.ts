@@ -1,7 +1,7 @@
 /** The gc rules about one task: what each finds, and what it leads to for the rules after it. `plan-gc.ts` has the table. */
 
 import { compareCodePoints, oneLine } from '../../lib/text.ts';
-import { strayAttempt } from '../task/attempts.ts';
+import { strayText } from '../task/attempts.ts';
 import { isInFlight } from '../task/states.ts';
 import { isClosed, type TrackerIssue } from '../tracker-issues.ts';
 import {
@@ -103,11 +103,10 @@ export const shippedButOpen: DetectInTask = (task, row) => {
 
 export const unverifiedVerdict: DetectInTask = (task, row) => {
   const { current_attempt_id, completed_attempt_id, attempts } = task.task;
-  for (const { attempt_id, verdict, verdict_path } of attempts) {
-    if (verdict !== 'unreadable' && verdict !== 'stray') continue;
-    const reason =
-      verdict === 'stray' ? strayAttempt(attempt_id) : `the verdict of attempt ${attempt_id} cannot be read`;
-    task.report(row, 'error', 'unreadable', reason, { path: verdict_path });
+  for (const found of attempts) {
+    const isUnreadable = found.verdict === 'unreadable';
+    const reason = isUnreadable ? `the verdict of attempt ${found.attempt_id} cannot be read` : strayText(found);
+    if (reason !== null) task.report(row, 'error', 'unreadable', reason, { path: found.verdict_path });
   }
   if (task.state === null || task.isOver || task.isHeld) return;
   const attempt = task.attempt(current_attempt_id);
@@ -149,7 +148,7 @@ export const strayAnswer: DetectInTask = (task, row) => {
     const kept = questions.filter((question) => !isUnneeded(task, attempt_id, question));
     for (const { question_id, path, digest, option_id } of answers) {
       const isAsked = kept.some((question) => question.question_id === question_id);
-      if (!isAsked && !isThat(task.waitsFor, attempt_id, question_id)) {
+      if (digest !== null && !isAsked && !isThat(task.waitsFor, attempt_id, question_id)) {
         const reason = `there is an answer to question ${question_id}, and no such question`;
         task.add(row, 'archive_answer', 'info', reason, { question_id, attempt_id, path, digest });
       } else if (option_id === undefined) {

@@ -81,9 +81,11 @@ export function isAttemptOf(record: TaskSummary | null): (folder: string) => boo
   return (folder) => isUuid(folder) || (ID_PATTERN.test(folder) && named.includes(folder));
 }
 
-/** Why any other folder is not read. */
-export function strayAttempt(folder: string): string {
-  return `attempts/${oneLine(folder, 80)} is named by no UUID and by no record, so nothing in it is read`;
+/** Why what gc has found among the attempts is not read; null for an attempt. Without an id it is no folder. */
+export function strayText(found: { verdict: string | null; attempt_id: string; verdict_path: string }): string | null {
+  if (found.verdict !== 'stray') return null;
+  const why = found.attempt_id === '' ? 'is not a folder' : 'is named by no UUID and by no record';
+  return `${oneLine(found.verdict_path, 160)} ${why}, so nothing in it is read`;
 }
 
 /**

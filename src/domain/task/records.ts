@@ -366,11 +366,12 @@ export function memoPart<T>(schemaOf: () => z.ZodMiniType<T>, part: unknown): T 
   return parsed.success ? parsed.data : null;
 }
 
-/** Reads what people and other tools write too: `value` by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
+/** Reads what people and other tools write too: `value`, undefined for what is not JSON, by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
 export function parseRecord<T>(
   schemaOf: () => z.ZodMiniType<T>,
   value: unknown,
 ): { ok: true; value: T } | { ok: false; why: string } {
+  if (value === undefined) return { ok: false, why: 'it is not JSON; it may have been cut short' };
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     const found = Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`;
     return { ok: false, why: `expected an object, found ${found}` };

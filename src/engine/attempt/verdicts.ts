@@ -24,11 +24,9 @@ export function parseHandedIn<T>(
   where: string,
   { what, hint }: { what: string; hint: string },
 ): T {
-  const value = parseJson(text);
-  const parsed = parseRecord(schema, value ?? null);
+  const parsed = parseRecord(schema, parseJson(text));
   if (parsed.ok) return parsed.value;
-  const why = value === undefined ? 'it is not JSON' : parsed.why;
-  throw new ForgeError('SCHEMA_INVALID', `${where} is not a ${what}: ${why}`, { hint });
+  throw new ForgeError('SCHEMA_INVALID', `${where} is not a ${what}: ${parsed.why}`, { hint });
 }
 
 /** Reads a worker's verdict. Throws SCHEMA_INVALID, naming `where`. */

@@ -3,7 +3,7 @@
 import { openQuestion, settledQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { dueAt } from '../../domain/task/deadlines.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { errorMessage, isOfAll } from '../../lib/errors.ts';
 import { resumeIfSettled } from '../../store/change.ts';
 import type { TaskRead } from '../../store/port.ts';
 import { type Env, instantOf } from '../env.ts';
@@ -34,8 +34,8 @@ export class QuestionWatch {
       return true;
     } catch (error) {
       // A damaged answer stops this task and no other.
-      if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;
-      if (!this.#damaged.has(read.task_id)) this.#emit({ type: 'warning', message: error.message });
+      if (isOfAll(error)) throw error;
+      if (!this.#damaged.has(read.task_id)) this.#emit({ type: 'warning', message: errorMessage(error) });
       this.#damaged.add(read.task_id);
       return false;
     }

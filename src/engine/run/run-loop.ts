@@ -15,7 +15,7 @@ import { readable, type TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
+import { type ErrorKind, errorMessage, ForgeError, isOfOneTask, kindOf } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
@@ -210,7 +210,7 @@ export class RunLoop {
     } catch (error) {
       await this.#fault(task.id, error);
     } finally {
-      await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
+      await this.#lookAt(task.id).catch((error: unknown) => this.#fault(task.id, error));
       freeSlot();
       this.#wake();
     }
@@ -233,7 +233,7 @@ export class RunLoop {
       for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
       await this.#fault(task.id, error);
     } finally {
-      await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
+      await this.#lookAt(task.id).catch((error: unknown) => this.#fault(task.id, error));
       this.#active.delete(task.id);
       this.#progress.settled(task.id);
       freeSlot();
@@ -241,12 +241,12 @@ export class RunLoop {
     }
   }
 
-  /** A task that cannot start is refused and the run continues; a tree that cannot be written ends the run. */
+  /** A task that cannot start, or has damaged files, is refused and the run continues; a tree that cannot be written ends the run. */
   async #fault(taskId: string, error: unknown): Promise<void> {
     if (error instanceof CanNotStart) {
       this.#refuseTask(taskId, error.message, error.hint);
       await keepHeld(this.#env, taskId, error);
-    } else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
+    } else if (isOfOneTask(error)) this.#refuseTask(taskId, errorMessage(error));
     else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
     else if (anotherWasFirst(error)) this.#queue = this.#queue.ahead(this.#scheduling(), this.#env.ctx.random);
   }

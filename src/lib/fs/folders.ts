@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { isForeign } from '../errors.ts';
 import { asIoError, errorCode, ifThere, NO_PATH, whileDoing } from './io-errors.ts';
 
 /** False when it exists. */
@@ -61,6 +62,16 @@ export function entriesIn(dir: string, seen?: (stat: fs.Stats) => void): fs.Dire
     return fs.readdirSync(dir, { withFileTypes: true });
   };
   return ifThere(`reading ${dir}`, read, NO_PATH) ?? [];
+}
+
+/** `entriesIn`; none also for a symlink, which gc reports. Throws IO_ERROR. */
+export function realEntriesIn(dir: string): fs.Dirent[] {
+  try {
+    return entriesIn(dir);
+  } catch (error) {
+    if (isForeign(error)) return [];
+    throw error;
+  }
 }
 
 /** Room that files below `dir` take on the disk, bytes, of at most `most` entries; `all`: there are no more. Symlinks are not followed. */

@@ -15,7 +15,7 @@ import {
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
-import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
+import { entriesIn, isRealEntry, makeFolder, realEntriesIn, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
 import { exclusively, type LockOwner } from '../../lib/fs/locks.ts';
 import { createFile } from '../../lib/fs/new-file.ts';
@@ -293,8 +293,9 @@ export class FileStore implements TaskStore {
 
   /** Ids of a task's attempts, oldest first. */
   #attempts(taskId: string, record: TaskRecord | null): string[] {
-    const folders = this.#tree.foldersIn(`${this.layout.task(taskId)}/attempts`);
-    return folders.filter(isAttemptOf(record)).sort();
+    const folders = realEntriesIn(`${this.#tree.taskFolder(taskId)}/attempts`);
+    const isAttempt = isAttemptOf(record);
+    return folders.flatMap((entry) => (entry.isDirectory() && isAttempt(entry.name) ? [entry.name] : [])).sort();
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
@@ -327,10 +328,8 @@ export class FileStore implements TaskStore {
   async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
     const found: { attemptId: string; question: Question }[] = [];
     for (const attemptId of this.#attempts(taskId, (await this.read(taskId)).record)) {
-      const attempt = this.#tree.attemptFolder(taskId, attemptId);
-      if (!fs.readdirSync(attempt).includes('questions')) continue;
-      this.#tree.guard([`${attempt}/questions`]);
-      const names = fs.readdirSync(`${attempt}/questions`).map((name) => name.replace(/\.json$/, ''));
+      const entries = realEntriesIn(`${this.#tree.attemptFolder(taskId, attemptId)}/questions`);
+      const names = entries.map(({ name }) => name.replace(/\.json$/, ''));
       const questions = await readable(names.filter(isUuid).sort(), (id) =>
         this.readDocument('question', taskId, attemptId, id),
       );

@@ -85,7 +85,7 @@ export function readValid<T>(
   if (text === null) return null;
   const own = sealed?.(text);
   if (own) return own;
-  const parsed = parseRecord(schema, parseJson(text) ?? null);
+  const parsed = parseRecord(schema, parseJson(text));
   if (parsed.ok) return parsed.value;
   throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
 }

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion, TreeIdentity } from '../../domain/gc/gc-plan.ts';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/questions.ts';
-import { isAttemptOf } from '../../domain/task/attempts.ts';
+import { isAttemptOf, strayText } from '../../domain/task/attempts.ts';
 import {
   type Lease,
   LeaseSchema,
@@ -15,7 +15,7 @@ import {
 } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, isForeign } from '../../lib/errors.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
 import { entriesIn, makeFolder, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
@@ -55,7 +55,7 @@ export function artifactsOf(
 ): { artifacts: GcArtifacts; stamps: Stamp[] } {
   const stamps: Stamp[] = [];
   const litter = names.filter(isTemporary);
-  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, { stamps, litter }) : [];
+  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, { stamps, litter, foreign: [] }) : [];
   const attempts = all.filter(
     ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
   );
@@ -70,18 +70,19 @@ export function attemptsOf(
   layout: Layout,
   taskId: string,
   record: Parameters<typeof isAttemptOf>[0],
-  found: Found = { stamps: [], litter: [] },
+  found: Found = { stamps: [], litter: [], foreign: [] },
 ): GcAttempt[] {
   const { litter } = found;
   const task = layout.task(taskId);
   const current = record?.state.current_attempt_id ?? null;
   const isAttempt = isAttemptOf(record);
-  const folders = entriesSeen(task, '/attempts', found).filter((entry) => entry.isDirectory());
-  return folders.map(({ name: attempt_id }) => {
-    if (!isAttempt(attempt_id)) {
-      const verdict_path = `attempts/${attempt_id}`;
-      return { attempt_id, verdict: 'stray', verdict_path, verified: false, questions: [], answers: [] };
-    }
+  const entries = entriesSeen(task, '/attempts', found);
+  for (const entry of entries) {
+    if (isAttempt(entry.name) && !entry.isDirectory()) found.foreign.push(`/attempts/${entry.name}`);
+  }
+  const folders = entries.filter((entry) => entry.isDirectory());
+  const attempts = folders.map(({ name: attempt_id }): GcAttempt => {
+    if (!isAttempt(attempt_id)) return { ...NO_ATTEMPT, attempt_id, verdict_path: `attempts/${attempt_id}` };
     const attempt = `/attempts/${attempt_id}`;
     const names = entriesSeen(task, attempt, found).map(({ name }) => name);
     for (const name of names) if (isTemporary(name)) litter.push(`${attempt.slice(1)}/${name}`);
@@ -98,17 +99,32 @@ export function attemptsOf(
       answers: names.includes('answers') ? filesIn(task, `${attempt}/answers`, found).map(asAnswer) : [],
     };
   });
+  const foreign = found.foreign.map((path) => ({ ...NO_ATTEMPT, attempt_id: '', verdict_path: path.slice(1) }));
+  return [...attempts, ...foreign];
 }
+
+const NO_ATTEMPT = { verdict: 'stray', verified: false, questions: [], answers: [] } as const;
 
 /** What a look at a task came by, as paths below its folder. */
 interface Found {
   stamps: Stamp[];
   litter: string[];
+  /** What is there in place of a folder. */
+  foreign: string[];
 }
 
 /** The entries of a folder below that of a task. One that is missing needs no stamp: creating it changes that of the folder above. */
-function entriesSeen(task: string, path: string, { stamps }: Found): fs.Dirent[] {
-  return entriesIn(task + path, (stat) => void stamps.push(stampOf(path, stat)));
+function entriesSeen(task: string, path: string, { stamps, foreign }: Found): fs.Dirent[] {
+  try {
+    return entriesIn(task + path, (stat) => {
+      stamps.push(stampOf(path, stat));
+      if (!stat.isDirectory()) foreign.push(path);
+    });
+  } catch (error) {
+    if (!isForeign(error)) throw error;
+    foreign.push(path);
+    return [];
+  }
 }
 
 /** A file that is about to be read. */
@@ -143,7 +159,7 @@ function parsed<T>(
   text: string | null,
 ): ReturnType<typeof parseRecord<T>> {
   if (text === null) return { ok: false, why: 'it is not a regular file of at most 64 KiB' };
-  return parseRecord(schema, parseJson(text) ?? null);
+  return parseRecord(schema, parseJson(text));
 }
 
 function asQuestion({ id, path, text }: FoundFile): GcQuestion {
@@ -155,7 +171,7 @@ function asQuestion({ id, path, text }: FoundFile): GcQuestion {
 function asAnswer({ id, path, text }: FoundFile): GcAnswer {
   const answer = parsed(AnswerSchema, text);
   const { option_id, answered_by } = answer.ok ? answer.value : { option_id: undefined, answered_by: '' };
-  return { question_id: id, path, digest: crc32(text ?? ''), option_id, answered_by };
+  return { question_id: id, path, digest: text === null ? null : crc32(text), option_id, answered_by };
 }
 
 function verdictIn(file: string): GcAttempt['verdict'] {
@@ -211,8 +227,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
   }
 
   async strayAttempts(taskId: string, record: TaskSummary | null): Promise<string[]> {
-    const strays = attemptsOf(this.#layout, taskId, record).filter(({ verdict }) => verdict === 'stray');
-    return strays.map(({ attempt_id }) => attempt_id);
+    return attemptsOf(this.#layout, taskId, record).flatMap((attempt) => strayText(attempt) ?? []);
   }
 
   async readLease(taskId: string, name: string): Promise<Lease | null> {

@@ -281,7 +281,8 @@ export class FileArtifacts implements AttemptArtifacts {
 
 /** A worker may have put a symlink in the place of the folder of its logs. */
 function hasRealFolder(file: string): boolean {
-  return fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
+  const look = () => fs.lstatSync(path.dirname(file), { throwIfNoEntry: false });
+  return ifThere(`looking at ${file}`, look, ['ELOOP', ...NO_PATH])?.isDirectory() === true;
 }
 
 function masksOf(secrets: readonly string[]): Map<string, string> {
