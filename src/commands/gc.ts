@@ -21,6 +21,7 @@ import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { removeLeft } from '../lib/fs/litter.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
@@ -32,7 +33,7 @@ import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, invalidArgs, option, optional } from './shared/command.ts';
 import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { allLitter, litterOfInit, removeLitter } from './shared/litter.ts';
+import { allLitter, litterOfInit } from './shared/litter.ts';
 import { nearest, planUnlessInvalid } from './shared/planned.ts';
 import { openSession, type Session } from './shared/session.ts';
 
@@ -266,7 +267,7 @@ async function apply(session: Session, options: GcInput, moves: LegacyMove[]): P
     });
   }
   session.store.gc.emptyTrash();
-  const removed = removeLitter(session.paths, litter);
+  const removed = litter.filter((file) => removeLeft(`${session.paths.project}/${file}`));
   return { ...NOTHING, ...shownRows(plan), ...result, legacy: { moved }, litter: { removed } };
 }
 

@@ -115,7 +115,8 @@ export const status = command({
     );
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
-    const fates = loaded && surveyOf(schedulingContextOf(session, loaded.plan, reads)).fates();
+    const scheduling = loaded && schedulingContextOf(session, loaded.plan, reads);
+    const fates = scheduling && surveyOf(scheduling).fates();
     const resultOf = resultReader(session);
     const now = instantOf(session);
     const tasks = shown.map(({ task, read }) => row(task, read, { fates, session, now, resultOf }));
@@ -128,7 +129,7 @@ export const status = command({
         .map((manifest) => runRow(session, manifest)),
       spent: sumOf(tasks.flatMap(({ spent }) => spent ?? [])),
       open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
-      agents: loaded === null ? [] : holdsOf(session, loaded, reads),
+      agents: scheduling === null ? [] : [...agentHolds(scheduling)].map(([agent, hold]) => ({ agent, ...hold })),
       warnings: [...warningsOf(session, loaded, shown), ...noticed],
     };
   },
@@ -189,11 +190,6 @@ function attemptAtWork({ state, lease }: TaskSummary): AttemptRef | null {
 function lastOutput({ artifacts }: Session, attempt: AttemptRef): string | null {
   const times = STREAMS.flatMap((stream) => artifacts.writtenAt(attempt, `${stream}.log`) ?? []);
   return times.length === 0 ? null : isoTime(Math.max(...times));
-}
-
-function holdsOf(session: Session, { plan }: LoadedPlan, reads: ReadonlyMap<string, TaskSummaryRead>) {
-  const holds = agentHolds(schedulingContextOf(session, plan, reads));
-  return [...holds].map(([agent, hold]) => ({ agent, ...hold }));
 }
 
 function warningsOf(

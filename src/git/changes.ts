@@ -9,7 +9,7 @@ import { sha256 } from '../lib/digest.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitEnv, type GitOptions, git, gitIn, gitLines, gitNames, gitOk } from './git.ts';
 import { repositoryOf } from './repository.ts';
 import { changedSubmodules, NOT_WITHIN } from './submodule-changes.ts';
-import { copyIndex, gitDirAround, removeFile } from './worktree-files.ts';
+import { copyIndex, gitDirAround, removeFile, topOf } from './worktree-files.ts';
 
 /**
  * What in the worktree with the top `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
@@ -75,6 +75,16 @@ export async function sinceStart(
   const known = new Set(fromStart);
   const now = await digestsOf(env, top, lines);
   return lines.filter((line) => !known.has(now.get(line) ?? ''));
+}
+
+/**
+ * Tracked files in the worktree whose project folder is `cwd` that are neither as its commit has them nor as they were from the start, by their
+ * names from the top of the repository. Throws SETTINGS_INVALID, IO_ERROR.
+ */
+export async function modifiedIn(env: GitEnv, cwd: string, fromStart: readonly string[]): Promise<string[]> {
+  const top = topOf(cwd, (await repositoryOf(env)).prefix);
+  const lines = await sinceStart(env, top, await changesIn(env, top, 'no'), fromStart);
+  return lines.map((line) => line.slice(3));
 }
 
 async function digestsOf(env: GitEnv, top: string, lines: readonly string[]): Promise<Map<string, string>> {

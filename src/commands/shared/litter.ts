@@ -1,7 +1,6 @@
 /** Files that killed processes left unfinished, as paths from the project: `doctor` names them, `gc` removes them. */
 
 import type { ProjectPaths } from '../../domain/project-paths.ts';
-import { removeLeft } from '../../lib/fs/litter.ts';
 import { lookUp } from '../../process/processes.ts';
 import { initLitter } from '../../project/init.ts';
 import type { Snapshot, TaskStore } from '../../store/port.ts';
@@ -19,9 +18,4 @@ interface Place {
 /** What `init` left, and what lies in the folders of tasks and runs. Throws IO_ERROR. */
 export async function allLitter({ paths, store }: Place, snapshot: Snapshot, nowMs: number): Promise<string[]> {
   return [...litterOfInit(paths, nowMs), ...(await store.gc.litter(snapshot, nowMs))];
-}
-
-/** Returns what this call has removed. Throws IO_ERROR. */
-export function removeLitter({ project }: ProjectPaths, litter: readonly string[]): string[] {
-  return litter.filter((file) => removeLeft(`${project}/${file}`));
 }

@@ -117,7 +117,10 @@ export class WorkQueue {
 /** Tells of a task another without whose end it is not given out; null where that takes more to tell. */
 function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string | null {
   const { plan } = scheduling;
-  const isLeft = (id: string) => plan.byId.get(id)?.status === 'active' && isOpen(id, scheduling);
+  const isLeft = (id: string) => {
+    const { state = 'unclaimed' } = readable(scheduling.recordOf(id))?.state ?? {};
+    return plan.byId.get(id)?.status === 'active' && !isTerminal(state);
+  };
   const ofPhases = new Map<string, string | null>();
   const lastOf = (phaseId: string) => {
     const known = ofPhases.get(phaseId);
@@ -138,11 +141,6 @@ function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string |
     // So may any task of a phase, in a plan with conditions.
     return blockedBy === null || plan.hasFinalizers ? null : lastOf(blockedBy);
   };
-}
-
-/** Whether the task has not come to an end, whatever that would be. */
-function isOpen(taskId: string, scheduling: SchedulingContext): boolean {
-  return !isTerminal(readable(scheduling.recordOf(taskId))?.state.state ?? 'unclaimed');
 }
 
 /** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */

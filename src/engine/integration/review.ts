@@ -14,10 +14,9 @@ import { LIMIT_MS } from '../../domain/schedule/agent-holds.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { spentByReview } from '../../domain/task/spending.ts';
 import { repeated } from '../../domain/task/transition.ts';
-import { changesIn, sinceStart } from '../../git/changes.ts';
+import { modifiedIn } from '../../git/changes.ts';
 import { filesChanged } from '../../git/inspect-worktree.ts';
 import { repositoryOf, textAt } from '../../git/repository.ts';
-import { topOf } from '../../git/worktree-files.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { byteLength } from '../../lib/markdown.ts';
@@ -135,10 +134,7 @@ type Answer = { review: Review } | Unanswered;
 /** Throws NOT_READY when files of the worktree are not those of the verified commit, which a reviewer may read there. */
 async function requireClean({ env, target: { branch, cwd, from_start } }: IntegrationLease): Promise<void> {
   if (branch === null) return;
-  const { prefix } = await repositoryOf(env);
-  const top = topOf(cwd, prefix);
-  const lines = await sinceStart(env, top, await changesIn(env, top, 'no'), from_start);
-  const changed = lines.map((line) => line.slice(3));
+  const changed = await modifiedIn(env, cwd, from_start);
   if (changed.length === 0) return;
   throw new ForgeError('NOT_READY', `in ${cwd} ${oneLine(changed.join(', '), 200)} is not as it was verified`, {
     hint: 'Look at what has changed there, and take it back, for example with `git restore`.',

@@ -16,7 +16,7 @@ import {
   NO_WORK_FOUND,
 } from '../../domain/verify/verification.ts';
 import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from '../../git/base-branch.ts';
-import { changesFromStart, changesIn, sinceStart } from '../../git/changes.ts';
+import { changesFromStart, modifiedIn } from '../../git/changes.ts';
 import { baseOf, headOf, isAncestor, makeCommit, mergeTrees, repositoryOf } from '../../git/repository.ts';
 import { clearScratches, inScratch } from '../../git/scratch.ts';
 import { topOf } from '../../git/worktree-files.ts';
@@ -199,10 +199,7 @@ async function changedIn(
   who?: string,
 ): Promise<ClassifiedError | null> {
   const head = (await headOf(env, cwd))?.head ?? null;
-  const { prefix } = await repositoryOf(env);
-  const top = topOf(cwd, prefix);
-  const lines = await sinceStart(env, top, await changesIn(env, top, 'no'), fromStart);
-  const modified = lines.map((line) => line.slice(3));
+  const modified = await modifiedIn(env, cwd, fromStart);
   const found = { ...NO_WORK_FOUND, files_changed: [] };
   return movedFault({ ...found, head: commit }, { ...found, head, modified }, who);
 }

@@ -75,12 +75,7 @@ export class Progress {
   }
 
   #streamOf(attempt: RunningAttempt): Streamed {
-    const known = this.#streamed.get(attempt);
-    if (known !== undefined) return known;
-    const streamed = {
-      reader: attempt.reading((artifacts, ref, agent) => new LogReader(artifacts, ref, STREAMS, agent)),
-      lines: { stdout: new OutputLines(), stderr: new OutputLines() },
-    };
+    const streamed = this.#streamed.get(attempt) ?? streamedFrom(attempt);
     this.#streamed.set(attempt, streamed);
     return streamed;
   }
@@ -92,14 +87,11 @@ export class Progress {
 
   /** The end of each stream in one piece. */
   #group(task_id: string, attempt: RunningAttempt): void {
-    const reader = attempt.reading((artifacts, ref, agent) => new LogReader(artifacts, ref, STREAMS, agent));
+    const { reader, lines } = streamedFrom(attempt);
     const skips = (stream: StreamName) =>
       attempt.reading((artifacts, ref) => artifacts.tailOffset(ref, `${stream}.log`, GROUPED.lines)) > 0;
     reader.skipTo(GROUPED.lines);
-    const [lines, text] = [
-      { stdout: new OutputLines(), stderr: new OutputLines() },
-      { stdout: '', stderr: '' },
-    ];
+    const text = { stdout: '', stderr: '' };
     const long = { stdout: skips('stdout'), stderr: skips('stderr') };
     const add = (stream: StreamName, more: string) => {
       text[stream] += more;
@@ -170,6 +162,13 @@ export class Progress {
     this.#said = said;
     this.#emit({ type: 'waiting', for: direct });
   }
+}
+
+function streamedFrom(attempt: RunningAttempt): Streamed {
+  return {
+    reader: attempt.reading((artifacts, ref, agent) => new LogReader(artifacts, ref, STREAMS, agent)),
+    lines: { stdout: new OutputLines(), stderr: new OutputLines() },
+  };
 }
 
 const withoutLine = <T extends object>(task: T) => ({ ...task, line: null });
