@@ -2,7 +2,7 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { LOGS_PRUNED } from '../../domain/gc/retention.ts';
-import { conditionOn, type PlanTask } from '../../domain/plan/plan.ts';
+import { conditionText, type PlanTask } from '../../domain/plan/plan.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
 import { errorText } from '../../domain/retry/classify.ts';
 import { findingText } from '../../domain/review/findings.ts';
@@ -113,9 +113,8 @@ function planned({ task, command }: Data, { width }: RenderContext): string[] {
 }
 
 function dependencyText(task: Pick<PlanTask, 'conditions'>, id: string): string {
-  const { when, optional } = conditionOn(task, id);
-  const words = [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '');
-  return words.length === 0 ? id : `${id} (${words.join(', ')})`;
+  const when = conditionText(task, id);
+  return when === '' ? id : `${id} (${when})`;
 }
 
 function attempts({ task_id, attempts: rows, state, resume }: Data, context: RenderContext): string[] {

@@ -3,7 +3,7 @@
  * work on an invalid plan, so that all problems are reported at once.
  */
 
-import { valueAt } from '../../lib/schema-issues.ts';
+import { listAt, valueAt } from '../../lib/schema-issues.ts';
 import { didYouMean, oneLine } from '../../lib/text.ts';
 import type { Spelling, YamlPath } from '../../lib/yaml.ts';
 import { findCycles, type Graph } from './cycles.ts';
@@ -45,7 +45,7 @@ interface TaskOutline {
 
 export function outlineOf(value: unknown): Outline {
   const outline: Outline = { phases: [], tasks: [] };
-  for (const [index, raw] of listIn(value, 'phases').entries()) {
+  for (const [index, raw] of listAt(value, 'phases').entries()) {
     const blockedBy = textIn(raw, 'blocked_by');
     const phase: PhaseOutline = {
       id: textIn(raw, 'id'),
@@ -55,7 +55,7 @@ export function outlineOf(value: unknown): Outline {
       tasks: [],
     };
     outline.phases.push(phase);
-    for (const [taskIndex, rawTask] of listIn(raw, 'tasks').entries()) {
+    for (const [taskIndex, rawTask] of listAt(raw, 'tasks').entries()) {
       const made = valueAt(rawTask, ['matrix']) === undefined ? null : matrixTasks(rawTask);
       const tasks = made?.map(({ id, raw: task }) =>
         taskOutline(id, task, phase, taskIndex, textIn(rawTask, 'id')),
@@ -77,7 +77,7 @@ function taskOutline(
   group: string | null = null,
 ): TaskOutline {
   const issue = valueAt(raw, ['tracker_issue_id']);
-  const entries = listIn(raw, 'depends_on');
+  const entries = listAt(raw, 'depends_on');
   // Most entries are text: no set is made for them.
   const indexesOf = (holds: (entry: unknown) => boolean): ReadonlySet<number> =>
     entries.some(holds) ? new Set(entries.flatMap((entry, i) => (holds(entry) ? [i] : []))) : NONE;
@@ -373,13 +373,6 @@ function indexes(known: ReadonlyMap<string, number | readonly number[]>, ids: re
 /** An id that may hold anything, safe to print. */
 function show(id: string): string {
   return oneLine(id, 64);
-}
-
-// ---------------------------------------------------------------------------------------------- reading any value
-
-function listIn(value: unknown, key: string): unknown[] {
-  const field = valueAt(value, [key]);
-  return Array.isArray(field) ? field : [];
 }
 
 function textIn(value: unknown, key: string): string {

@@ -133,8 +133,6 @@ export const dependencies = z.array(
   ]),
 );
 
-export const resourceName = filledText;
-
 /** How much of a resource. */
 export const amount = z.int().check(z.gte(1));
 
@@ -145,7 +143,7 @@ const namesSome = must((mapping: object) => {
 
 /** What a task uses while it is in flight: names of resources, or mappings of names to how much of each. */
 export const resources = z.pipe(
-  z.array(z.union([resourceName, z.record(resourceName, amount).check(namesSome)])),
+  z.array(z.union([filledText, z.record(filledText, amount).check(namesSome)])),
   z.transform((entries) => {
     const uses: Record<string, number> = {};
     for (const entry of entries)

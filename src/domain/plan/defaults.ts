@@ -24,7 +24,7 @@ export function levelOf(
   spell: Spelling,
 ): DefaultsLevel {
   const given = INHERITED.filter(
-    (key) => defaults !== null && key !== 'env' && hasOwn(root, [...path, 'defaults'], key),
+    (key) => defaults !== null && key !== 'env' && valueAt(root, [...path, 'defaults', key]) !== undefined,
   );
   const keys = Object.fromEntries(given.map((key) => [key, defaults?.[key]]));
   return {
@@ -61,9 +61,4 @@ export function withDefaults(
   const env: Record<string, string> = {};
   for (const level of says.toReversed()) Object.assign(env, level.env);
   return { keys: { ...task, ...merged }, env: { ...env, ...ownEnv } };
-}
-
-function hasOwn(root: unknown, path: YamlPath, key: string): boolean {
-  const mapping = valueAt(root, path);
-  return typeof mapping === 'object' && mapping !== null && Object.hasOwn(mapping, key);
 }

@@ -126,7 +126,8 @@ function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
     const { suggestion } = issue.params;
     return [{ ...finding(site, issue.message), ...(suggestion === undefined ? {} : { suggestion }) }];
   }
-  if (found === undefined && site.path.length > 0) return [missing(site)];
+  if (found === undefined && site.path.length > 0)
+    return [finding({ ...site, path: site.path.slice(0, -1) }, `"${site.path.at(-1)}" is missing`)];
   if (issue.code === 'invalid_key')
     return [{ ...finding(site, issue.issues[0]?.message || 'not a legal name'), at: 'key' }];
   if (schemasAt(site.schema, site.path).includes(durationSchema())) return [badDuration(found, site)];
@@ -183,10 +184,6 @@ function unknownKeys(keys: readonly string[], { schema, path, label }: Site): Fi
     ...list,
     ...meantKey(key, known),
   }));
-}
-
-function missing({ path, label }: Site): Finding {
-  return { path: path.slice(0, -1), message: withLabel(label(path.slice(0, -1)), `"${path.at(-1)}" is missing`) };
 }
 
 const DURATION_WORDS = /^(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)[a-z]*$/i;
@@ -305,13 +302,11 @@ function schemasAt(schema: z.core.$ZodType, path: YamlPath): z.core.$ZodType[] {
 export function keysAt(schema: z.core.$ZodType, path: YamlPath): string[] {
   return schemasAt(schema, path).flatMap((part) => {
     const known = Object.entries(shapeOf(part)).filter(
-      ([, inner]) => !unwrap(inner).every(({ _zod }) => isUnused(_zod)),
+      ([, inner]) => !unwrap(inner).every(({ _zod }) => _zod.def.type === 'unknown'),
     );
     return known.map(([key]) => key);
   });
 }
-
-const isUnused = ({ def }: z.core.$ZodType['_zod']) => def.type === 'unknown';
 
 /** What the value at `path` may be, in the words of zod: `string`, `array`. Empty where there may be none. */
 export function kindsAt(schema: z.core.$ZodType, path: YamlPath): string[] {

@@ -1,7 +1,7 @@
 /** Tasks and what they depend on, as a drawing: for Mermaid, for Graphviz, and as a tree. Pure. */
 
 import { oneLine } from '../../lib/text.ts';
-import { conditionOn, type PlanTask } from './plan.ts';
+import { conditionText, type PlanTask } from './plan.ts';
 
 export interface GraphTask {
   task_id: string;
@@ -54,7 +54,7 @@ export function mermaidOf({ phases, tasks }: Graph): string {
   ]);
   const arrows = tasks.flatMap((task) =>
     task.depends_on.map((id) => {
-      const label = arrowLabel(task, id);
+      const label = conditionText({ conditions: {}, ...task }, id);
       return `  ${nodes.get(id)} -->${label === '' ? '' : `|${label}|`} ${nodes.get(task.task_id)}`;
     }),
   );
@@ -63,12 +63,6 @@ export function mermaidOf({ phases, tasks }: Graph): string {
     return own.length === 0 ? [] : [`  classDef c${i} fill:${fill},color:#000`, `  class ${own.join(',')} c${i}`];
   });
   return ['flowchart TD', ...lines, ...arrows, ...colours].join('\n');
-}
-
-/** Empty for one that starts when the other has shipped. */
-function arrowLabel({ conditions = {} }: GraphTask, id: string): string {
-  const { when, optional } = conditionOn({ conditions }, id);
-  return [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '').join(', ');
 }
 
 function mermaidText(text: string): string {
@@ -85,7 +79,7 @@ export function dotOf({ project, phases, tasks }: Graph): string {
   ]);
   const arrows = tasks.flatMap((task) =>
     task.depends_on.map((id) => {
-      const label = arrowLabel(task, id);
+      const label = conditionText({ conditions: {}, ...task }, id);
       return `  ${dotText(id)} -> ${dotText(task.task_id)}${label === '' ? '' : ` [label=${dotText(label)}]`};`;
     }),
   );

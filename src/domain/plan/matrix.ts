@@ -1,5 +1,6 @@
 /** The tasks that the matrix of a task makes: one for each combination of its values, with an id of its own. Pure. */
 
+import { isMapping } from '../../lib/json.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { didYouMean } from '../../lib/text.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
@@ -92,7 +93,7 @@ export function axisFor(name: string, axes: readonly string[]): { suggestion?: s
 
 /** Null where an axis is not a list of texts. */
 function axesOf(matrix: unknown): [axis: string, values: string[]][] | null {
-  if (typeof matrix !== 'object' || matrix === null || Array.isArray(matrix)) return null;
+  if (!isMapping(matrix)) return null;
   const axes = Object.entries(matrix).filter(([key]) => !RULES.includes(key));
   const isLegal = axes.every(
     ([, values]) => Array.isArray(values) && values.every((value) => typeof value === 'string'),

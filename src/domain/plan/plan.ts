@@ -217,6 +217,12 @@ export function conditionOn({ conditions }: Pick<PlanTask, 'conditions'>, id: st
   return own(conditions, id) ?? ON_SUCCESS;
 }
 
+/** The same in words; empty where it starts when the other has shipped. */
+export function conditionText(task: Pick<PlanTask, 'conditions'>, id: string): string {
+  const { when, optional } = conditionOn(task, id);
+  return [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '').join(', ');
+}
+
 /** Whether the plan says that nothing is left to do of a task, whatever its record says: it is done elsewhere, or dropped. */
 export function isOverByPlan(task: { status: unknown } | undefined): boolean {
   return task?.status === 'done' || task?.status === 'dropped';

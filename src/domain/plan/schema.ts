@@ -244,21 +244,8 @@ export const INHERITED = [
 ] as const;
 
 const { shape } = taskSchema;
-const defaultsSchema = z.strictObject({
-  priority: shape.priority,
-  worker: shape.worker,
-  model: shape.model,
-  args: shape.args,
-  budget: shape.budget,
-  question_budget: shape.question_budget,
-  changes: shape.changes,
-  shell: shape.shell,
-  cwd: shape.cwd,
-  verify: shape.verify,
-  timeout: shape.timeout,
-  env: shape.env,
-  retry: shape.retry,
-} satisfies Record<(typeof INHERITED)[number], unknown>);
+const inherited = Object.fromEntries(INHERITED.map((name) => [name, shape[name]]));
+const defaultsSchema = z.strictObject(inherited as Pick<typeof shape, (typeof INHERITED)[number]>);
 
 const defaultsKey = (where: string) =>
   key(

@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { DEFAULT_RETENTION, keptFault } from '../gc/retention.ts';
-import { amount, budget, command, duration, filledText, key, must, resourceName, size } from '../plan/declare.ts';
+import { amount, budget, command, duration, filledText, key, must, size } from '../plan/declare.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
 import { DEFAULT_SETTINGS, NOTIFY_EVENTS } from './settings.ts';
 
@@ -117,7 +117,7 @@ const logsSchema = z.strictObject({
 });
 
 export const limitsKey = key(
-  z.record(resourceName, amount),
+  z.record(filledText, amount),
   'The most of each resource that tasks in flight may use together, by the names that tasks have under uses.',
   {},
   { examples: [{ deploy: 1, gpu: 2 }] },
