@@ -2,10 +2,12 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { answerOf, dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
 import { LiveForge, type RunEvent } from '../support/faults/forge.ts';
 
+const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
 const PARKING = 'steps: {park_after: 0}\n';
 
 /** A project with one task, whose body is this script and which has one attempt that may fail. */
@@ -172,6 +174,36 @@ describe('a wait beside other calls of its script', () => {
       long: 'running',
       go: 'completed',
     });
+  });
+});
+
+describe('a wait of a program beside what else it does', () => {
+  const program = (body: string) =>
+    project(['id: a, title: A, run: node body.mjs, retry: {max_attempts: 1}'], {
+      'body.mjs': `import { appendFileSync } from 'node:fs';\nimport { worker } from '${LIBRARY}';\n${body}`,
+      '.forge/settings.yaml': PARKING,
+    });
+
+  it('a program whose signal has come goes on, though the wait that it has raced against is not over', async () => {
+    const cwd = program(
+      `await Promise.race([worker.waitFor('go'), worker.wait('limit', '1h')]);\n` +
+        `await worker.step('behind', () => appendFileSync('ledger', 'behind'));\nprocess.exit(0);\n`,
+    );
+    const run = new LiveForge(cwd, ['run', '--wait']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    await orchestrate(['signal', 'a', 'go'], { cwd });
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['behind']);
+  });
+
+  it('a wait of a program parks no task between two steps beside it', async () => {
+    const cwd = program(
+      `const pause = () => new Promise((resolve) => setTimeout(resolve, 600));\n` +
+        `const steps = async () => { for (const n of [1, 2, 3]) { await worker.step('s' + n, () => appendFileSync('ledger', n + '\\n')); await pause(); } process.exit(0); };\n` +
+        `await Promise.all([worker.wait('long', '1h'), steps()]);\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['1', '2', '3']);
   });
 });
 

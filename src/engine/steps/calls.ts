@@ -10,7 +10,7 @@ import { stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
 import { CALL_TYPE, type Call, isLive, readCalls, stepsAround, withinOf } from './call-log.ts';
 
-/** How long another call may take from its start until it has said that it begins, milliseconds. */
+/** How long it may take from the end of a call, or of a step, until the next one has said that it begins, milliseconds. */
 const BEGINS_MS = 1000;
 
 export type Calls = ReturnType<typeof callsOf>;
@@ -21,7 +21,8 @@ export function callsOf(env: Env, attempt: AttemptRef) {
   const within = withinOf(env.ctx.env);
   const call = newId(env.ctx);
   let own: Call['is'] | null = null;
-  let restsSince: number | null = null;
+  /** What was known of the calls when this one looked last while it rests, and since when. */
+  let rest: { known: string; since: number; isFirst: boolean } | null = null;
   const tell = async (is: Call['is'], more: Partial<Call> = {}) => {
     own = is;
     await env.eventLog.append(log, { ts: isoTime(env.now()), type: CALL_TYPE, data: { call, is, ...more } });
@@ -59,20 +60,26 @@ export function callsOf(env: Env, attempt: AttemptRef) {
     runs: (command: WorkerIdentity) => tell('begun', { command }),
     /** Once it is over, and its step is done or not. */
     end: (name: string, wasDone: boolean) => (wasDone ? tell('done', { name, within }) : tell('over')),
-    /** Says that it only waits, until `goOn`. Whether nothing else of the attempt is at work, besides the steps that it is made in. */
-    async isAlone(): Promise<boolean> {
+    /**
+     * Says that it only waits, until `goOn`. Whether nothing else of the attempt is at work, besides the steps that it is made in. `quietMs`: for how
+     * long nothing has ended in this process while it waits.
+     */
+    async isAlone(quietMs: number): Promise<boolean> {
       if (own === 'begun') await tell('rests');
-      restsSince ??= env.ctx.monotonicMs();
-      // What else the script has started may be a call that has not begun yet.
-      if (env.ctx.monotonicMs() - restsSince < BEGINS_MS && hasCompany(env.ctx.pid)) return false;
       const calls = await read();
+      const known = calls.map(({ is }) => is).join();
+      const now = env.ctx.monotonicMs();
+      if (rest?.known !== known) rest = { known, since: now, isFirst: rest === null };
+      // What the script has started, or starts next, may be a call that has not begun yet.
+      const mayBegin = now - rest.since < BEGINS_MS && (!rest.isFirst || hasCompany(env.ctx.pid));
+      if (mayBegin || quietMs < BEGINS_MS) return false;
       const around = stepsAround(calls, within);
       return !calls.some(
         (other) => other.call !== call && other.is !== 'rests' && !around.has(other.name) && isLive(env, other),
       );
     },
     async goOn(): Promise<void> {
-      restsSince = null;
+      rest = null;
       if (own === 'rests') await tell('begun');
     },
   };

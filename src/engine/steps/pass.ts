@@ -12,8 +12,16 @@ import { told, type WorkerJournal } from './worker-journal.ts';
 /** How often a wait in place looks whether what it waits for is there, milliseconds. */
 const LOOK_MS = 500;
 
+/** As it was when this was loaded: tests of a program may stop its clocks. */
+const { setImmediate: immediate } = globalThis;
+
+/** Lets the program go on with what it was just given. */
+const turn = () => new Promise<void>((resolve) => immediate(resolve));
+
 interface PassSleeper extends Sleeper {
   parked: Parked | null;
+  /** When a step or a wait beside it ended last, by `performance.now()`; null: none has since it sleeps. */
+  endedMs: number | null;
 }
 
 export interface Sleep {
@@ -40,7 +48,20 @@ export class Pass {
       return await work(at);
     } finally {
       this.#atWork.delete(at);
+      for (const sleeper of this.#sleepers) sleeper.endedMs = performance.now();
     }
+  }
+
+  get #isAsleep(): boolean {
+    return [...this.#atWork].every(({ isAsleep }) => isAsleep);
+  }
+
+  /** Whether all that is left waits. What has ended just now is followed by other steps, once the program has been told. */
+  async #isAlone(journal: WorkerJournal, { endedMs }: PassSleeper): Promise<boolean> {
+    if (!this.#isAsleep) return false;
+    await turn();
+    const quietMs = endedMs === null ? Number.POSITIVE_INFINITY : performance.now() - endedMs;
+    return (await journal.isAlone(quietMs)) && this.#isAsleep;
   }
 
   /** As `AtWork.sleep` says. */
@@ -52,12 +73,12 @@ export class Pass {
       const text = parkedText({ waits_for: [waitsFor], wake_at: wake?.at ?? null });
       return told(journal, text, rest(journal, left, isThere, lost));
     }
-    const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
+    const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null, endedMs: null };
     this.#sleepers.add(sleeper);
     at.sleeps(1);
     try {
       while (!isShort()) {
-        if ([...this.#atWork].every(({ isAsleep }) => isAsleep) && (await journal.isAlone())) {
+        if (await this.#isAlone(journal, sleeper)) {
           this.#parking ??= this.#park(journal).finally(() => {
             this.#parking = null;
           });

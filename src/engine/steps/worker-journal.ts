@@ -47,8 +47,8 @@ export interface WorkerJournal {
   seenChildren(names: readonly string[]): Promise<readonly SeenChild[] | null>;
   /** What a join that is done gives of them. */
   joinedChildren(names: readonly string[], result: JoinResult): Promise<JoinedChild[]>;
-  /** Says that all of this process waits, until `goOn`. Whether the attempt has nothing else at work. */
-  isAlone(): Promise<boolean>;
+  /** Says that all of this process waits, until `goOn`. Whether the attempt has nothing else at work. `quietMs`: for how long nothing has ended in it meanwhile. */
+  isAlone(quietMs: number): Promise<boolean>;
   goOn(): Promise<void>;
   /** Gives the task back until what these wait for is there. Returns what for; null: it is there, so it does not. */
   park(sleepers: readonly Sleeper[]): Promise<Park | null>;
