@@ -122,7 +122,7 @@ function childrenOf(due: readonly RetentionTask[], view: RetentionView): Map<str
         room -= not_shipped === null ? 0 : Object.keys(not_shipped).length;
         if (not_shipped === null || room < 0) continue;
         children.sets.push({ name: set.name, at: isoTime(view.nowMs), not_shipped });
-      } else if (!members.every(isOverByPlan)) continue;
+      } else if (!members.every(isOver)) continue;
       for (const each of members) children.ids.push(each.task_id);
     }
     if (children.ids.length > 0) found.set(task_id, children);
@@ -131,7 +131,7 @@ function childrenOf(due: readonly RetentionTask[], view: RetentionView): Map<str
 }
 
 /** Of what a killed call has left of a set, which may be without a record. */
-function isOverByPlan({ record }: RetentionTask): boolean {
+function isOver({ record }: RetentionTask): boolean {
   return record === null || isTerminal(record.state.state);
 }
 
@@ -179,8 +179,8 @@ function runsToRemove({ runs, tasks, claimants, nowMs }: RetentionView, { olderT
     named.add(record?.state.updated_by.run_id ?? null);
     named.add(record?.lease?.owner_run_id ?? null);
   }
-  const isOverByPlan = ({ ended_at }: RunManifest) => ended_at != null && nowMs - fromIso(ended_at) >= olderThanMs;
-  return runs.flatMap((run) => (isOverByPlan(run) && !named.has(run.run_id) ? [run.run_id] : []));
+  const isOver = ({ ended_at }: RunManifest) => ended_at != null && nowMs - fromIso(ended_at) >= olderThanMs;
+  return runs.flatMap((run) => (isOver(run) && !named.has(run.run_id) ? [run.run_id] : []));
 }
 
 // --- what is kept of a removal ---------------------------------------------------------------------------------------
