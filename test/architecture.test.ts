@@ -151,6 +151,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   // Loads the bundle, and what that names.
   '(computed)': (file) => file === 'src/cli/start.ts',
   'node:crypto': (file) => file === 'src/lib/digest.ts',
+  'node:zlib': (file) => file === 'src/lib/checksum.ts',
   // Of linear time; loaded with the first pattern of a project.
   re2js: (file) => file === 'src/lib/patterns.ts',
   croner: (file) => file === 'src/domain/steps/schedule.ts',
@@ -243,7 +244,7 @@ const RULES: Record<string, Rule> = {
   },
   'a pure file uses only what it is given': ({ file, globals }) =>
     // They load a module late, and decide by what they are given all the same.
-    isPure(file) && !['src/lib/digest.ts', 'src/lib/patterns.ts'].includes(file)
+    isPure(file) && !['checksum', 'digest', 'patterns'].some((name) => file === `src/lib/${name}.ts`)
       ? IMPURE.filter((name) => globals.has(name)).map((name) => `${file} uses ${name}`)
       : [],
   'a pure file imports no effect': ({ file, imports }) =>
