@@ -265,7 +265,8 @@ describe('a worker in memory', () => {
     late('late', 1);
     made.list.push(2);
     await worker.context.merge({ none: undefined, deep: { a: 1 }, constructor: null });
-    ((await worker.context.get('deep')) as { a: number }).a = 2;
+    const deep = await worker.context.get<{ a: number }>('deep');
+    if (deep !== undefined) deep.a = 2;
     expect(await worker.context.list()).toEqual({ none: null, deep: { a: 1 }, constructor: null });
     expect(await worker.context.get('toString')).toBeUndefined();
   });

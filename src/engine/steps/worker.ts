@@ -345,13 +345,14 @@ export class StepWorker {
 
   /** Values that later attempts have as well. */
   readonly context = {
-    get: async (key: string): Promise<unknown> => (await this.#values())[key],
+    /** Undefined: there is none. `T` is not checked, as of all that is read back. */
+    get: async <T = unknown>(key: string): Promise<T | undefined> => (await this.#values())[key] as T | undefined,
     list: async (): Promise<Readonly<Record<string, unknown>>> => ({ ...(await this.#values()) }),
     set: (key: string, value: unknown): Promise<void> => this.#keep({ [key]: value }),
     /** Keeps `value` unless there is one; returns the one that counts. */
-    setOnce: async (key: string, value: unknown): Promise<unknown> => {
+    setOnce: async <T = unknown>(key: string, value: T): Promise<T> => {
       await this.#keep({ [key]: value }, (before) => !(key in before));
-      return (await this.#values())[key];
+      return (await this.#values())[key] as T;
     },
     merge: (values: Readonly<Record<string, unknown>>): Promise<void> => this.#keep(values),
   };
