@@ -272,6 +272,15 @@ describe('a wait for a condition', () => {
     });
   });
 
+  it('the first look of a wait that begins anew gets the whole time', async () => {
+    const look = 'echo look >> ledger; test $(wc -l < ledger) -ge 2 || sleep 60; sleep 1.3';
+    const cwd = project(['id: a, title: A, run: sh -e body.sh, retry: {max_attempts: 2, base: 1ms}'], {
+      'body.sh': `${F} wait-until up --every 20ms --timeout 3s -- sh -c '${look}'\n`,
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['look', 'look']);
+  });
+
   it('a wait for a condition begins anew in an attempt after a failure that was not charged', async () => {
     const policy = '[{retry_on: [wait.timeout], charge: false, base: 1s, factor: 1}, {max_attempts: 1}]';
     const cwd = project([`id: a, title: A, run: sh -e body.sh, retry: ${policy}`], {

@@ -180,7 +180,16 @@ export function reached(
   const before = steps.get(name);
   requireKind(before, kind);
   if (before?.status === 'completed') throw stepRepeated(name);
-  const isOfNow = before?.epoch === journal.epoch && before.attempt_id === attemptId;
+  return goneOnWith(before, journal, attemptId);
+}
+
+/** `before` where an attempt goes on with that wait; undefined where it begins anew. */
+export function goneOnWith(
+  before: Step | undefined,
+  { epoch }: Pick<Journal, 'epoch'>,
+  attemptId: string,
+): Step | undefined {
+  const isOfNow = before?.epoch === epoch && before.attempt_id === attemptId;
   return before?.status === 'running' || isOfNow ? before : undefined;
 }
 

@@ -4,7 +4,7 @@ import { budgetOf, nextTry } from '../../domain/steps/budget.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
-import type { Looker, Standing } from '../../domain/steps/waits.ts';
+import { goneOnWith, type Looker, type Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { LastError, WaitsFor } from '../../domain/task/records.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
@@ -125,7 +125,7 @@ export interface Wait {
   arrives?(): Promise<boolean>;
   /** A look costs something, so an early wake waits for the rest first. Default: false. */
   costly?: boolean;
-  /** Looks; what it returns says how the wait stands in the journal of the commit. */
+  /** Looks; `before`: how the wait stood that it goes on with. What it returns says how the wait stands in the journal of the commit. */
   look(before: Step | undefined): Promise<(now: ReadJournal, looker: Looker) => Standing>;
 }
 
@@ -137,7 +137,8 @@ export async function throughLooks({ journal, own, lost }: Place, wait: Wait): P
   // Children of a join may have been done again since.
   const failed = kind === 'join' ? null : await failedBefore(journal, name);
   if (failed !== null) return failed;
-  let before = (await journal.read()).steps.get(name);
+  const read = await journal.read();
+  let before = goneOnWith(read.steps.get(name), read.journal, journal.attemptId);
   const rest = costly && before?.status === 'running' ? (before.wake ?? null) : null;
   if (before !== undefined && rest !== null && msLeft(rest, journal.instant()) > 0) {
     await adopted(journal, before);
