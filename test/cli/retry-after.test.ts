@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { dataOf, orchestrate, project } from '../support/cli.ts';
 
 const STEP = '"$FORGE_CLI" orchestrate step one';
+const TOLD = `echo 1h > "$FORGE_RETRY_AFTER_FILE"; exit 7`;
 
 /** One attempt by this script, that fails; the task then, and how long it waits, milliseconds. */
 async function attempted(body: string, { errors = '[]', retry = '{max_attempts: 3, base: 5s}' } = {}) {
@@ -53,12 +54,16 @@ describe('FORGE_RETRY_AFTER_FILE', () => {
     expect(state.next_eligible_at).toBeNull();
   });
 
-  it('FORGE_RETRY_AFTER_FILE of a step that has ended its attempt counts for the task', async () => {
-    const body = `${STEP} --retry '{max_attempts: 1}' -- sh -c 'echo 1h > "$FORGE_RETRY_AFTER_FILE"; exit 7'\n`;
-    const { state, waitMs } = await attempted(body);
+  it.each([
+    ['a step', `step one --retry '{max_attempts: 1}' -- sh -c '${TOLD}'`],
+    ['a wait for a condition', `wait-until one -- sh -c '${TOLD}'`],
+    ['a repeat', `repeat one --every 1h --on-error fail --retry '{max_attempts: 1}' -- sh -c '${TOLD}'`],
+    ['the end of a repeat', `repeat one --every 1h --till '${TOLD}' -- true`],
+  ])('FORGE_RETRY_AFTER_FILE of what has ended its attempt counts for the task: %s', async (_, call) => {
+    const { state, waitMs } = await attempted(`"$FORGE_CLI" orchestrate ${call}\n`);
     expect({ waitMs, message: state.last_error.message }).toEqual({
       waitMs: about(3_600_000),
-      message: 'step one: exited with code 7',
+      message: expect.stringContaining('step one: exited with code 7'),
     });
   });
 

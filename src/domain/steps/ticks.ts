@@ -7,7 +7,7 @@ import { budgetOf, type Counted, countedOf } from './budget.ts';
 import type { Entry, Journal, JournalView, Step, Tick, TicksOf } from './journal.ts';
 import type { Schedule } from './schedule.ts';
 import { afterFailure, type Failed, type StepPolicy } from './tries.ts';
-import { type Looker, reached, type Standing } from './waits.ts';
+import { type Looker, reached, type Standing, sayingWhen } from './waits.ts';
 
 export interface Repeat {
   schedule: Schedule;
@@ -67,7 +67,7 @@ export function afterTick(now: Journaled, looker: Looker, repeat: Repeat, end: T
   const { instant } = looker;
   const { counted, delayMs, error } = afterFailure(at.counted, end, { ...repeat, instant });
   const later: At = { ...at, counted };
-  if (delayMs === null) return tickEnded(now, looker, repeat, later, { status: 'failed', error });
+  if (delayMs === null) return sayingWhen(tickEnded(now, looker, repeat, later, { status: 'failed', error }), end);
   const step = stepOf(now, looker, later, { ticks: at.ticks, wakeAt: null });
   step.wake = deadlineIn(delayMs, instant);
   step.last_error = { ...error };
@@ -80,12 +80,17 @@ export function ended(now: Journaled, looker: Looker, repeat: Repeat): RepeatSta
 }
 
 /** Ends a repeat of which could not be said whether it is over. It goes on with its ticks when an attempt reaches it again. */
-export function tillFailed(now: Journaled, looker: Looker, repeat: Repeat, { told }: Failed): RepeatStanding {
+export function tillFailed(now: Journaled, looker: Looker, repeat: Repeat, end: Failed): RepeatStanding {
   const at = begun(now, looker, repeat);
   const { ticks } = at;
   const step = stepOf(now, looker, at, { ticks, wakeAt: ticks.next ?? ticks.start });
-  const failed: Step = { ...step, status: 'failed', ended_at: isoTime(looker.instant.nowMs), last_error: { ...told } };
-  return { step: failed, over: true, due: null, tickOver: false };
+  const failed: Step = {
+    ...step,
+    status: 'failed',
+    ended_at: isoTime(looker.instant.nowMs),
+    last_error: { ...end.told },
+  };
+  return sayingWhen({ step: failed, over: true, due: null, tickOver: false }, end);
 }
 
 interface At {

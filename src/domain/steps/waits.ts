@@ -123,7 +123,7 @@ export function afterLook(now: Journaled, looker: Looker, condition: Condition, 
     instant,
     random,
   });
-  if (delayMs === null) return stand({ error, status: 'failed' }, counted);
+  if (delayMs === null) return sayingWhen(stand({ error, status: 'failed' }, counted), found);
   if (isLate) return stand(late(`; the last look failed: ${error.message}`), counted);
   return stand({ ...wakeAfter(delayMs), error }, counted);
 }
@@ -132,6 +132,13 @@ type End =
   | { value: unknown }
   | { wake: Deadline | null; error?: ClassifiedError }
   | { error: ClassifiedError; status: 'failed' | 'timed_out' };
+
+/** Keeps with what has failed for good when that said to be tried again, which its attempt hands on to the task. */
+export function sayingWhen<S extends Standing>(standing: S, { retryAfterMs }: Failed): S {
+  const { step } = standing;
+  if (step.status === 'failed' && retryAfterMs !== undefined) step.retry_after = isoTime(retryAfterMs);
+  return standing;
+}
 
 /** Of a look that has not failed: none wait any more because of failures. */
 function countedBefore(before: Step | undefined, journal: Journal): Counted {
