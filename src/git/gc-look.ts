@@ -7,7 +7,7 @@ import { ForgeError, orNull } from '../lib/errors.ts';
 import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import { taskOfFileName } from '../lib/ids.ts';
-import { once } from '../lib/once.ts';
+import { madeIn, once } from '../lib/once.ts';
 import { type GitEnv, gitIn, gitLines, gitText } from './git.ts';
 import { branchUses } from './removal.ts';
 import {
@@ -49,11 +49,7 @@ export async function lookAtGit(env: GitEnv, checkout: string): Promise<GitLook>
   const repository = once(() => repositoryIfAny(env));
   const base = once(() => baseOf(env).then(({ sha }) => sha));
   const known = new Map<string, Promise<boolean>>();
-  const isMerged = (sha: string) => {
-    const answer = known.get(sha) ?? base().then((commit) => isIn(env, commit, sha));
-    known.set(sha, answer);
-    return answer;
-  };
+  const isMerged = (sha: string) => madeIn(known, sha, () => base().then((commit) => isIn(env, commit, sha)));
   let found: [TaskBranch[], ListedWorktree[]] = [
     [],
     [{ path: realPath(checkout), head: null, branch: null, locked: null }],

@@ -9,3 +9,16 @@ export function once<T>(make: () => T): () => T {
     return made.value;
   };
 }
+
+/** What is there under a key; made, and kept there, where there is nothing. */
+export function madeIn<K, V>(
+  known: { get(key: K): V | undefined; set(key: K, value: V): unknown },
+  key: K,
+  make: () => V,
+): V {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  known.set(key, made);
+  return made;
+}

@@ -4,6 +4,7 @@ import { withChildren } from '../domain/fan-out/expand.ts';
 import { type FanOut, fanOutsOf, type Sealed } from '../domain/fan-out/fan-outs.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { errorMessage, ForgeError, isOfAll } from '../lib/errors.ts';
+import { madeIn } from '../lib/once.ts';
 import type { TaskStore } from '../store/port.ts';
 
 export type FanOutStore = Pick<TaskStore, 'parents' | 'read' | 'readDocument'>;
@@ -34,8 +35,7 @@ export async function readFanOut(
   taskId: string,
   { attempt_id, fan_out_id, name }: Sealed,
 ): Promise<FanOut> {
-  const known = KNOWN.get(store) ?? new Map<string, FanOut>();
-  KNOWN.set(store, known);
+  const known = madeIn(KNOWN, store, () => new Map<string, FanOut>());
   const found = known.get(fan_out_id) ?? (await store.readDocument('fan-out', taskId, attempt_id, fan_out_id));
   if (found !== null) {
     known.set(fan_out_id, found);

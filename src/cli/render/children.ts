@@ -2,6 +2,7 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { addChild, childCountOf, childrenText, noChildren } from '../../domain/fan-out/counts.ts';
+import { madeIn } from '../../lib/once.ts';
 import type { ShownState } from './parts.ts';
 
 type Row = VerbData<'status'>['tasks'][number];
@@ -18,12 +19,9 @@ export function foldChildren(rows: readonly Row[], stateOf: (row: Row) => ShownS
   const sets = new Map<string, Map<string, Row[]>>();
   for (const row of rows) {
     if (row.parent === null || !known.has(row.parent)) continue;
-    const ofParent = sets.get(row.parent) ?? new Map<string, Row[]>();
-    sets.set(row.parent, ofParent);
     const [name = ''] = row.task_id.slice(row.parent.length + 1).split('/');
-    const children = ofParent.get(name) ?? [];
-    ofParent.set(name, children);
-    children.push(row);
+    const ofParent = madeIn(sets, row.parent, () => new Map<string, Row[]>());
+    madeIn(ofParent, name, () => []).push(row);
   }
   const behind = (row: Row): Item[] =>
     [...(sets.get(row.task_id) ?? [])].flatMap(([name, children]): Item[] => {

@@ -5,6 +5,7 @@
 
 import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf, parentOf } from '../../lib/ids.ts';
+import { madeIn } from '../../lib/once.ts';
 import { DAY_MS, fromIso, isoTime } from '../../lib/time.ts';
 import { fanOutsOf, type Sealed } from '../fan-out/fan-outs.ts';
 import type { RunManifest, TaskState, TaskSummary } from '../task/records.ts';
@@ -152,10 +153,7 @@ function descendantsBySet(tasks: readonly RetentionTask[]): Map<string, Retentio
   for (const task of tasks) {
     for (const ancestor of ancestorsOf(task.task_id)) {
       const [name] = task.task_id.slice(ancestor.length + 1).split('/');
-      const set = `${ancestor}/${name}`;
-      const others = found.get(set);
-      if (others === undefined) found.set(set, [task]);
-      else others.push(task);
+      madeIn(found, `${ancestor}/${name}`, () => []).push(task);
     }
   }
   return found;

@@ -3,6 +3,7 @@
  * work on an invalid plan, so that all problems are reported at once.
  */
 
+import { madeIn } from '../../lib/once.ts';
 import { listAt, valueAt } from '../../lib/schema-issues.ts';
 import { didYouMean, oneLine } from '../../lib/text.ts';
 import type { Spelling, YamlPath } from '../../lib/yaml.ts';
@@ -122,7 +123,7 @@ function namedIndexes(tasks: readonly TaskOutline[]): Map<string, number[]> {
   const named = new Map<string, number[]>();
   for (const [index, { id, group }] of tasks.entries()) {
     if (id !== '' && !named.has(id)) named.set(id, [index]);
-    if (group !== null) named.set(group, [...(named.get(group) ?? []), index]);
+    if (group !== null) madeIn(named, group, () => []).push(index);
   }
   return named;
 }

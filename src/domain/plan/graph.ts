@@ -1,5 +1,6 @@
 /** Tasks and what they depend on, as a drawing: for Mermaid, for Graphviz, and as a tree. Pure. */
 
+import { madeIn } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { conditionText, type PlanTask } from './plan.ts';
 
@@ -132,10 +133,7 @@ export function treeOf(tasks: readonly GraphTask[]): TreeRow[] {
   }
   const below = new Map<string | null, GraphTask[]>();
   for (const task of tasks) {
-    const parent = above.get(task.task_id) ?? null;
-    const others = below.get(parent);
-    if (others === undefined) below.set(parent, [task]);
-    else others.push(task);
+    madeIn(below, above.get(task.task_id) ?? null, () => []).push(task);
   }
   const rows: TreeRow[] = [];
   const open = (below.get(null) ?? []).map((task) => ({ task, trunk: '', lead: '', depth: 0 })).reverse();

@@ -3,7 +3,7 @@
 import type { Problem } from '../../lib/errors.ts';
 import { ID_PATTERN } from '../../lib/ids.ts';
 import { isMapping } from '../../lib/json.ts';
-import { once } from '../../lib/once.ts';
+import { madeIn, once } from '../../lib/once.ts';
 import { listAt, pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { type Positions, positionsOf, type Spelling, type YamlPath } from '../../lib/yaml.ts';
@@ -258,8 +258,7 @@ function buildPlan(checked: readonly ShapedPart[]): Plan {
 /** What depends on a task with a matrix depends on all that are made by it; optional ones that are not in the plan are left out. */
 function dependingOnAll(tasks: readonly PlanTask[]): readonly PlanTask[] {
   const made = new Map<string, string[]>();
-  for (const { id, matrix } of tasks)
-    if (matrix !== null) made.set(matrix.task, [...(made.get(matrix.task) ?? []), id]);
+  for (const { id, matrix } of tasks) if (matrix !== null) madeIn(made, matrix.task, () => []).push(id);
   const mayLack = tasks.some(({ conditions }) => Object.values(conditions).some(({ optional }) => optional));
   if (made.size === 0 && !mayLack) return tasks;
   const known = new Set(tasks.map(({ id }) => id));

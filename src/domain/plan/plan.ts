@@ -1,6 +1,7 @@
 /** The plan: what to do, in what order, and how. `parse.ts` reads a plan file, which `spec/PLAN.md` describes. */
 
 import * as z from 'zod/mini';
+import { madeIn } from '../../lib/once.ts';
 import { own } from '../../lib/own.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 import { CHANGES, WORKERS } from '../settings/settings.ts';
@@ -249,10 +250,7 @@ export function indexed(plan: PlanData): Plan {
   const childrenOf = new Map<string, PlanTask[]>();
   for (const task of plan.tasks) {
     if (task.parent === null) continue;
-    const set = task.id.slice(0, task.id.lastIndexOf('/'));
-    const others = childrenOf.get(set);
-    if (others === undefined) childrenOf.set(set, [task]);
-    else others.push(task);
+    madeIn(childrenOf, task.id.slice(0, task.id.lastIndexOf('/')), () => []).push(task);
   }
   return {
     ...plan,

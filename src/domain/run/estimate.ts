@@ -1,5 +1,6 @@
 /** About how long the rest of a run takes, by how long attempts took before. Pure. */
 
+import { madeIn } from '../../lib/once.ts';
 import { fanOutOf } from '../fan-out/counts.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { hasWork, reasonsToWait, surveyOf, type WaitCode } from '../schedule/readiness.ts';
@@ -21,7 +22,7 @@ export function doneAfterMs(work: readonly Work[], slots: number): number {
   const left = new Map(work.map(({ id, after }) => [id, new Set(after)]));
   const behind = new Map<string, string[]>();
   for (const { id, after } of work)
-    for (const before of after) if (left.has(before)) behind.set(before, [...(behind.get(before) ?? []), id]);
+    for (const before of after) if (left.has(before)) madeIn(behind, before, () => []).push(id);
   const byId = new Map(work.map((each) => [each.id, each]));
   const running = new Map<string, number>(work.flatMap(({ id, ms, isRunning }) => (isRunning ? [[id, ms]] : [])));
   const ready = work.filter(({ id, isRunning }) => !isRunning && left.get(id)?.size === 0).map(({ id }) => id);
@@ -100,7 +101,7 @@ function durationsOf(
   const siblings = new Map<string, number[]>();
   for (const { id } of tasks) {
     const [fanOut, ms] = [fanOutOf(id), known.get(id)];
-    if (fanOut !== null && ms !== undefined) siblings.set(fanOut, [...(siblings.get(fanOut) ?? []), ms]);
+    if (fanOut !== null && ms !== undefined) madeIn(siblings, fanOut, () => []).push(ms);
   }
   const ofSiblings = new Map([...siblings].map(([fanOut, each]) => [fanOut, medianOf(each)]));
   const middle = medianOf([...known.values()]);

@@ -1,5 +1,6 @@
 /** The content of the live view: what runs, what waits and why, open questions, and how much is left. */
 
+import { madeIn } from '../../lib/once.ts';
 import { fromIso } from '../../lib/time.ts';
 import { addChild, type ChildCount, type ChildrenSum, childrenText, fanOutOf, noChildren } from '../fan-out/counts.ts';
 import type { PlanTask } from '../plan/plan.ts';
@@ -177,8 +178,7 @@ const CHILD_COUNTED: Partial<Record<LiveCount, ChildCount>> = {
 };
 
 function fold(fanOuts: Map<string, FoldedChildren>, id: string, count: LiveCount, since: number | null): void {
-  const folded = fanOuts.get(id) ?? { sum: noChildren(), since_ms: null };
-  fanOuts.set(id, folded);
+  const folded = madeIn(fanOuts, id, () => ({ sum: noChildren(), since_ms: null }));
   addChild(folded.sum, CHILD_COUNTED[count] ?? null);
   if (since !== null) folded.since_ms = Math.min(since, folded.since_ms ?? since);
 }
@@ -197,12 +197,8 @@ function lineOfChildren(
 /** Many tasks have the same owner, and on some systems a liveness check starts a process. */
 function askingOnce(scheduling: SchedulingContext): SchedulingContext {
   const known = new Map<string, Liveness>();
-  const liveness = (owner: OwnerIdentity): Liveness => {
-    const key = JSON.stringify(owner);
-    const answer = known.get(key) ?? scheduling.observer.liveness(owner);
-    known.set(key, answer);
-    return answer;
-  };
+  const liveness = (owner: OwnerIdentity) =>
+    madeIn(known, JSON.stringify(owner), () => scheduling.observer.liveness(owner));
   return { ...scheduling, observer: { ...scheduling.observer, liveness } };
 }
 

@@ -3,6 +3,7 @@
  * person can mend. It is read from the records of those tasks, so every run of the project knows it at once. Pure.
  */
 
+import { madeIn } from '../../lib/once.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { NEEDS_PERSON } from '../agents/events.ts';
 import { type Agent, agentFor, isAgent, isPresetAgent, LOGINS } from '../agents/known.ts';
@@ -55,7 +56,7 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
       holds.set(agent, { task_id: task.id, until: null, message });
     } else if (error?.class === 'rate_limit') {
       const met = limitMet(task.id, record, instant);
-      if (met !== null) limits.set(agent, [...(limits.get(agent) ?? []), met]);
+      if (met !== null) madeIn(limits, agent, () => []).push(met);
     }
   }
   for (const [agent, met] of limits) {

@@ -4,6 +4,7 @@
  */
 
 import { commonPath, type Glob, globsOf, mayMeet } from '../../lib/globs/globs.ts';
+import { madeIn } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { AgentSettings } from '../settings/settings.ts';
@@ -65,11 +66,7 @@ function shared(...globs: readonly Glob[]): string | null {
   if (!mayMeet(globs)) return null;
   // No glob has a newline.
   const key = globs.map(({ source }) => source).join('\n');
-  const before = found.get(key);
-  if (before !== undefined) return before;
-  const path = commonPath(globs);
-  found.set(key, path);
-  return path;
+  return madeIn(found, key, () => commonPath(globs));
 }
 
 /** The tasks of the plan that cannot be worked on while this one is. */

@@ -1,6 +1,7 @@
 /** Parts of a plan in the order of work: for a run, which needs the first few tasks that are ready, and for who reviews and merges. Pure. */
 
 import { kindOf } from '../../lib/errors.ts';
+import { madeIn } from '../../lib/once.ts';
 import { conditionOn, type PlanTask } from '../plan/plan.ts';
 import { readable } from '../task/records.ts';
 import { type IntegrationPhase, isTerminal, phaseDue } from '../task/states.ts';
@@ -123,12 +124,8 @@ function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string |
   };
   const ofPhases = new Map<string, string | null>();
   const lastOf = (phaseId: string) => {
-    const known = ofPhases.get(phaseId);
-    if (known !== undefined) return known;
     const phase = plan.phaseById.get(phaseId);
-    const last = phase === undefined || phase.status === 'done' ? undefined : phase.task_ids.findLast(isLeft);
-    ofPhases.set(phaseId, last ?? null);
-    return last ?? null;
+    return phase === undefined || phase.status === 'done' ? null : (phase.task_ids.findLast(isLeft) ?? null);
   };
   return (task) => {
     // One that is optional may be skipped, which no record says.
@@ -139,7 +136,7 @@ function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string |
     if (before !== undefined) return before;
     const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
     // So may any task of a phase, in a plan with conditions.
-    return blockedBy === null || plan.hasFinalizers ? null : lastOf(blockedBy);
+    return blockedBy === null || plan.hasFinalizers ? null : madeIn(ofPhases, blockedBy, () => lastOf(blockedBy));
   };
 }
 

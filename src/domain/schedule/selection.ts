@@ -1,6 +1,7 @@
 /** Which tasks say whether a task is ready. Pure. */
 
 import { ancestorsOf } from '../../lib/ids.ts';
+import { madeIn } from '../../lib/once.ts';
 import { isOverByPlan, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { type OverlapRules, rivalsOf } from './overlap.ts';
 
@@ -84,11 +85,7 @@ function urgencies(plan: Plan): (task: PlanTask) => number {
 /** By a task those that use its result. */
 function usersIn(plan: Plan): Map<string, string[]> {
   const usersOf = new Map<string, string[]>();
-  const add = (id: string, user: string) => {
-    const users = usersOf.get(id);
-    if (users === undefined) usersOf.set(id, [user]);
-    else users.push(user);
-  };
+  const add = (id: string, user: string) => madeIn(usersOf, id, () => []).push(user);
   for (const task of plan.tasks) {
     for (const id of task.depends_on) add(id, task.id);
     if (task.parent !== null) add(task.id, task.parent);

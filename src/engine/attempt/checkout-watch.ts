@@ -5,6 +5,7 @@
 
 import { type CheckoutState, changedSince, checkoutChanges } from '../../domain/verify/checkout-changes.ts';
 import { orNull } from '../../lib/errors.ts';
+import { madeIn } from '../../lib/once.ts';
 import { PLAN_PLACES } from '../../project/find-project.ts';
 import { loadPlanned } from '../../project/plan-file.ts';
 import type { Env } from '../env.ts';
@@ -75,7 +76,5 @@ const watches = new WeakMap<Env, CheckoutWatch>();
 /** One for all workers of a run; null where workers have no worktrees, or none to watch. */
 export function checkoutWatch(env: Env): CheckoutWatch | null {
   if (env.settings.workspace !== 'worktree') return null;
-  const watch = watches.get(env) ?? new CheckoutWatch(env);
-  watches.set(env, watch);
-  return watch;
+  return madeIn(watches, env, () => new CheckoutWatch(env));
 }

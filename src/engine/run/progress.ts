@@ -4,6 +4,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { type OutputMode, stillRunningMs, WORTH_SAYING_MS } from '../../domain/run/output.ts';
 import { classifyTasks, type SchedulingContext } from '../../domain/schedule/readiness.ts';
+import { madeIn } from '../../lib/once.ts';
 import { OutputLines } from '../../lib/output-lines.ts';
 import { STREAMS, type StreamName } from '../../store/port.ts';
 import { LogReader } from '../attempt/output.ts';
@@ -75,9 +76,7 @@ export class Progress {
   }
 
   #streamOf(attempt: RunningAttempt): Streamed {
-    const streamed = this.#streamed.get(attempt) ?? streamedFrom(attempt);
-    this.#streamed.set(attempt, streamed);
-    return streamed;
+    return madeIn(this.#streamed, attempt, () => streamedFrom(attempt));
   }
 
   #give(task_id: string, attempt: RunningAttempt, stream: StreamName, text: string, cut = false): void {
@@ -146,9 +145,7 @@ export class Progress {
   /** Null where the output is shown anyway, or is not wanted. */
   #lineOf(attempt: RunningAttempt): string | null {
     if (this.#output === 'prefixed' || this.#output === 'none') return null;
-    const known = this.#lastLines.get(attempt) ?? attempt.reading(lastLineOf);
-    this.#lastLines.set(attempt, known);
-    return known() || null;
+    return madeIn(this.#lastLines, attempt, () => attempt.reading(lastLineOf))() || null;
   }
 
   /** Emits what a run waits for that has been idle for a while, once until that changes. */

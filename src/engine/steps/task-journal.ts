@@ -30,6 +30,7 @@ import { type Park, wakeFor } from '../../domain/steps/parking.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { andThen, type Decision } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
+import { madeIn } from '../../lib/once.ts';
 import { firstOf } from '../../lib/text.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
@@ -163,9 +164,7 @@ async function answered<T>(env: Pick<Env, 'store'>, { state }: TaskRecord, readi
 const KNOWN = new WeakMap<object, { chunks: Map<string, readonly Entry[]>; recalled: Recalled }>();
 
 function known({ store }: Pick<Env, 'store'>) {
-  const found = KNOWN.get(store) ?? { chunks: new Map<string, readonly Entry[]>(), recalled: { last: null } };
-  KNOWN.set(store, found);
-  return found;
+  return madeIn(KNOWN, store, () => ({ chunks: new Map<string, readonly Entry[]>(), recalled: { last: null } }));
 }
 
 async function chunkEntries(

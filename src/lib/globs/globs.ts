@@ -5,7 +5,7 @@
  * exactly, so the answers agree: the second is a search of the product of the automata. Libraries answer only the first.
  */
 
-import { once } from '../once.ts';
+import { madeIn, once } from '../once.ts';
 import { ANY, type CharSet, codeOf, complement, holds, intersection, NOT_SLASH, sample, single } from './char-sets.ts';
 import { nameOf, type Part, type PlainGlob, plainGlobOf, readGlob, textBeforeWildcards } from './syntax.ts';
 
@@ -37,15 +37,7 @@ const known = new Map<string, Glob>();
 
 /** The same for a list. Thousands of tasks may have the same globs, so each is compiled once. */
 export function globsOf(sources: readonly string[]): readonly Glob[] {
-  const before = lists.get(sources);
-  if (before !== undefined) return before;
-  const globs = sources.map((source) => {
-    const glob = known.get(source) ?? globOf(source);
-    known.set(source, glob);
-    return glob;
-  });
-  lists.set(sources, globs);
-  return globs;
+  return madeIn(lists, sources, () => sources.map((source) => madeIn(known, source, () => globOf(source))));
 }
 
 /** A glob for everything in the folder at `path`. */
