@@ -63,9 +63,9 @@ export async function repositoryOf(env: GitEnv): Promise<Repository> {
   if (found.code === 1 || (isBare && (await headOf(env, project)) === null)) {
     throw new ForgeError(
       'SETTINGS_INVALID',
-      `nothing is committed in ${root || project}, so worktrees have nothing to start from`,
+      `nothing is committed in ${root || project}, or its branch was deleted, so worktrees have nothing to start from`,
       {
-        hint: 'Commit what tasks start from; or set `workspace: none` in .forge/settings.yaml.',
+        hint: 'Commit what tasks start from, or bring the branch back; or set `workspace: none` in .forge/settings.yaml.',
       },
     );
   }
@@ -176,8 +176,8 @@ export async function baseOf(
   }
   const here = await headOf(env, env.paths.project);
   if (here !== null) return { branch: here.branch, sha: here.head };
-  throw new ForgeError('SETTINGS_INVALID', `nothing is committed in ${env.paths.project}`, {
-    hint: 'Commit what tasks start from.',
+  throw new ForgeError('SETTINGS_INVALID', `nothing is committed in ${env.paths.project}, or its branch was deleted`, {
+    hint: 'Commit what tasks start from, or bring the branch back.',
   });
 }
 

@@ -38,7 +38,7 @@ import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT } from './verdicts.ts';
 import { commitIn, type EndedWorker, outcomeOf } from './worker-outcome.ts';
-import { setupFaultOf } from './workspace.ts';
+import { notVerified, setupFaultOf } from './workspace.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
@@ -340,8 +340,11 @@ export class RunningAttempt {
       const other = end.error?.class.startsWith('verify.') ? { tail: await checkTail(this.#env, this.#holder) } : {};
       return { end, record: changed.record, ...other };
     } catch (error) {
-      if (kindOf(error) !== 'lost') throw error;
-      return this.#lostEnd(errorMessage(error));
+      if (kindOf(error) === 'lost') return this.#lostEnd(errorMessage(error));
+      const fault = notVerified(task.id, error);
+      // It keeps its verdict, which the next claim verifies.
+      if (fault !== error) await this.#release(workerGone);
+      throw fault;
     }
   }
 

@@ -35,6 +35,13 @@ export async function requireWorktrees(env: Env): Promise<void> {
 /** The task can't be worked on, and trying again would not help: a person has to look. */
 export class CanNotStart extends ForgeError {}
 
+/** The error of a verification, as CanNotStart where a person has to look, such as for a base that is gone. */
+export function notVerified(taskId: string, error: unknown): unknown {
+  if (!(error instanceof ForgeError) || !['SETTINGS_INVALID', 'NOT_READY'].includes(error.code)) return error;
+  const message = `the result of task ${taskId} is not verified: ${error.message}`;
+  return new CanNotStart(error.code, message, { hint: error.hint, cause: error });
+}
+
 /** What is said where the agent that is to do the task is not there; null where it is, and where none is asked. */
 export function missingAgent(
   { ctx, paths }: Pick<Env, 'ctx' | 'paths'>,
