@@ -69,21 +69,30 @@ export function compareCodePoints(a: string, b: string): number {
 /** Of a word that `closest` compares, in UTF-16 units: comparing takes time in proportion to the product of both lengths. */
 const MAX_WORD = 100;
 
-/** The candidate that `word` probably is a misspelling of, or null when none is close. */
+/** Of a shorter word the beginning says too little. */
+const MIN_BEGINNING = 3;
+
+/**
+ * The candidate that `word` probably is a misspelling of, else the only one that begins so; null when none is close.
+ */
 export function closest(word: string, candidates: Iterable<string>): string | null {
   if (word.length > MAX_WORD) return null;
   const limit = Math.max(1, Math.floor(word.length / 3));
+  const given = word.toLowerCase();
+  const longer: string[] = [];
   let best: string | null = null;
   let bestDistance = limit + 1;
   for (const candidate of candidates) {
+    const other = candidate.toLowerCase();
+    if (word.length >= MIN_BEGINNING && longer.length < 2 && other.startsWith(given)) longer.push(candidate);
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    const distance = editDistance(given, other);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }
   }
-  return best;
+  return best ?? (longer.length === 1 ? (longer[0] ?? null) : null);
 }
 
 /** `Did you mean "x"?` as the suggestion of a finding, or nothing when no candidate is close. */

@@ -182,7 +182,9 @@ class Editor {
     const between = this.#source.slice(colon + 1, old.range[0]);
     const comments = between.includes('\n') ? between.slice(0, between.lastIndexOf('\n')).trimEnd() : null;
     const start = comments === null && head !== '' ? old.range[0] : colon + 1;
-    const text = comments === null ? head : spaced + comments;
+    // The comment behind the sign of a text of several lines.
+    const note = /^[|>]\S*([ \t]+#[^\r\n]*)/.exec(this.#source.slice(old.range[0]))?.[1] ?? '';
+    const text = (comments === null ? head : spaced + comments) + note;
     return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, lineEnd(this.#source, end)), below))];
   }
 
@@ -285,7 +287,10 @@ class Editor {
       if (last !== undefined) return this.#endOf(last);
     }
     const [start, end] = node.range;
-    return start + this.#source.slice(start, end).trimEnd().length;
+    const written = this.#source.slice(start, end);
+    // A text may keep the empty lines that it ends with.
+    if (/^[|>]\d?\+/.test(written)) return start + written.replace(/\r?\n$/, '').length;
+    return start + written.trimEnd().length;
   }
 
   #dropLines(start: number, end: number): Splice[] {

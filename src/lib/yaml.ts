@@ -148,9 +148,10 @@ const SUGGESTIONS: readonly [reason: RegExp, suggestion: string][] = [
   [/^end of the stream/, 'Look at the indentation here: it goes with the lines above, in spaces and never in tabs.'],
   [/^bad indentation/, 'Line the entry up with those beside it, and put a value that holds ": " in quotes.'],
   [
-    /^deficient indentation|^unexpected end of the/,
-    'A quote or a bracket that is opened before this place may not be closed.',
+    /^deficient indentation/,
+    'A quote or a bracket that is opened before this place may not be closed. If it is: what it holds, and its end, stand further right than its key.',
   ],
+  [/^unexpected end of the/, 'A quote or a bracket that is opened before this place may not be closed.'],
 ];
 
 /** js-yaml's reason in the words of a plan; `rest`: the line from the position of the error on. */

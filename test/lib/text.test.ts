@@ -152,6 +152,19 @@ describe('closest', () => {
     expect(closest('task', ['tasc', 'tasd'])).toBe('tasc');
   });
 
+  test.each([
+    ['lint', ['lint-it', 'test'], 'lint-it'],
+    ['LINT', ['lint-it-all', 'test'], 'lint-it-all'],
+    ['lint', ['lint-one', 'lint-all'], null],
+    ['lint', ['lint-all-of-it', 'link'], 'link'],
+    ['li', ['lint-all-of-it'], null],
+  ])(
+    'closest suggests for %j of %j, where nothing is like it, the only word that begins so: %j',
+    (word, words, near) => {
+      expect(closest(word, words)).toBe(near);
+    },
+  );
+
   test('closest suggests a word for itself', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ minLength: 1, maxLength: 12 }), { minLength: 1 }), (words) => {

@@ -141,6 +141,20 @@ describe('an edit of YAML', () => {
       'title: A}',
       'title: A, run: "a: b"}',
     ],
+    [
+      'a key behind a text that keeps its empty lines stands behind these',
+      'tasks:\n  - id: a\n    run: |+\n      x\n\n  - id: b\n',
+      { path: ['tasks', 0, 'title'], set: 'A' },
+      'x\n\n',
+      'x\n\n    title: A\n',
+    ],
+    [
+      'the comment behind the sign of a text of several lines stays',
+      'run: |-  # why\n  a\n  b\nnext: 1\n',
+      { path: ['run'], set: 'c' },
+      '|-  # why\n  a\n  b',
+      'c  # why',
+    ],
     ['empty braces are added to', 'env: {}\n', { path: ['env', 'A'], set: 1 }, '{}', '{A: 1}'],
     [
       'a key is taken out of braces',

@@ -23,7 +23,7 @@ export const DEFAULT_RETENTION: RetentionPolicy = { olderThanMs: 90 * DAY_MS, fa
 
 /** What is wrong with how long things are kept; null: nothing. What is removed does not come back, so a warning would come too late. */
 export function keptFault(ms: number): string | null {
-  return ms > 0 && ms < 1000 ? `${ms} is ${ms} ms, and a unit was probably meant` : null;
+  return ms > 0 && ms < 1000 ? `that is ${ms} ms, and another unit was probably meant` : null;
 }
 
 /** A task as it was read. */

@@ -201,7 +201,7 @@ tracker: {type: github, config: {repo: acme/demo}}
     (written) => {
       const parsed = parseSettings(written, FILE);
       const [, number] = /: (\d+)/.exec(written) ?? [];
-      const message = expect.stringContaining(`${number} is ${number} ms, and a unit was probably meant`);
+      const message = expect.stringContaining(`that is ${number} ms, and another unit was probably meant`);
       expect(parsed).toMatchObject({
         ok: false,
         problems: [{ message, suggestion: expect.stringMatching(/^Write /) }],
