@@ -7,7 +7,7 @@ import { parseJson } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
-import { command, key, text } from '../plan/declare.ts';
+import { command, described, key, text } from '../plan/declare.ts';
 import { shapeFindings } from '../plan/findings.ts';
 import { envKey, retryKey, timeoutKey } from '../plan/run-keys.ts';
 import type { RetryYaml } from '../retry/schema.ts';
@@ -23,7 +23,14 @@ export const ChildLineSchema = once(() =>
     env: envKey(),
     retry: retryKey(),
     timeout: timeoutKey(),
-    input: key(z.unknown(), 'Any JSON: the child finds it in the file FORGE_INPUT_FILE.', null),
+    // An empty text is one.
+    input: described(
+      z.pipe(
+        z.optional(z.any()),
+        z.transform((value: unknown) => value ?? null),
+      ),
+      'Any JSON: the child finds it in the file FORGE_INPUT_FILE.',
+    ),
   }),
 );
 
@@ -38,7 +45,7 @@ export function parseChildren(
 ): Child[] {
   const children: Child[] = [];
   const faults: Fault[] = [];
-  const lines = new Map<string, number>();
+  const firsts = new Map<string, First>();
   // Some editors begin a file with a mark of its encoding.
   for (const [index, line] of text
     .replace(/^\uFEFF/, '')
@@ -49,9 +56,10 @@ export function parseChildren(
     const { child, faults: found } = parseLine(line);
     faults.push(...found.map((fault) => ({ ...fault, place })));
     if (child === null) continue;
-    const problem = idFault(child.name, { parent, fanOut }, lines);
     // Folders of some file systems are the same in any case.
-    lines.set(child.name.toLowerCase(), lines.get(child.name.toLowerCase()) ?? index + 1);
+    const first = firsts.get(child.name.toLowerCase());
+    const problem = idFault(child.name, { parent, fanOut }, first);
+    if (first === undefined) firsts.set(child.name.toLowerCase(), { name: child.name, line: index + 1 });
     if (problem !== null) faults.push({ ...problem, place });
     children.push(child);
   }
@@ -102,18 +110,22 @@ function parseLine(line: string): { child: Child | null; faults: Found[] } {
   return { child, faults: own === undefined ? [] : [{ code: 'INVALID_ID', message }] };
 }
 
-/** `lines`: of the names before it, in lower case. */
+/** Where a name stands first. */
+interface First {
+  name: string;
+  line: number;
+}
+
+/** `first`: of a name before it that differs in case at most. */
 function idFault(
   name: string,
   { parent, fanOut }: { parent: string; fanOut: string },
-  lines: ReadonlyMap<string, number>,
+  first: First | undefined,
 ): Found | null {
-  const first = lines.get(name.toLowerCase());
-  if (first !== undefined)
-    return {
-      code: 'INVALID_ARGS',
-      message: `child ${JSON.stringify(oneLine(name, 40))} comes twice (first in line ${first})`,
-    };
+  if (first !== undefined) {
+    const where = `first in line ${first.line}${first.name === name ? '' : ', in another case'}`;
+    return { code: 'INVALID_ARGS', message: `child ${JSON.stringify(oneLine(name, 40))} comes twice (${where})` };
+  }
   const id = childId(parent, fanOut, name);
   try {
     requireName(name, 'a child');

@@ -34,6 +34,16 @@ test('a child has what its line says, and null for the rest', () => {
   ]);
 });
 
+test('the input of a child is any JSON, and one that is empty is no other than that', () => {
+  const inputOf = (text: string) => parse(`{"name":"x","run":"true","input":${text}}`)[0]?.input;
+  for (const value of ['', 0, false, [], {}, null, 'x']) expect(inputOf(JSON.stringify(value))).toEqual(value);
+});
+
+test('the keys of a child are listed where one is unknown, with that of its input', () => {
+  const [problem] = refused('{"name":"y","run":"true","zzz":1}').problems;
+  expect(problem?.suggestion).toBe('It has the keys name, run, title, env, retry, timeout, input.');
+});
+
 test('a fan-out may have no children', () => {
   expect(parse('')).toEqual([]);
 });
@@ -78,7 +88,12 @@ describe('a line is refused with its place', () => {
       /^child "y": input: "forge\.x"/,
     ],
     ['a name that comes twice', X, 'INVALID_ARGS', /^child "x" comes twice \(first in line 1\)$/],
-    ['a name that comes twice in another case', '{"name":"X","run":"true"}', 'INVALID_ARGS', /comes twice/],
+    [
+      'a name that comes twice in another case',
+      '{"name":"X","run":"true"}',
+      'INVALID_ARGS',
+      /^child "X" comes twice \(first in line 1, in another case\)$/,
+    ],
     [
       'an input that is nested too deep',
       `{"name":"y","run":"true","input":${'['.repeat(98)}${']'.repeat(98)}}`,
