@@ -9,7 +9,7 @@ export { parsePlan } from './domain/plan/parse.ts';
 export type { Plan, PlanPhase, PlanTask } from './domain/plan/plan.ts';
 export { type ClassifiedError, classifyError, type ErrorRule, type WorkerEnd } from './domain/retry/classify.ts';
 export { bumpRetryCount, nextEligibleAt, nextRetryState } from './domain/retry/next-try.ts';
-export { backoffMs, CompositeRetryPolicy, coercePolicy, RetryPolicy } from './domain/retry/retry.ts';
+export { backoffMs, CompositeRetryPolicy, coercePolicy, RetryPolicy, resolveRetry } from './domain/retry/retry.ts';
 export { STEP_RETRY_DEFAULT, TASK_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from './domain/retry/schema.ts';
 export type { RunEvent } from './domain/run/events.ts';
 export {

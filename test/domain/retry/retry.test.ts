@@ -334,3 +334,8 @@ describe('resolveRetry', () => {
     expect(own.policyFor('network')).not.toBeNull();
   });
 });
+
+test('the package exports what programs choose a policy with', async () => {
+  const { resolveRetry: resolve, STEP_RETRY_DEFAULT: site } = await import('../../../src/index.ts');
+  expect(resolve({ task: { max_attempts: 2 }, settings: { max_attempts: 9 }, default: site }).maxAttempts).toBe(2);
+});
