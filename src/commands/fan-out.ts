@@ -4,8 +4,8 @@ import * as z from 'zod/mini';
 import { ChildLineSchema, parseChildren } from '../domain/fan-out/parse.ts';
 import { requireName } from '../domain/steps/names.ts';
 import { sealFanOut } from '../engine/steps/fan-out.ts';
+import { readUserFile } from '../project/user-files.ts';
 import { content, operand, option } from './shared/command.ts';
-import { linesHandedOver } from './shared/contents.ts';
 import { countSchema } from './shared/data.ts';
 import { atStep, workerCommand, workerFields } from './shared/steps.ts';
 
@@ -41,10 +41,21 @@ export const fanOut = workerCommand({
     requireName(name, 'a fan-out');
     const { step, recorded } = await atStep(context, options, 'fan-out', ({ session, attempt }) =>
       sealFanOut(session, attempt, name, () => {
-        const { text, file } = linesHandedOver(options.children, from, '--from', MAX_BYTES);
+        const { text, file } = linesOf(options.children, from);
         return parseChildren(text, file, { parent: task, fanOut: name });
       }),
     );
     return { task_id: task, name, recorded, children: (step.result as { children: number }).children };
   },
 });
+
+/**
+ * A line of JSON for each child: those of the file `from`; `children` where there are some, a text of such lines or a list. `file` is what
+ * problems are told to be in. Throws INVALID_ARGS.
+ */
+function linesOf(children: unknown, from: string): { text: string; file: string } {
+  if (children === undefined) return { text: readUserFile(from, '--from', MAX_BYTES), file: from };
+  if (typeof children === 'string') return { text: children, file: 'stdin' };
+  const lines = Array.isArray(children) ? children : [children];
+  return { text: lines.map((line) => JSON.stringify(line)).join('\n'), file: 'children' };
+}

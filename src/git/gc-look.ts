@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
 import { branchFor, FOLLOWS, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
+import { realPath } from '../lib/fs/folders.ts';
 import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import { taskOfFileName } from '../lib/ids.ts';
@@ -21,7 +22,7 @@ import {
   type Repository,
   repositoryOf,
 } from './repository.ts';
-import { isOwnName, nameBelow, realPath, worktreesFolder } from './worktree-files.ts';
+import { isOwnName, nameBelow, worktreesFolder } from './worktree-files.ts';
 
 export { pruneBranch, type Removal, removeWorktree } from './removal.ts';
 

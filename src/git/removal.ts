@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
+import { realPath } from '../lib/fs/folders.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
 import { fileNameOf } from '../lib/ids.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
@@ -31,7 +32,6 @@ import {
   makeWorktreePlace,
   moveFolder,
   nameBelow,
-  realPath,
   removeFile,
   removeFolder,
   worktreesFolder,

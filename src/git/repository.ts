@@ -10,6 +10,7 @@ import {
   parseWorktrees,
 } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { realPath } from '../lib/fs/folders.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import type { TaskStore } from '../store/port.ts';
@@ -27,7 +28,7 @@ import {
   NoGit,
 } from './git.ts';
 import { notSigned, signingWords, signsMerges } from './signing.ts';
-import { lookAtPlace, realPath } from './worktree-files.ts';
+import { lookAtPlace } from './worktree-files.ts';
 
 /** What is needed to make and remove worktrees of tasks. */
 export interface WorktreeEnv extends GitEnv {

@@ -4,11 +4,12 @@
  */
 
 import fs from 'node:fs';
+import { realPath } from '../lib/fs/folders.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
 import { type GitEnv, gitIn, gitLines, gitOk, gitText } from './git.ts';
 import { commitOf, type Repository } from './repository.ts';
 import { ignoredFilesText, rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
-import { lookAtPlace, modulesBelow, realPath } from './worktree-files.ts';
+import { lookAtPlace, modulesBelow } from './worktree-files.ts';
 
 /** A submodule of a worktree, and that of the main checkout. */
 interface Twin {

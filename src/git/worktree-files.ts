@@ -140,12 +140,3 @@ export function moveFolder(from: string, to: string): boolean {
 export function removeFile(file: string): boolean {
   return ifThere(`removing ${file}`, () => fs.unlinkSync(file)) !== null;
 }
-
-/** Every symlink resolved; the path itself where that fails. */
-export function realPath(place: string): string {
-  try {
-    return fs.realpathSync(place);
-  } catch {
-    return place;
-  }
-}

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { PRESETS, type TaskCommand } from '../domain/plan/task-command.ts';
 import { inherited } from '../domain/task/workspaces.ts';
+import { realPath } from '../lib/fs/folders.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import type { Variables } from '../lib/variables.ts';
 
@@ -72,15 +73,6 @@ function textOf(file: string): string | null {
     return readCapped(file, TEXT_MAX_BYTES, { follow: true });
   } catch {
     return null;
-  }
-}
-
-/** A path without symlinks; the path itself where that can't be had. */
-function realPath(file: string): string {
-  try {
-    return fs.realpathSync(file);
-  } catch {
-    return file;
   }
 }
 

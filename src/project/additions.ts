@@ -12,7 +12,8 @@ import {
   withSection,
 } from './agents-file.ts';
 import { CLAUDE_SETTINGS, whyNoHooks, withHooks, withoutHooks } from './claude-settings.ts';
-import { isSameFile, readSharedFile, type SharedFile } from './shared-file.ts';
+import { isSame } from './look.ts';
+import { readSharedFile, type SharedFile } from './shared-file.ts';
 
 /** A file, and its text afterwards; null: it is removed. */
 export interface Addition {
@@ -52,7 +53,7 @@ export function canBeIn(project: string, name: string, warn: (message: string) =
 /** It is the same file, or a person has written so already. */
 function readsAgentsFile(claude: SharedFile, agents: SharedFile): boolean {
   const own = withoutSection(claude.text ?? '', locateSection(claude.text ?? '', claudeSection)) ?? '';
-  return isSameFile(claude, agents) || /(^|\s)@(\.\/)?AGENTS\.md(?![\w.-])/.test(own);
+  return isSame(claude.path, agents.path) || /(^|\s)@(\.\/)?AGENTS\.md(?![\w.-])/.test(own);
 }
 
 function withOwnSection(seen: SharedFile, section: Section): Addition {
@@ -97,7 +98,7 @@ function without(project: string, name: string, take: (text: string) => Taken): 
   try {
     const seen = readSharedFile(project, name);
     // What links to AGENTS.md has its section, which is taken away there.
-    const isOther = name !== CLAUDE_FILE || !isSameFile(seen, readSharedFile(project, AGENTS_FILE));
+    const isOther = name !== CLAUDE_FILE || !isSame(seen.path, readSharedFile(project, AGENTS_FILE).path);
     if (seen.text === null || !isOther) return null;
     const { text, reason } = take(seen.text);
     if (text === seen.text) return reason === null ? null : { name, change: null, reason };

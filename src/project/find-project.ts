@@ -8,7 +8,7 @@ import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import type { Variables } from '../lib/variables.ts';
 import { searchedFrom } from './linked-worktree.ts';
-import { isFile, isFolder, lookAt } from './look.ts';
+import { isFile, isFolder, isSame, lookAt } from './look.ts';
 
 /** Where a plan is searched, in this order, below the project folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
@@ -78,11 +78,6 @@ export function refuseForeign({ project }: ProjectPaths, env: Variables, parts: 
       details: { project, path: place, owner },
     });
   }
-}
-
-function isSame(one: string, other: string): boolean {
-  const [a, b] = [lookAt(one), lookAt(other)];
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
 /** `findProject`, for commands that need a project. Throws PHASES_NOT_FOUND, FOREIGN_PROJECT. */

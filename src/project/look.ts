@@ -20,6 +20,12 @@ export function lookAt(place: string): fs.Stats | undefined {
   return ifThere(`looking at ${place}`, () => fs.statSync(place, { throwIfNoEntry: false }), UNSEEN) ?? undefined;
 }
 
+/** Whether both paths lead to one thing that is there. Throws IO_ERROR. */
+export function isSame(one: string, other: string): boolean {
+  const [a, b] = [lookAt(one), lookAt(other)];
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
 /** The nearest folder from `dir` upwards that seems to be a checkout of git; null when there is none. */
 export function checkoutAround(dir: string): string | null {
   if (lookAt(`${dir}/.git`) !== undefined) return dir;

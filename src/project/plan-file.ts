@@ -71,8 +71,14 @@ export async function parsePlanText(
   read: ReadPlan = () => null,
 ): Promise<LoadedPlan> {
   const { file, text } = source;
-  const isCurrent = ({ included }: Pick<LoadedPlan, 'included'>) =>
-    included.every((other) => orElse(() => read(other.file), null) === other.text);
+  const isCurrent = ({ included }: Pick<LoadedPlan, 'included'>) => {
+    try {
+      return included.every((other) => read(other.file) === other.text);
+    } catch (error) {
+      if (error instanceof ForgeError) return false;
+      throw error;
+    }
+  };
   const last = LAST.get(cache);
   if (last?.text === text && last.file === file && isCurrent(last)) return last;
   // With the YAML parser it is loaded only for a text that is not cached.
@@ -86,15 +92,6 @@ export async function parsePlanText(
   const loaded = { plan: indexed({ ...plan, tasks: plan.tasks.map(filledTask) }), file, text, warnings, included };
   if (cache !== NO_CACHE) LAST.set(cache, loaded);
   return loaded;
-}
-
-function orElse<T>(work: () => T, other: T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof ForgeError) return other;
-    throw error;
-  }
 }
 
 /** Reads files of the project that a plan includes. Throws PHASES_PARSE_ERROR for a symlink out of it, FOREIGN_PROJECT, IO_ERROR. */

@@ -36,12 +36,6 @@ export function readSharedFile(project: string, name: string): SharedFile {
   });
 }
 
-/** Whether both names lead to one file that is there. */
-export function isSameFile(one: SharedFile, other: SharedFile): boolean {
-  const [a, b] = [one, other].map(({ path: file }) => fs.statSync(file, { throwIfNoEntry: false }));
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
-}
-
 /** A folder on the way that is a symlink may lead anywhere. */
 function refuseLinkedFolder(project: string, name: string): void {
   const parts = path.dirname(name).split('/');

@@ -10,19 +10,3 @@ export function handedOver(value: unknown, file: string, flag: string, maxBytes:
   if (Buffer.byteLength(text) > maxBytes) throw invalidArgs(`${flag} ${file}: it is larger than ${maxBytes} bytes`);
   return text;
 }
-
-/**
- * A line of JSON each: the lines of the file that `flag` names; `value` where there is one, a text of such lines or a list. `file` is what
- * problems are told to be in. Throws INVALID_ARGS.
- */
-export function linesHandedOver(
-  value: unknown,
-  file: string,
-  flag: string,
-  maxBytes: number,
-): { text: string; file: string } {
-  if (value === undefined) return { text: readUserFile(file, flag, maxBytes), file };
-  if (typeof value === 'string') return { text: value, file: 'stdin' };
-  const lines = Array.isArray(value) ? value : [value];
-  return { text: lines.map((line) => JSON.stringify(line)).join('\n'), file: 'children' };
-}

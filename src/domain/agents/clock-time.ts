@@ -1,6 +1,7 @@
 /** Times as agents say them to people: when a limit ends. Pure. */
 
 import { DAY_MS } from '../../lib/time.ts';
+import { clockOf } from '../../lib/zone-clock.ts';
 
 /** A time on the clock of a place, as in `10:20pm (America/Edmonton)` or `Dec 3, 6am (Europe/Berlin)`. */
 export interface ClockTime {
@@ -24,11 +25,12 @@ export function untilMs(until: number | ClockTime | null, nowMs: number): number
   if (typeof until === 'number') return Math.abs(until) <= TIME_MAX_MS ? until : null;
   const { minutes, zone, date } = until;
   try {
-    const shown = clockIn(zone, nowMs);
+    const clockAt = clockOf(zone);
+    const shown = clockAt(nowMs);
     const clock = wantedClock(shown, minutes * 60_000, date);
     // By the offset that the zone has then.
     const about = clock - (shown - nowMs);
-    return clock - (clockIn(zone, about) - about);
+    return clock - (clockAt(about) - about);
   } catch {
     return null;
   }
@@ -42,19 +44,6 @@ function wantedClock(shown: number, timeMs: number, date: ClockTime['date']): nu
   const year = new Date(shown).getUTCFullYear();
   const at = Date.UTC(date.year ?? year, date.month, date.day) + timeMs;
   return date.year === null && at < shown - DAY_MS ? Date.UTC(year + 1, date.month, date.day) + timeMs : at;
-}
-
-/** What the clock of a zone shows, as if it were UTC. Throws RangeError for a zone that is not known. */
-function clockIn(zone: string | null, atMs: number): number {
-  const format = new Intl.DateTimeFormat('en-US', {
-    ...(zone === null ? {} : { timeZone: zone }),
-    ...({ year: 'numeric', month: 'numeric', day: 'numeric' } as const),
-    ...({ hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23' } as const),
-  });
-  const part = new Map(format.formatToParts(atMs).map(({ type, value }) => [type, Number(value)]));
-  const [year = 0, month = 0, day = 0] = [part.get('year'), part.get('month'), part.get('day')];
-  const [hour = 0, minute = 0, second = 0] = [part.get('hour'), part.get('minute'), part.get('second')];
-  return Date.UTC(year, month - 1, day, hour, minute, second) + (atMs % 1000);
 }
 
 const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];

@@ -18,14 +18,12 @@ export function weightOf({ estimate }: PlanTask): number {
  */
 export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): string[] {
   const left = plan.tasks.filter(isLeft);
-  const { after, pending } = edges(plan, left);
-  const longest = new Float64Array(pending.length);
-  const before = new Int32Array(pending.length).fill(-1);
+  const after = edges(plan, left);
+  const longest = new Float64Array(after.length);
+  const before = new Int32Array(after.length).fill(-1);
   const weight = (node: number) => (left[node] === undefined ? 0 : weightOf(left[node]));
   let last = -1;
-  // Kahn (1962): a node's turn comes after all that it waits for.
-  const queue = [...pending.keys()].filter((node) => pending[node] === 0);
-  for (const node of queue) {
+  for (const node of turns(after)) {
     const length = (longest[node] ?? 0) + weight(node);
     longest[node] = length;
     if (last === -1 || length > (longest[last] ?? 0)) last = node;
@@ -34,8 +32,6 @@ export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): s
         longest[next] = length;
         before[next] = node;
       }
-      pending[next] = (pending[next] ?? 0) - 1;
-      if (pending[next] === 0) queue.push(next);
     }
   }
   const path: string[] = [];
@@ -45,18 +41,14 @@ export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): s
 
 /**
  * Nodes are the places in `left`, then one for the end of each phase, between the tasks of the phase and all that wait for it: so
- * there are as many edges as tasks, not as pairs of them. `pending`: how many edges lead to a node.
+ * there are as many edges as tasks, not as pairs of them. By each node those that edges lead to from it.
  */
-export function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][]; pending: Int32Array } {
+export function edges(plan: Plan, left: readonly PlanTask[]): number[][] {
   const nodes = new Map(left.map((task, node) => [task.id, node]));
   const ends = new Map(plan.phases.map((phase, place) => [phase.id, left.length + place]));
-  const size = left.length + plan.phases.length;
-  const after: number[][] = Array.from({ length: size }, () => []);
-  const pending = new Int32Array(size);
+  const after: number[][] = [...left, ...plan.phases].map(() => []);
   const add = (from: number | undefined, to: number | undefined) => {
-    if (from === undefined || to === undefined) return;
-    after[from]?.push(to);
-    pending[to] = (pending[to] ?? 0) + 1;
+    if (from !== undefined && to !== undefined) after[from]?.push(to);
   };
   for (const [node, task] of left.entries()) {
     for (const id of task.depends_on) add(nodes.get(id), node);
@@ -65,5 +57,19 @@ export function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][
     // A phase that the plan calls done blocks nothing, whatever is left in it.
     if (blockedBy !== null && plan.phaseById.get(blockedBy)?.status !== 'done') add(ends.get(blockedBy), node);
   }
-  return { after, pending };
+  return after;
+}
+
+/** The nodes of `edges`, each after all that it waits for. Source: Kahn (1962). */
+export function* turns(after: readonly (readonly number[])[]): Generator<number> {
+  const pending = new Int32Array(after.length);
+  for (const each of after) for (const next of each) pending[next] = (pending[next] ?? 0) + 1;
+  const queue = [...pending.keys()].filter((node) => pending[node] === 0);
+  for (const node of queue) {
+    yield node;
+    for (const next of after[node] ?? []) {
+      pending[next] = (pending[next] ?? 0) - 1;
+      if (pending[next] === 0) queue.push(next);
+    }
+  }
 }

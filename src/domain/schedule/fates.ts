@@ -15,7 +15,7 @@ import {
 } from '../plan/plan.ts';
 import { readable, type SeenRecord, type TaskState } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
-import { edges } from './critical-path.ts';
+import { edges, turns } from './critical-path.ts';
 
 /**
  * `skipped`: a condition can't come true any more. `lost`: it waits for one that has failed, was cancelled or was dropped. `stopped`: the
@@ -161,10 +161,7 @@ export function fatesOf(standing: Standing): Fates {
   const workOut = once(() => {
     if (!mayDiffer && !plan.tasks.some((task) => isTrouble(ended(task)))) return;
     const left = plan.tasks.filter((task) => !isOverByPlan(task));
-    const { after, pending } = edges(plan, left);
-    const queue = [...pending.keys()].filter((node) => pending[node] === 0);
-    // Kahn (1962): a node's turn comes after all that it waits for.
-    for (const node of queue) {
+    for (const node of turns(edges(plan, left))) {
       const task = left[node];
       const phase = plan.phases[node - left.length];
       if (task !== undefined) outcomes.set(task.id, ended(task) ?? judge(task));
@@ -176,10 +173,6 @@ export function fatesOf(standing: Standing): Fates {
           );
         });
         lostPhases.set(phase.id, trouble === undefined ? undefined : (lost.get(trouble) ?? trouble));
-      }
-      for (const next of after[node] ?? []) {
-        pending[next] = (pending[next] ?? 0) - 1;
-        if (pending[next] === 0) queue.push(next);
       }
     }
   });

@@ -3,6 +3,7 @@
 import { Cron } from 'croner';
 import { ForgeError } from '../../lib/errors.ts';
 import { DAY_MS } from '../../lib/time.ts';
+import { clockOf } from '../../lib/zone-clock.ts';
 
 /** Times are milliseconds since the epoch. `startMs`: of the first tick. Null: never again. */
 export interface Schedule {
@@ -112,24 +113,15 @@ function parsed(expression: string, zone: string): Cron {
  * none as much later as they are put forward. Throws INVALID_ARGS for no zone.
  */
 function zoneOf(zone: string) {
-  let format: Intl.DateTimeFormat;
+  let wall: (ms: number) => number;
   try {
-    format = new Intl.DateTimeFormat('en-US', {
-      timeZone: zone,
-      hourCycle: 'h23',
-      ...{ year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric' },
-    });
+    wall = clockOf(zone);
   } catch (cause) {
     throw new ForgeError('INVALID_ARGS', `there is no time zone ${JSON.stringify(zone)}`, {
       hint: 'Zones have names such as Europe/Berlin, America/New_York or UTC.',
       cause,
     });
   }
-  const wall = (ms: number) => {
-    const parts = Object.fromEntries(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
-    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
-    return Date.UTC(year, month - 1, day, hour, minute, second) + (((ms % 1000) + 1000) % 1000);
-  };
   const offset = (ms: number) => wall(ms) - ms;
   const utc = (shown: number) => {
     const before = shown - offset(shown - DAY_MS);

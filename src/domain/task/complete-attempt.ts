@@ -97,7 +97,8 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
   return { ...next, result: resultOf(record.state.task_id, completion) };
 }
 
-function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>): CompleteResult {
+/** What a completion has been answered, of which a record may keep more. */
+export function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>): CompleteResult {
   const { attempt_id, state, next_eligible_at, failure_reason } = completion;
   return { task_id, attempt_id, state, next_eligible_at, failure_reason };
 }

@@ -8,7 +8,7 @@ import type { Reuse } from '../../domain/reuse/reuse.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import { workerLimits } from '../../domain/settings/worker-limits.ts';
-import type { CompleteResult, Outcome } from '../../domain/task/complete-attempt.ts';
+import { type CompleteResult, type Outcome, resultOf } from '../../domain/task/complete-attempt.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
@@ -387,9 +387,7 @@ export class RunningAttempt {
     }
     const done = record.memo.completion;
     if (kind !== 'completed' || !done) return { end: { kind: 'lost', why }, record };
-    const { attempt_id, state, next_eligible_at, failure_reason } = done;
-    const result = { task_id: this.#request.task.id, attempt_id, state, next_eligible_at, failure_reason };
-    return { end: completed(result, record), record };
+    return { end: completed(resultOf(this.#request.task.id, done), record), record };
   }
 }
 

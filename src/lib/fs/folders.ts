@@ -28,6 +28,15 @@ export function makePath(dir: string, mode = 0o700): void {
   }
 }
 
+/** Every symlink resolved; the path itself where that fails. */
+export function realPath(place: string): string {
+  try {
+    return fs.realpathSync(place);
+  } catch {
+    return place;
+  }
+}
+
 function openFolder(dir: string): number {
   return fs.openSync(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
 }
