@@ -210,6 +210,27 @@ describe('a task with cache', () => {
     expect(await doneBy(cwd, '--task', 'self')).toMatchObject({ code: 0, done: ['self'] });
   });
 
+  it.skipIf(process.platform === 'darwin')(
+    'a task with cache is done every time, with a warning, when the name of an input is not UTF-8',
+    async () => {
+      const cwd = made(['id: all, title: A, run: "echo all >> ledger", inputs: ["src/**"], cache: true']);
+      for (const name of ['\xe9', 'd\xe9/x']) {
+        const file = Buffer.from(`${cwd}/src/${name}`, 'latin1');
+        mkdirSync(file.subarray(0, file.lastIndexOf('/')), { recursive: true });
+        writeFileSync(file, '1');
+        for (const _ of [1, 2]) {
+          const { done, warnings } = await doneBy(cwd);
+          expect({ done, warnings }).toEqual({
+            done: ['all'],
+            warnings: [expect.objectContaining({ message: expect.stringMatching(/^task all: .* is not UTF-8$/) })],
+          });
+        }
+        rmSync(Buffer.from(`${cwd}/src/${name.split('/')[0]}`, 'latin1'), { recursive: true });
+      }
+      expect(await doneBy(cwd)).toMatchObject({ warnings: [] });
+    },
+  );
+
   it('a task with cache is done every time, with a warning, when its inputs match no file', async () => {
     const cwd = made(['id: typo, title: T, run: "echo typo >> ledger", inputs: ["scr/**"], cache: true']);
     expect(await doneBy(cwd)).toMatchObject({ done: ['typo'] });

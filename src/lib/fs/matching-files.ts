@@ -50,17 +50,25 @@ function* below(folder: string, at: string, wanted: Wanted): Generator<MatchingF
   }
   for (const entry of entries) {
     const name = at === '' ? entry.name : `${at}/${entry.name}`;
+    const stat = () => statOf(path.join(folder, name));
     if (entry.isDirectory()) {
       const isNamed = wanted.base.split('/').includes(entry.name);
       const mayHave = name.startsWith(wanted.base) || `${wanted.base}/`.startsWith(`${name}/`);
-      if (mayHave && (isNamed || !SKIPPED.includes(entry.name))) yield* below(folder, name, wanted);
+      if (mayHave && (isNamed || !SKIPPED.includes(entry.name)) && stat() !== null) yield* below(folder, name, wanted);
     } else if (entry.isFile() || entry.isSymbolicLink()) {
       if (!wanted.globs.some((glob) => matches(glob, name))) continue;
-      const stat = fs.lstatSync(path.join(folder, name), { throwIfNoEntry: false });
-      const kind = stat === undefined ? null : kindOf(stat);
-      if (stat !== undefined && kind !== null) yield { path: name, kind, bytes: stat.size };
+      const found = stat();
+      const kind = found && kindOf(found);
+      if (found !== null && kind !== null) yield { path: name, kind, bytes: found.size };
     }
   }
+}
+
+/** Null for what is removed meanwhile. Throws for a name that can't be spelled: as if it were not there, its content would not count. */
+function statOf(file: string): fs.Stats | null {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false }) ?? null;
+  if (stat === null && path.basename(file).includes('\ufffd')) throw new Error(`the name of ${file} is not UTF-8`);
+  return stat;
 }
 
 /** Null for what is neither a file nor a symbolic link. */
