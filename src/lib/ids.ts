@@ -28,8 +28,8 @@ function isTooLong(id: string): boolean {
 
 /** The task whose fan-out a child is of; null for a task of the plan. */
 export function parentOf(taskId: string): string | null {
-  // Most ids are of tasks of the plan, of which a look at a large tree asks several times each.
-  return taskId.includes('/') ? taskId.split('/').slice(0, -2).join('/') : null;
+  const end = taskId.lastIndexOf('/', taskId.lastIndexOf('/') - 1);
+  return end === -1 ? null : taskId.slice(0, end);
 }
 
 /** The parent of a child, the parent of that, and so on. */

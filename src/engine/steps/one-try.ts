@@ -90,7 +90,8 @@ export function asJson(value: unknown): unknown {
     throw new ForgeError('INVALID_ARGS', `a step can keep JSON alone: ${errorMessage(cause)}`, { cause });
   }
   if (text === undefined) return null;
-  if (!isDeeperThan(KEPT_LEVELS_MAX, text)) return JSON.parse(text);
+  const kept: unknown = JSON.parse(text);
+  if (!isDeeperThan(KEPT_LEVELS_MAX, kept)) return kept;
   throw new ForgeError('INVALID_ARGS', `a step can keep what is nested ${KEPT_LEVELS_MAX} levels deep at most`);
 }
 
