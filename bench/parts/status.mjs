@@ -3,13 +3,15 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { program } from '../lib/bundle.mjs';
-import { forgeArgs } from '../lib/forge.mjs';
+import { askForge, forgeArgs } from '../lib/forge.mjs';
 import { execute, inTurns, median, timed } from '../lib/measure.mjs';
-import { plainPlan } from '../lib/plans.mjs';
+import { plainPlan, taskId } from '../lib/plans.mjs';
 import { figure, heading, times } from '../lib/report.mjs';
 import { cleanEnv, scratchFolder, scratchProject, tasksFolder } from '../lib/scratch.mjs';
 
 const LIMITS = { first: 3, later: 1.4 };
+/** Of one task. */
+const CHILDREN = 10_000;
 /** After which what was changed counts as settled, milliseconds. */
 const SETTLED_MS = 2500;
 const bare = path.join(import.meta.dirname, '..', 'programs', 'bare-read.mjs');
@@ -27,6 +29,23 @@ export async function status({ full }) {
       fs.rmSync(project, { recursive: true });
     }
   }
+  heading(`status: ${CHILDREN} children of one task, as \`run\` made them`);
+  const project = scratchProject('status-children', plainPlan(1));
+  execute(process.execPath, [grow, project, String(CHILDREN), 'run', fannedOut(project)]);
+  await againstBareRead(project, 'status --json', forgeArgs(project, 'status', '--json'), CHILDREN);
+  fs.rmSync(project, { recursive: true });
+}
+
+/** Has the only task of `project` fan out. Returns what its children are named below. */
+function fannedOut(project) {
+  const task = taskId(0);
+  const { claim_id, run_id } = askForge(project, 'claim', task);
+  const { attempt_id } = askForge(project, 'dispatch', task, '--claim', claim_id, '--run', run_id);
+  const lines = path.join(project, 'children.jsonl');
+  const children = Array.from({ length: CHILDREN }, (_, index) => ({ name: taskId(index), run: 'true' }));
+  fs.writeFileSync(lines, children.map((child) => `${JSON.stringify(child)}\n`).join(''));
+  askForge(project, 'fan-out', 'each', '--task', task, '--attempt', attempt_id, '--from', lines);
+  return `${task}/each`;
 }
 
 async function measure(project, size) {

@@ -1,7 +1,7 @@
 /**
  * Makes the task folders of a project as `forge orchestrate run` leaves them, or as a person would write them.
  *
- * usage: node grow-tree.mjs PROJECT COUNT run|hand
+ * usage: node grow-tree.mjs PROJECT COUNT run|hand [FAN_OUT]. `FAN_OUT`: they are children of it, which is there, in place of tasks of the plan.
  *
  * The tree of a run goes through the product's own decisions and commits, so every byte is what a run writes; only fsync is
  * left out, which would take hours and changes nothing that can be read.
@@ -25,7 +25,7 @@ import { commitTask } from '../../src/store/file/task-files.ts';
 import { layoutOf } from '../../src/store/file/tree.ts';
 import { taskId } from '../lib/plans.mjs';
 
-const [project, count, kind] = process.argv.slice(2);
+const [project, count, kind, fanOut] = process.argv.slice(2);
 const layout = layoutOf(project);
 const ctx = systemContext();
 const owner = identifyOwner(process.pid);
@@ -36,8 +36,9 @@ for (const dir of [layout.runs, layout.tasks]) fs.mkdirSync(dir, { recursive: tr
 const started = { version: 1, run_id: runId, started_at: isoTime(ctx.now()), name: null, host: owner.host, owner };
 write(`${layout.run(runId)}/manifest.json`, started);
 for (let index = 0; index < Number(count); index++) {
-  if (kind === 'hand') writeByHand(taskId(index), index);
-  else workThrough(taskId(index), index);
+  const id = fanOut === undefined ? taskId(index) : `${fanOut}/${taskId(index)}`;
+  if (kind === 'hand') writeByHand(id, index);
+  else workThrough(id, index);
 }
 
 function unsynced(step) {
