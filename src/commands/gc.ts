@@ -361,8 +361,8 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
   const git = () => import('../git/gc-look.ts');
   return {
     tracker,
-    pruneBranch: async (payload) => (await git()).pruneBranch(session, payload),
-    removeWorktree: async (payload) => (await git()).removeWorktree(session, payload),
+    pruneBranch: async (...what) => (await git()).pruneBranch(session, ...what),
+    removeWorktree: async (...what) => (await git()).removeWorktree(session, ...what),
     reverify: async (taskId, attemptId) => {
       const { reverify } = await import('../engine/attempt/verification.ts');
       const verified = await reverify(session, {

@@ -43,6 +43,9 @@ export type Removal =
   /** Nothing was removed; `why` is for a person. */
   | { kind: 'skipped'; why: string };
 
+/** Whoever removes has just looked at the task. Else it throws where the task has changed: it is asked when no process can begin in the place. */
+const NOT_ASKED = async (): Promise<unknown> => null;
+
 const skipped = (why: string): Removal => ({ kind: 'skipped', why });
 
 // --- branches --------------------------------------------------------------------------------------------------------
@@ -71,7 +74,11 @@ export async function branchUses(
  * Deletes the branch of a task, if it is still at `sha` and nothing uses it. A commit that no other ref leads to is rescued
  * first, merged or not. Throws SETTINGS_INVALID without a repository, IO_ERROR when git fails.
  */
-export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune_branch'>): Promise<Removal> {
+export async function pruneBranch(
+  env: GitEnv,
+  { branch, sha }: GcPayload<'prune_branch'>,
+  refuseMoved = NOT_ASKED,
+): Promise<Removal> {
   const taskId = taskOfBranch(env.settings, branch);
   if (taskId === null) return skipped(`${JSON.stringify(branch)} is the branch of no task`);
   const repository = await repositoryOf(env);
@@ -80,6 +87,7 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune
   return inTurn(env, besideWorktree(place, 'lock'), () =>
     inTurn(env, `${repository.commonDir}/forge-pruning.lock`, async () => {
       await settleRemoval(env, place);
+      await refuseMoved();
       const ref = `refs/heads/${branch}`;
       const { code, stdout } = await git(['symbolic-ref', '--quiet', ref], gitIn(env));
       if (code === 0) return skipped(`${branch} is another name of ${stdout.trim()}`);
@@ -113,7 +121,11 @@ async function whyElsewhere(env: GitEnv, branch: string, sha: string): Promise<s
  * branch stays. Throws SETTINGS_INVALID without a repository, IO_ERROR when git or the disk fails; the worktree then still
  * exists, or all of it is rescued.
  */
-export async function removeWorktree(env: GitEnv, payload: GcPayload<'remove_worktree'>): Promise<Removal> {
+export async function removeWorktree(
+  env: GitEnv,
+  payload: GcPayload<'remove_worktree'>,
+  refuseMoved = NOT_ASKED,
+): Promise<Removal> {
   const repository = await repositoryOf(env);
   const root = worktreesFolder(env);
   const name = root === null ? null : nameBelow(root, payload.path);
@@ -121,6 +133,7 @@ export async function removeWorktree(env: GitEnv, payload: GcPayload<'remove_wor
   const place = payload.path;
   return inTurn(env, besideWorktree(place, 'lock'), async () => {
     await settleRemoval(env, place);
+    await refuseMoved();
     const why = (await whyWorktreeStays(env, payload)) ?? (await whyFolderStays(env, repository, payload));
     if (why !== null) return skipped(why);
     const { kind, gitDir } = lookAtPlace(place);

@@ -8,7 +8,7 @@ import type { TaskRecord, TaskStateRecord } from '../domain/task/records.ts';
 import type { Transition } from '../domain/task/states.ts';
 import type { Decision, HistoryEntry } from '../domain/task/transition.ts';
 import { errorMessage } from '../lib/errors.ts';
-import { isUuid } from '../lib/ids.ts';
+import { isTaskId, isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import type { EventLog, TaskStore } from './port.ts';
@@ -79,7 +79,7 @@ export function claimHistory({ store, eventLog, now }: LogEnv): Subscriber {
       const { task_id: taskId } = event;
       if (event.type === 'claim') await eventLog.append({ log: 'claim-history', taskId }, { ts, ...event.entry });
       // gc also acts on branches and issues of tasks to which nothing has happened here.
-      if (event.type !== 'gc' || (await store.read(taskId)).origin === 'none') continue;
+      if (event.type !== 'gc' || !isTaskId(taskId) || (await store.read(taskId)).origin === 'none') continue;
       const { row, action, reason, released } = event;
       const line = released ?? { event: 'gc', row, action, reason: oneLine(reason) };
       await eventLog.append({ log: 'claim-history', taskId }, { ts, ...line });

@@ -2,6 +2,8 @@
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
 import { type GcData, type GcInput, gc } from '../../src/commands/gc.ts';
 import { type CommandContext, openSession } from '../../src/commands/shared/session.ts';
 import { removeShippedWorktrees } from '../../src/commands/shared/shipped-worktrees.ts';
@@ -192,10 +194,10 @@ describe('row 10: a worktree of no task', () => {
 });
 
 describe('between the look and the removal', () => {
-  async function meanwhile(act: () => void, options: GcInput = {}) {
+  async function meanwhile(act: () => unknown, options: GcInput = {}) {
     const out = world.path('plan.json');
     await run({ ...options, out });
-    act();
+    await act();
     const before = repo.standing();
     const error = await refused(() => run({ plan: out }));
     expect(repo.standing()).toBe(before);
@@ -221,6 +223,31 @@ describe('between the look and the removal', () => {
     worktree('lost');
     await meanwhile(() => repo.commit({ 'more.txt': 'm' }, tree('lost')), ORPHANS);
     expect(fs.readFileSync(tree('lost', 'half.txt'), 'utf8')).toBe('half');
+  });
+
+  test('a worktree in which a task has begun since the plan stays, with its branch', async () => {
+    repo.git('worktree', 'add', '--quiet', '--no-track', '-b', 'forge/lost', tree('lost'), 'main');
+    await meanwhile(async () => {
+      world.write('plans/phases.yaml', planOf('build', 'other', 'lost'));
+      const { claim_id, run_id } = await claim.run(call, { task: 'lost' });
+      await dispatch.run(call, { task: 'lost', claim: claim_id, run: run_id, phase: 'implement' });
+    }, ORPHANS);
+    expect(fs.existsSync(tree('lost', 'code.txt'))).toBe(true);
+  });
+
+  test('the worktree of a shipped task that is done again since the plan stays, with its branch', async () => {
+    repo.git('worktree', 'add', '--quiet', '--no-track', '-b', 'forge/build', tree('build'), 'main');
+    await world.put('build', { state: 'shipped', updated_at: world.at(0) });
+    await meanwhile(() => world.put('build', { state: 'running' }), { shipped: true });
+    expect(fs.existsSync(tree('build', 'code.txt'))).toBe(true);
+  });
+
+  test('a saved plan removes an orphan worktree whose name no task can have', async () => {
+    repo.git('worktree', 'add', '--quiet', '--detach', tree('my tree'), 'main');
+    const out = world.path('plan.json');
+    await run({ ...ORPHANS, out });
+    expect(shortly((await run({ plan: out })).applied)).toEqual(['10 my tree remove_worktree']);
+    expect([fs.existsSync(tree('my tree')), world.warnings]).toEqual([false, []]);
   });
 
   test('a gc plan applied twice removes nothing the second time', async () => {

@@ -32,8 +32,8 @@ export async function removeShippedWorktrees(session: Session): Promise<void> {
       { version: 1, rows: wanted },
       {
         tracker: null,
-        pruneBranch: (payload) => pruneBranch(session, payload),
-        removeWorktree: (payload) => removeWorktree(session, payload),
+        pruneBranch: (...what) => pruneBranch(session, ...what),
+        removeWorktree: (...what) => removeWorktree(session, ...what),
         reverify: async () => false,
       },
     );

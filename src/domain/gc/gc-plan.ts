@@ -149,6 +149,8 @@ const ORPHAN_KINDS = [
 ] as const;
 export type OrphanKind = (typeof ORPHAN_KINDS)[number];
 
+const fileName = once(() => z.string().check(z.regex(/^[^/\0]+$/)));
+
 /** What each action is about. A plan may come from a file: ids are checked, since they become part of paths. */
 const gcPayloads = once(() => {
   const text = z.string().check(z.maxLength(4000));
@@ -175,7 +177,7 @@ const gcPayloads = once(() => {
     archive_answer: document,
     release_lease_admin: {
       // `OWN_LEASE`, or the name that the backend gave to a stray: never a path.
-      path: z.string().check(z.regex(/^[^/\0]+$/)),
+      path: fileName(),
       claim_id: text,
       generation: z.int(),
       owner_run_id: text,
@@ -244,14 +246,17 @@ const SavedPlanSchema = once(() => {
   const text = z.string().check(z.maxLength(4000));
   const base = {
     row: z.literal(GC_ROW_IDS),
-    task_id: z.string().check(z.refine(isTaskId, 'expected the id of a task')),
     severity: z.enum(GC_SEVERITIES),
     reason: text,
     identity: z.nullable(z.looseObject({ version: z.int(), digest: text })),
   };
-  const rows = Object.entries(gcPayloads()).map(([action, payload]) =>
-    z.looseObject({ ...base, action: z.literal(action), payload: z.looseObject(payload) }),
-  );
+  const id = z.string().check(z.refine(isTaskId, 'expected the id of a task'));
+  // The folder of an orphan worktree may have another name.
+  const ofFolder = new Set(['remove_worktree', 'report_orphan']);
+  const rows = Object.entries(gcPayloads()).map(([action, payload]) => {
+    const task_id = ofFolder.has(action) ? fileName() : id;
+    return z.looseObject({ ...base, task_id, action: z.literal(action), payload: z.looseObject(payload) });
+  });
   return z.looseObject({
     version: z.literal(1),
     made_at: text,

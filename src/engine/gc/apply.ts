@@ -22,6 +22,7 @@ import { repeated } from '../../domain/task/transition.ts';
 import { ISSUE_STATES, type IssueState } from '../../domain/tracker-issues.ts';
 import type { Removal } from '../../git/gc-look.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
+import { isTaskId } from '../../lib/ids.ts';
 import { oneLine } from '../../lib/text.ts';
 import { changeTask, readToDecide } from '../../store/change.ts';
 import type { TaskEvent } from '../../store/events.ts';
@@ -33,12 +34,15 @@ import { identityOf } from './snapshot.ts';
 
 type RowOf<A extends GcAction> = Extract<GcPlanRow, { action: A }>;
 
+/** `refuseMoved` throws where the task has changed since the plan; asked when no other process can begin to use what goes. */
+type Remover<A extends GcAction> = (payload: GcPayload<A>, refuseMoved: () => Promise<unknown>) => Promise<Removal>;
+
 /** What is done beyond the tree. */
 export interface GcPorts {
   /** Null: the settings have none. */
   tracker: Tracker | null;
-  pruneBranch(payload: GcPayload<'prune_branch'>): Promise<Removal>;
-  removeWorktree(payload: GcPayload<'remove_worktree'>): Promise<Removal>;
+  pruneBranch: Remover<'prune_branch'>;
+  removeWorktree: Remover<'remove_worktree'>;
   /** Has the verdict of an attempt checked and its twin written. False when the task was taken meanwhile. */
   reverify(taskId: string, attemptId: string): Promise<boolean>;
 }
@@ -70,6 +74,9 @@ const ON_RECORDS: readonly GcAction[] = [
   'expire_question',
   'reverify_verdict',
 ];
+
+/** A task that nothing has happened to. */
+const UNTOUCHED: TaskIdentity = { version: 0, digest: '' };
 
 const NOT_CLOSED = ISSUE_STATES.filter((state) => state !== 'done' && state !== 'cancelled');
 
@@ -139,9 +146,9 @@ class Applier {
       case 'reverify_verdict':
         return this.#reverify(row);
       case 'prune_branch':
-        return this.#git(this.#ports.pruneBranch(row.payload));
+        return this.#git(this.#ports.pruneBranch(row.payload, () => this.#refuseUsed(row)));
       case 'remove_worktree':
-        return this.#git(this.#ports.removeWorktree(row.payload));
+        return this.#git(this.#ports.removeWorktree(row.payload, () => this.#refuseUsed(row)));
       case 'archive_question':
         return this.#archive(row, 'questions');
       case 'archive_answer':
@@ -158,7 +165,7 @@ class Applier {
   /** Throws unless the task still is what the plan, or an own item since, has seen. */
   #refuseMoved(row: GcPlanRow, read: TaskRead): void {
     const left = this.#left.get(row.task_id);
-    const expected = left === undefined ? row.identity : left;
+    const expected = left === undefined ? (row.identity ?? UNTOUCHED) : left;
     const { version, digest } = identityOf(read);
     if (version !== expected?.version || digest !== expected.digest) throw movedOn();
   }
@@ -276,6 +283,11 @@ class Applier {
     await this.#current(row);
     if (!(await this.#ports.reverify(row.task_id, row.payload.attempt_id))) throw movedOn();
     return { identity: identityOf(await this.#read(row.task_id)) };
+  }
+
+  /** Of a worktree or branch under another name than a task's, none can have changed. */
+  async #refuseUsed(row: GcPlanRow): Promise<void> {
+    if (isTaskId(row.task_id)) await this.#current(row);
   }
 
   async #git(work: Promise<Removal>): Promise<Applied> {

@@ -28,7 +28,7 @@ describe('Claude Code', () => {
   });
 
   test.each([
-    ["You've hit your session limit · resets 10:20pm (America/Edmonton)", 'rate_limit', '2030-01-02T05:20:00.000Z'],
+    ["You've hit your session limit · resets 10:20pm (America/Phoenix)", 'rate_limit', '2030-01-02T05:20:00.000Z'],
     ["You've hit your weekly limit · resets 6am (Europe/Berlin)", 'rate_limit', '2030-01-02T05:00:00.000Z'],
     ["You've hit your session limit · resets 11:55am (Etc/UTC)", 'rate_limit', '2030-01-01T11:55:00.000Z'],
     ["You've hit your session limit · resets 11:45am (Etc/UTC)", 'rate_limit', '2030-01-02T11:45:00.000Z'],
