@@ -1,10 +1,13 @@
 /** Divergences that `status` and `phases --ready` report without reconciling them. */
 
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { phases } from '../../src/commands/phases.ts';
+import { status } from '../../src/commands/status.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
 import { orchestrate, project } from '../support/cli.ts';
+import { callOn } from '../support/faults/forge.ts';
 
 const STALE = '[gc] a: row 2 (mark_abandoned) — run `forge orchestrate gc` to apply';
 
@@ -28,7 +31,7 @@ function everything(cwd: string): string[] {
 describe.each([
   ['status', ['status']],
   ['phases --ready', ['phases', '--ready']],
-])('%s', (_verb, args) => {
+])('%s', (verb, args) => {
   it('a read verb prints cheap divergences on stderr and changes nothing', async () => {
     const cwd = tree();
     const before = everything(cwd);
@@ -62,14 +65,18 @@ describe.each([
 
   it('a read verb goes on when the detection fails', async () => {
     const cwd = tree();
-    const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
-    // A symlink in the place of a folder is never followed, so nothing can be said of what is behind it.
-    symlinkSync(cwd, attempts);
-    const { code, stderr } = await orchestrate(args, { cwd });
-    expect(code).toBe(0);
-    expect(stderr).toMatch(/^\[gc\] auto-detect failed \(continuing\): .+\n$/);
-    const { data } = (await orchestrate([...args, '--json'], { cwd })).json();
-    expect(data.warnings).toEqual([warningOf(expect.stringMatching(/^auto-detect failed \(continuing\): .+$/))]);
+    mkdirSync(join(cwd, '.forge/orchestrator/tasks/a/attempts'));
+    const said: unknown[] = [];
+    const call = { ...callOn(cwd), say: (warning: unknown) => void said.push(warning) };
+    const look = fs.lstatSync;
+    const looks = vi.spyOn(fs, 'lstatSync').mockImplementation(((...args: Parameters<typeof look>) => {
+      if (String(args[0]).endsWith('/attempts')) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+      return look(...args);
+    }) as typeof look);
+    onTestFinished(() => looks.mockRestore());
+    const { warnings } = await (verb === 'status' ? status.run(call, {}) : phases.run(call, { ready: true }));
+    expect(warnings).toEqual([warningOf(expect.stringMatching(/^auto-detect failed \(continuing\): .*EIO/))]);
+    expect(said).toEqual(warnings);
   });
 });
 
