@@ -8,6 +8,7 @@ import { errorCode, whyUnread } from '../lib/fs/io-errors.ts';
 import { replaceFile } from '../lib/fs/new-file.ts';
 import { readCapped, readFrom } from '../lib/fs/read.ts';
 import { locateSection, withoutSection } from './agents-file.ts';
+import { isFolder } from './look.ts';
 
 /** Text of a file named by `flag`. Throws INVALID_ARGS when it cannot be read or has more than `maxBytes`. */
 export function readUserFile(path: string, flag: string, maxBytes: number): string {
@@ -105,13 +106,5 @@ export function requireWritable(file: string, name: string): void {
     fs.accessSync(path.dirname(file), fs.constants.W_OK);
   } catch (error) {
     throw refuse(`its folder cannot be made or written to (${errorCode(error)})`, error);
-  }
-}
-
-function isFolder(place: string): boolean {
-  try {
-    return fs.statSync(place).isDirectory();
-  } catch {
-    return false;
   }
 }

@@ -1,5 +1,6 @@
 /** The outcome of a run, task by task, for those who read it afterwards: gathered from its events. Pure. */
 
+import { madeIn } from '../../lib/once.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { TaskState } from '../task/records.ts';
 import type { RunEvent, RunFinished } from './events.ts';
@@ -93,11 +94,7 @@ export class RunReporter {
   }
 
   #of(taskId: string): Ran {
-    const known = this.#ran.get(taskId);
-    if (known !== undefined) return known;
-    const ran: Ran = { ...NOT_RUN, title: taskId };
-    this.#ran.set(taskId, ran);
-    return ran;
+    return madeIn(this.#ran, taskId, () => ({ ...NOT_RUN, title: taskId }));
   }
 
   #ended(taskId: string, { duration_ms }: { duration_ms: number }, state: TaskState | null): Ran {

@@ -60,7 +60,7 @@ export function edges(plan: Plan, left: readonly PlanTask[]): number[][] {
   return after;
 }
 
-/** The nodes of `edges`, each after all that it waits for. Source: Kahn (1962). */
+/** The nodes of a graph, each after all that it waits for. `after`: by a node those that wait for it. Source: Kahn (1962). */
 export function* turns(after: readonly (readonly number[])[]): Generator<number> {
   const pending = new Int32Array(after.length);
   for (const each of after) for (const next of each) pending[next] = (pending[next] ?? 0) + 1;

@@ -99,9 +99,7 @@ export class WorkQueue {
   }
 
   #wait(task: PlanTask, before: string): void {
-    const others = this.#waiting.get(before);
-    if (others === undefined) this.#waiting.set(before, [task]);
-    else others.push(task);
+    madeIn(this.#waiting, before, () => []).push(task);
   }
 
   #withThoseBehind(changed: Iterable<string>): readonly PlanTask[] {

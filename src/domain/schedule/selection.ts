@@ -3,6 +3,7 @@
 import { ancestorsOf } from '../../lib/ids.ts';
 import { madeIn } from '../../lib/once.ts';
 import { isOverByPlan, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
+import { turns } from './critical-path.ts';
 import { type OverlapRules, rivalsOf } from './overlap.ts';
 
 /** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with; where it shares resources, any. */
@@ -35,20 +36,12 @@ export function dependentsOf(taskIds: readonly string[], plan: Plan): Set<string
   return found;
 }
 
-/** Ids of all tasks, each behind those that it depends on. Source: Kahn (1962). */
+/** Ids of all tasks, each behind those that it depends on. */
 export function dependencyOrder(plan: Plan): string[] {
   const usersOf = usersIn(plan);
-  const pending = new Map(plan.tasks.map(({ id }) => [id, 0]));
-  for (const users of usersOf.values()) for (const user of users) pending.set(user, (pending.get(user) ?? 0) + 1);
-  const queue = plan.tasks.flatMap(({ id }) => (pending.get(id) === 0 ? [id] : []));
-  for (const id of queue) {
-    for (const user of usersOf.get(id) ?? []) {
-      const left = (pending.get(user) ?? 0) - 1;
-      pending.set(user, left);
-      if (left === 0) queue.push(user);
-    }
-  }
-  return queue;
+  const places = new Map(plan.tasks.map(({ id }, place) => [id, place]));
+  const after = plan.tasks.map(({ id }) => (usersOf.get(id) ?? []).flatMap((user) => places.get(user) ?? []));
+  return Array.from(turns(after), (place) => plan.tasks[place]?.id ?? '');
 }
 
 /** Phase, then urgency; a stable sort keeps the plan's order within both. */

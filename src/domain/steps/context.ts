@@ -7,7 +7,7 @@ import { requireName } from './names.ts';
 export const VALUE_MAX_BYTES = 16 * 1024;
 const CONTEXT_MAX_BYTES = 256 * 1024;
 
-const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
+export const jsonBytes = (value: unknown): number => new TextEncoder().encode(JSON.stringify(value)).length;
 
 /** Checks values as a whole before any is written. Throws INVALID_ID for a key, INVALID_ARGS for what is too large. */
 export function requireContext(
@@ -16,11 +16,11 @@ export function requireContext(
 ): void {
   for (const [key, value] of Object.entries(values)) {
     requireName(key, 'a value of the context');
-    const size = bytes(value);
+    const size = jsonBytes(value);
     if (size > VALUE_MAX_BYTES)
       throw tooLarge(`the value of ${key} has ${size} bytes; at most ${VALUE_MAX_BYTES} are kept`);
   }
-  const size = bytes({ ...before, ...values });
+  const size = jsonBytes({ ...before, ...values });
   if (size > CONTEXT_MAX_BYTES)
     throw tooLarge(`the context would have ${size} bytes; at most ${CONTEXT_MAX_BYTES} are kept`);
 }

@@ -7,12 +7,13 @@ import * as z from 'zod/mini';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
-import { once } from '../../lib/once.ts';
+import { madeIn, once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { isTime } from '../../lib/time.ts';
 import { DeadlineSchema } from '../task/deadlines.ts';
 import { LastErrorSchema, type Lease, type Memo, type TaskRecord, WaitedSchema } from '../task/records.ts';
 import { changed, type Decision } from '../task/transition.ts';
+import { jsonBytes } from './context.ts';
 
 /** A step that runs a command or a function, a place at which the worker waits, or a set of children. */
 const STEP_KINDS = ['step', 'wait', 'wait-until', 'wait-for', 'repeat', 'fan-out', 'join'] as const;
@@ -265,16 +266,10 @@ const MERGED_MAX_BYTES = 16 * 1024 * 1024;
 
 /** What entries take as JSON, bytes. They never change, and the same ones are asked about at every commit. */
 export function bytesOf(entries: readonly Entry[]): number {
-  return entries.reduce((bytes, entry) => bytes + (BYTES.get(entry) ?? measured(entry)) + 1, 1);
+  return entries.reduce((bytes, entry) => bytes + madeIn(BYTES, entry, () => jsonBytes(entry)) + 1, 1);
 }
 
 const BYTES = new WeakMap<Entry, number>();
-
-function measured(entry: Entry): number {
-  const bytes = new TextEncoder().encode(JSON.stringify(entry)).length;
-  BYTES.set(entry, bytes);
-  return bytes;
-}
 
 /** The journal with more entries. `chunks`: new documents, made when the record has no room for them. */
 export interface Written {

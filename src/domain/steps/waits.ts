@@ -5,7 +5,7 @@ import { durationText, fromIso, isoTime, isTime, parseDuration } from '../../lib
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
 import { budgetOf, type Counted, countedOf } from './budget.ts';
-import { VALUE_MAX_BYTES } from './context.ts';
+import { jsonBytes, VALUE_MAX_BYTES } from './context.ts';
 import {
   type Entry,
   type Journal,
@@ -219,12 +219,11 @@ export function pendingSignal({ signals }: JournalView, name: string): Signal | 
 /** What the journal has to keep of a signal: nothing of one that has come before. Throws INVALID_ARGS for what is too large. */
 export function signalEntries({ signals }: JournalView, signal: Signal): Entry[] {
   if (signals.some(({ name, id }) => name === signal.name && id === signal.id)) return [];
-  const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
-  const size = bytes(signal.data);
+  const size = jsonBytes(signal.data);
   if (size > VALUE_MAX_BYTES)
     throw new ForgeError('INVALID_ARGS', `the data of a signal has ${size} bytes; at most ${VALUE_MAX_BYTES} are kept`);
   const pending = signals.filter(({ taken }) => taken !== true);
-  if (bytes([...pending, signal]) <= PENDING_MAX_BYTES) return [{ signal }];
+  if (jsonBytes([...pending, signal]) <= PENDING_MAX_BYTES) return [{ signal }];
   throw new ForgeError(
     'INVALID_ARGS',
     `the task has ${pending.length} signals that it has not taken yet, and room for no more`,

@@ -78,16 +78,14 @@ export async function planPrune(
 ): Promise<PrunePlan> {
   const { due, children, kept, runs } = planRetention(view, policy);
   const plan: PrunePlan = { due: [], kept: [], runs, failed: [] };
-  for (const read of due)
-    await collecting(plan.failed, read.task_id, async () => {
-      const planned = await planTask(env, read, children.get(read.task_id) ?? NO_CHILDREN);
-      if (planned !== null) plan.due.push(planned);
+  const add = (task_id: string, planned: () => Promise<DueTask | null>) =>
+    collecting(plan.failed, task_id, async () => {
+      const task = await planned();
+      if (task !== null) plan.due.push(task);
     });
+  for (const read of due) await add(read.task_id, () => planTask(env, read, children.get(read.task_id) ?? NO_CHILDREN));
   for (const read of view.tasks.filter(isGoingOn))
-    await collecting(plan.failed, read.task_id, async () => {
-      const planned = await planTicks(env, read, view.nowMs - policy.olderThanMs);
-      if (planned !== null) plan.due.push(planned);
-    });
+    await add(read.task_id, () => planTicks(env, read, view.nowMs - policy.olderThanMs));
   for (const { task, why } of kept)
     await collecting(plan.failed, task.task_id, () => {
       if (env.artifacts.leftovers(task.task_id).length > 0) plan.kept.push({ task_id: task.task_id, why });
