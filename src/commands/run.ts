@@ -10,7 +10,7 @@ import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/ru
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
 import { classifyTasks, overlapReason, surveyOf, type WaitCode } from '../domain/schedule/readiness.ts';
-import { resourceReasons, shortageOf, unlimitedTexts } from '../domain/schedule/resources.ts';
+import { Lines, resourceReasons, shortageOf, unlimitedTexts } from '../domain/schedule/resources.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
 import { rerunTask } from '../domain/task/by-hand.ts';
@@ -352,7 +352,7 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
   const max_parallel = maxParallelOf(session, options);
   const starts: ({ task: PlanTask } & TaskCommand)[] = [];
   const forAgents: PlanTask[] = [];
-  const line: PlanTask[] = [];
+  const lines = new Lines();
   const waits: { task: PlanTask; reasons: readonly data.ShownReason[] }[] = [];
   for (const task of ready.filter(({ id }) => selected.has(id))) {
     const own = commandFor(task, agents);
@@ -364,12 +364,12 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
     const missing = missingAgent(session, task.id, own.from);
     const overlaps = starts.slice(0, max_parallel).flatMap((other) => overlapReason(task, other.task, agents) ?? []);
     const first = () => [...using(), ...starts.slice(0, max_parallel).map((other) => other.task)];
-    const short = resourceReasons(task, first, session.settings.limits, () => line);
+    const short = resourceReasons(task, first, session.settings.limits, (resource) => lines.of(resource));
     const reasons: data.ShownReason[] = missing === null ? [...overlaps, ...short] : [missing];
     if (reasons.length === 0) starts.push({ task, ...own });
     else waits.push({ task, reasons });
     const waitsAlone = missing === null && overlaps.length === 0;
-    if (waitsAlone && shortageOf(task, first(), session.settings.limits) !== null) line.push(task);
+    if (waitsAlone && shortageOf(task, first(), session.settings.limits) !== null) lines.add(task);
   }
   const dueTasks = new Set(due.map(({ task }) => task));
   return {

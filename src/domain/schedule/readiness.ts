@@ -19,7 +19,7 @@ import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
 import { budgetReasons, projectUsedUp } from './budgets.ts';
 import { decidingWith, type Fates, fatesOf, outcomeTogether, verdictOn } from './fates.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapText } from './overlap.ts';
-import { type Limits, resourceReasons, shortageOf } from './resources.ts';
+import { type Limits, Lines, resourceReasons, shortageOf } from './resources.ts';
 import { byOrder } from './selection.ts';
 import type { Reason, WaitCode } from './wait-codes.ts';
 
@@ -52,8 +52,8 @@ export interface Survey {
   /** Tasks in flight that write files, and that use resources. */
   writing(): readonly PlanTask[];
   using(): readonly PlanTask[];
-  /** Those before `task` that are in line for resources, see `isInLine`. */
-  before(task: PlanTask): readonly PlanTask[];
+  /** Those before `task` that are in line for resources and use this one, see `isInLine`. */
+  before(task: PlanTask, resource: string): Iterable<PlanTask>;
 }
 
 export function surveyOf(scheduling: SchedulingContext): Survey {
@@ -66,18 +66,25 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
   const { plan } = scheduling;
   const places = once(() => new Map([...plan.tasks].sort(byOrder(plan)).map(({ id }, place) => [id, place])));
   const placeOf = ({ id }: PlanTask) => places().get(id) ?? 0;
-  const line = once(() => plan.tasks.filter((task) => isInLine(task, scheduling, survey)));
+  const lines = once(() => {
+    const made = new Lines();
+    const inLine = plan.tasks.filter((task) => isInLine(task, scheduling, survey));
+    for (const task of inLine.sort((a, b) => placeOf(a) - placeOf(b))) made.add(task);
+    return made;
+  });
   const survey: Survey = {
     fates: once(() => fatesOf(scheduling)),
     holds: once(() => agentHolds(scheduling)),
     projectUsedUp: once(() => projectUsedUp(scheduling)),
     writing,
     using,
-    // No agent may come for what only agents do.
-    before: (task) =>
-      line().filter(
-        (other) => placeOf(other) < placeOf(task) && (hasWork(other, scheduling) || !hasWork(task, scheduling)),
-      ),
+    *before(task, resource) {
+      for (const other of lines().of(resource)) {
+        if (placeOf(other) >= placeOf(task)) return;
+        // No agent may come for what only agents do.
+        if (hasWork(other, scheduling) || !hasWork(task, scheduling)) yield other;
+      }
+    },
   };
   return survey;
 }
@@ -144,7 +151,7 @@ function besideReasons(task: PlanTask, { rules, limits }: SchedulingContext, sur
   const others = task.write_globs.length === 0 ? [] : writing();
   return [
     ...others.flatMap((other) => overlapReason(task, other, rules) ?? []),
-    ...resourceReasons(task, using, limits, () => before(task)),
+    ...resourceReasons(task, using, limits, (resource) => before(task, resource)),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Limits by resource: tasks in flight together use no more of a resource than the settings allow. Pure. */
 
+import { madeIn } from '../../lib/once.ts';
 import { own } from '../../lib/own.ts';
 import { closest, oneLine } from '../../lib/text.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
@@ -41,6 +42,19 @@ export function sharersOf(task: User, { tasks }: Pick<Plan, 'tasks'>, limits: Li
   return tasks.filter(({ id, uses }) => id !== task.id && short.some((resource) => amountOf(uses, resource) > 0));
 }
 
+/** Tasks in line for resources, by each that they use, in the order in which they were added. */
+export class Lines {
+  readonly #lines = new Map<string, PlanTask[]>();
+
+  add(task: PlanTask): void {
+    for (const resource of Object.keys(task.uses)) madeIn(this.#lines, resource, () => []).push(task);
+  }
+
+  of(resource: string): readonly PlanTask[] {
+    return this.#lines.get(resource) ?? [];
+  }
+}
+
 /**
  * Why `task` waits for what others in flight use, or for those `before` it that wait for that: what they use is kept for them, or smaller tasks
  * could keep a large one waiting for ever. None when it does not wait.
@@ -49,19 +63,30 @@ export function resourceReasons(
   task: User,
   others: () => readonly User[],
   limits: Limits,
-  before: () => readonly User[],
+  before: (resource: string) => Iterable<User>,
 ): { code: 'RESOURCE_LIMIT'; message: string; on: string | null }[] {
   if (Object.keys(task.uses).length === 0) return [];
   const reason = (message: string, on: string | null) => [{ code: 'RESOURCE_LIMIT' as const, message, on }];
   const shortage = shortageOf(task, others(), limits);
   if (shortage !== null) return reason(shortageText(shortage), shortage.holders[0] ?? null);
-  const kept = shortageOf(task, [...before(), ...others()], limits);
-  const first = kept?.holders[0];
-  if (kept === null || first === undefined) return [];
-  return reason(
-    oneLine(`it uses ${whatOf(kept)}, kept for task ${first}, which is before it (limit ${kept.limit})`, 400),
-    first,
-  );
+  for (const [resource, wanted] of Object.entries(task.uses)) {
+    const limit = limitOf(limits, resource);
+    if (limit === null) continue;
+    let used =
+      wanted + others().reduce((sum, { id, uses }) => sum + (id === task.id ? 0 : amountOf(uses, resource)), 0);
+    let first: string | null = null;
+    for (const { id, uses } of before(resource)) {
+      first ??= id;
+      used += amountOf(uses, resource);
+      if (used <= limit) continue;
+      const what = whatOf({ resource, wanted });
+      return reason(
+        oneLine(`it uses ${what}, kept for task ${first}, which is before it (limit ${limit})`, 400),
+        first,
+      );
+    }
+  }
+  return [];
 }
 
 function whatOf({ resource, wanted }: Pick<Shortage, 'resource' | 'wanted'>): string {

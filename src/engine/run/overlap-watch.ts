@@ -10,6 +10,7 @@ import {
   type Survey,
   surveyOf,
 } from '../../domain/schedule/readiness.ts';
+import { Lines } from '../../domain/schedule/resources.ts';
 
 export type OverlapWatch = ReturnType<typeof overlapWatch>;
 
@@ -25,16 +26,16 @@ export function overlapWatch(emit: (event: RunEvent) => void) {
       const besides = (others: readonly PlanTask[]) => [
         ...new Set([...others, ...planned(own.keys(), scheduling.plan)]),
       ];
-      const line: PlanTask[] = [];
+      const lines = new Lines();
       const survey: Survey = {
         ...seen,
         writing: () => besides(seen.writing()),
         using: () => besides(seen.using()),
-        before: () => line,
+        before: (_, resource) => lines.of(resource),
       };
       const isReady = (task: PlanTask) => {
         if (reasonsToWait(task, scheduling, survey).length === 0) return true;
-        if (isInLine(task, scheduling, survey, surrounding)) line.push(task);
+        if (isInLine(task, scheduling, survey, surrounding)) lines.add(task);
         return false;
       };
       return { survey, isReady };

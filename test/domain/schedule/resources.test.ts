@@ -130,6 +130,25 @@ describe('resources are kept for a task that waits for more of them', () => {
     expect(classifyTasks(context).ready.map(({ id }) => id)).toEqual(['small']);
   });
 
+  test('what is kept is found without a look at all that are in line', () => {
+    const many = Array.from({ length: 1000 }, (_, n) => [
+      { id: `large${n}`, uses: [{ gpu: 3 }] },
+      { id: `small${n}`, uses: ['gpu'] },
+    ]).flat();
+    const context = seen([LARGE[0], ...many] as typeof LARGE);
+    let looks = 0;
+    for (const task of context.plan.tasks) {
+      const { uses } = task;
+      const get = () => {
+        looks += 1;
+        return uses;
+      };
+      Object.defineProperty(task, 'uses', { get });
+    }
+    expect(classifyTasks(context).ready).toEqual([]);
+    expect(looks).toBeLessThan(40 * many.length);
+  });
+
   test('a run does not wait for what is free only when the run has ended', () => {
     const context = seen([LARGE[0], { id: 'same', uses: [{ gpu: 3 }] }] as typeof LARGE);
     const left = (surrounding: string[]) =>
