@@ -47,9 +47,13 @@ export function sameMachine(a: MachineIdentity, b: MachineIdentity): boolean {
 /** PROC_PID_INIT_INO in the kernel's `include/linux/proc_ns.h`: the first pid namespace has this number on every boot. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
-/** The name of a machine, where one name is one machine: outside of containers, which often share one. */
-export function soleName({ host, pid_ns }: Partial<MachineIdentity>): string | undefined {
-  return pid_ns === '' || pid_ns === FIRST_PID_NAMESPACE ? host || undefined : undefined;
+/** What a machine is called that was given no name, as those of a shared folder may be. */
+const NO_NAME = /^(localhost(\..*)?|\(none\)|)$/;
+
+/** The name of a machine, where one name is one machine: outside of containers, which often share one, and where it was given one. */
+export function soleName({ host = '', pid_ns }: Partial<MachineIdentity>): string | undefined {
+  const isFirst = pid_ns === '' || pid_ns === FIRST_PID_NAMESPACE;
+  return isFirst && !NO_NAME.test(host) ? host : undefined;
 }
 
 /**
