@@ -202,7 +202,7 @@ export class StepWorker {
   waitFor<T = unknown>(signal: string, options: WaitForOptions = {}): Promise<T> {
     return this.#once<T>(signal, 'wait-for', async (place) => {
       const timeoutMs = limitOf(options.timeout, 'timeout', null);
-      const fallback = 'default' in options ? { value: asJson(options.default) } : null;
+      const fallback = options.default === undefined ? null : { value: asJson(options.default) };
       const step = await throughLooks(place, {
         name: signal,
         kind: 'wait-for',
