@@ -1,7 +1,8 @@
 /** Waits of a program, by a worker whose journal is in memory. */
 
+import { once } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
-import { memoryWorker, Parked } from '../../src/worker.ts';
+import { memoryWorker, Parked, type StepScope } from '../../src/worker.ts';
 
 const T0 = Date.parse('2030-01-01T00:00:00Z');
 
@@ -11,6 +12,49 @@ function worked() {
   const worker = memoryWorker({ now: () => clock.nowMs, random: () => 0.5, parkAfterMs: 0 });
   return { worker, clock };
 }
+
+describe('steps within a step of a program', () => {
+  const forever = () => new Promise<never>(() => {});
+  const again = { retry: { max_attempts: 2, base: 0 } };
+
+  it('what a try has left ends with it when its time is over, and the next try makes it again', async () => {
+    const worker = memoryWorker();
+    const inner: number[] = [];
+    const makes = async ({ try: number }: { try: number }) => {
+      await worker.step('inner', () => (inner.push(number) === 1 ? forever() : null));
+      return number;
+    };
+    expect(await worker.step('outer', makes, { timeout: 20, ...again })).toBe(2);
+    expect(inner).toEqual([1, 2]);
+  });
+
+  it('what a try has left ends with it when it fails, and the next try makes it again', async () => {
+    const worker = memoryWorker();
+    const begun: string[] = [];
+    const makes = async ({ try: number }: { try: number }) => {
+      const slow = worker.step('slow', () => (begun.push(`slow ${number}`) === 1 ? forever() : 'slow'));
+      const go = worker.waitFor('go', { timeout: '10s' });
+      await worker.step('quick', () => begun.push(`quick ${number}`));
+      if (number === 1) throw new Error('no');
+      worker.signal('go', 'sent');
+      return [await slow, await go];
+    };
+    expect(await worker.step('outer', makes, again)).toEqual(['slow', 'sent']);
+    expect(begun).toEqual(['slow 1', 'quick 1', 'slow 2']);
+  });
+
+  it('a try that is over makes no more steps', async () => {
+    const worker = memoryWorker();
+    const late: unknown[] = [];
+    const makes = async ({ try: number, signal }: StepScope) => {
+      if (number === 2) return void (await vi.waitFor(() => expect(late).toHaveLength(1)));
+      await once(signal, 'abort');
+      await worker.step('late', () => late.push('made')).catch((error) => late.push(error.class));
+    };
+    await worker.step('outer', makes, { timeout: 50, ...again });
+    expect(late).toEqual(['timeout']);
+  });
+});
 
 describe('a wait of a program', () => {
   it('a wait of a program parks it, and is over in the attempt after its time', async () => {

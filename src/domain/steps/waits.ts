@@ -252,6 +252,11 @@ export function durationOf(value: number | string, what: string): number {
 
 const TIME_PATTERN = /^(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/;
 
+/** As `timeOf` reads it, which refuses a date that is none. */
+export function timeText(time: Date | string): string {
+  return time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : String(time);
+}
+
 /** A time with its zone, as ISO 8601 in UTC. Throws INVALID_ARGS. */
 export function timeOf(value: string, what: string): string {
   const [, day = ''] = TIME_PATTERN.exec(value) ?? [];

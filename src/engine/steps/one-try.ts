@@ -28,6 +28,8 @@ export async function tryOnce(
   { lost, timeoutMs, name, own }: { lost: AbortSignal; timeoutMs: number | null; name: string; own: AtWork },
 ): Promise<{ value: unknown } | { error: unknown }> {
   const stopped = new AbortController();
+  const signalOf = () => stopped.signal;
+  const made = new Set<Promise<unknown>>();
   let stop = (_why: unknown) => {};
   const over = new Promise<never>((_, reject) => {
     stop = (why) => {
@@ -43,7 +45,10 @@ export async function tryOnce(
   lost.addEventListener('abort', lose, { once: true });
   try {
     const value = asJson(
-      await Promise.race([Promise.resolve().then(() => own.call(() => fn(() => stopped.signal))), over]),
+      await Promise.race([
+        Promise.resolve().then(() => own.call(() => fn(signalOf), { stopped: signalOf, made })),
+        over,
+      ]),
     );
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes <= RESULT_MAX_BYTES) return { value };
@@ -57,6 +62,9 @@ export async function tryOnce(
   } catch (error) {
     // A wait within it has ended the attempt: that is no try.
     if (error instanceof Parked) throw error;
+    // What it has left would be in the way of the next try, and nothing may await it any more.
+    stopped.abort(error);
+    await Promise.allSettled(made);
     return { error };
   } finally {
     clearTimeout(timer);

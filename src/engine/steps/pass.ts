@@ -108,8 +108,25 @@ export class Pass {
   }
 }
 
+/** A call of a function of a step or a wait, in which the program may make others. */
+export interface Inner {
+  /** Aborted when it is over but for what has succeeded. */
+  stopped: () => AbortSignal;
+  /** Those that were made in it. */
+  made: Set<Promise<unknown>>;
+}
+
 /** In which step or wait a call of the program is made. */
-const around = once(() => new AsyncLocalStorage<AtWork>());
+const around = once(() => new AsyncLocalStorage<Inner & { at: AtWork }>());
+
+/** Makes a step or a wait, as a part of the call in which that is. One that is over makes none: `work` is not called. */
+export function madeAround<T>(work: () => Promise<T>): Promise<T> {
+  const outer = around().getStore();
+  const why = outer?.stopped();
+  const made = why?.aborted ? Promise.reject(why.reason) : work();
+  outer?.made.add(made);
+  return made;
+}
 
 /** A step or a wait that is at work. */
 export class AtWork {
@@ -118,11 +135,14 @@ export class AtWork {
   readonly #pass: Pass;
   /** That in whose function it was called: while it sleeps, that does nothing else that counts. */
   readonly #outer: AtWork | undefined;
+  readonly #stopped: Inner['stopped'] | undefined;
   #sleeping = 0;
 
   constructor(pass: Pass) {
     this.#pass = pass;
-    this.#outer = around().getStore();
+    const outer = around().getStore();
+    this.#outer = outer?.at;
+    this.#stopped = outer?.stopped;
   }
 
   get isAsleep(): boolean {
@@ -141,8 +161,13 @@ export class AtWork {
   }
 
   /** Calls a function of the program, which may make steps and waits itself. */
-  call<T>(fn: () => T): T {
-    return around().run(this, fn);
+  call<T>(fn: () => T, inner: Inner): T {
+    return around().run({ ...inner, at: this }, fn);
+  }
+
+  /** `lost`, or that the call is stopped in which it was made. */
+  orStopped(lost: AbortSignal): AbortSignal {
+    return this.#stopped === undefined ? lost : AbortSignal.any([lost, this.#stopped()]);
   }
 
   /**

@@ -18,11 +18,12 @@ import {
   pendingSignal,
   TIMEOUT_DEFAULT_MS,
   timeOf,
+  timeText,
 } from '../../domain/steps/waits.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
 import { isMistake } from './mistakes.ts';
 import { asJson, copyOf, failureEnd, TimeUp, tryOnce } from './one-try.ts';
-import { type AtWork, Pass } from './pass.ts';
+import { type AtWork, madeAround, Pass } from './pass.ts';
 import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
 import { confirmed, type WorkerJournal } from './worker-journal.ts';
 
@@ -35,7 +36,7 @@ export interface StepOptions {
 
 /** What a step's function is given. */
 export interface StepScope {
-  /** Aborted when the attempt has lost its task, and when the time of this try is over. */
+  /** Aborted when the attempt has lost its task, when the time of this try is over, and when it has failed. */
   signal: AbortSignal;
   /** The same for every try of the step, in every attempt. */
   key: string;
@@ -141,8 +142,8 @@ export class StepWorker {
    * Waits for a time, which is fixed when the wait is first reached. Throws `Parked` where that is far off; INVALID_ID, STEP_REPEATED,
    * INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
    */
-  async wait(name: string, length: WaitLength): Promise<void> {
-    await this.#once(name, 'wait', async (place) => {
+  wait(name: string, length: WaitLength): Promise<void> {
+    return this.#once(name, 'wait', async (place) => {
       const until =
         typeof length === 'object'
           ? timeOf(timeText(length.until), 'until')
@@ -159,12 +160,12 @@ export class StepWorker {
    * Waits until `fn` returns what is true, and looks at once first. Throws what `fn` threw last when no policy looks again, an error of class
    * `wait.timeout` when its time is up, and what `wait` throws.
    */
-  async waitUntil(
+  waitUntil(
     name: string,
     fn: (scope: { signal: AbortSignal }) => unknown,
     options: WaitUntilOptions = {},
   ): Promise<void> {
-    await this.#once(name, 'wait-until', async (place) => {
+    return this.#once(name, 'wait-until', async (place) => {
       const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
       const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
       const { journal, own, lost } = place;
@@ -218,7 +219,7 @@ export class StepWorker {
    * Calls `fn` at every tick, until the repeat is over; a failure is tried again by the policy. Returns how many ticks succeeded, failed and
    * were missed. Throws what a tick threw last with `onError: 'fail'`, and what `wait` throws.
    */
-  async repeat(
+  repeat(
     name: string,
     fn: (scope: TickScope) => unknown,
     { retry, till, ...written }: RepeatOptions,
@@ -268,7 +269,7 @@ export class StepWorker {
    * Makes children of the task, once: a later attempt gets the set that is there. Returns how many there are. Throws INVALID_ARGS or INVALID_ID
    * with everything that is wrong, STEP_REPEATED, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR.
    */
-  async fanOut(name: string, children: readonly FanOutChild[]): Promise<{ children: number }> {
+  fanOut(name: string, children: readonly FanOutChild[]): Promise<{ children: number }> {
     return this.#once(name, 'fan-out', ({ journal }) => madeBy(journal, name, children));
   }
 
@@ -291,14 +292,15 @@ export class StepWorker {
   }
 
   /** Does what has this name, unless it was done before: then it returns the result of that. */
-  async #once<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
-    return this.#noting(async () => {
+  #once<T>(name: string, kind: StepKind, work: (place: Place) => Promise<T>): Promise<T> {
+    const once = async () => {
       // That of a join is made of its fan-outs' names.
       if (kind !== 'join') requireName(name);
       if (this.#running.has(name) || this.#passed.has(name)) throw stepRepeated(name);
       this.#running.set(name, kind);
       return this.#done(name, kind, work).finally(() => this.#running.delete(name));
-    });
+    };
+    return madeAround(() => this.#noting(once));
   }
 
   /** A mistake of the program is noted: no attempt follows one that ends by it. */
@@ -328,7 +330,7 @@ export class StepWorker {
         if (isDone) await confirmed(before, journal);
         const value = isDone
           ? (copyOf(before.result) as T)
-          : await journal.holding((lost) => work({ journal, own, lost }));
+          : await journal.holding((lost) => work({ journal, own, lost: own.orStopped(lost) }));
         this.#passed.add(name);
         return value;
       } finally {
@@ -377,11 +379,6 @@ export class StepWorker {
       });
     });
   }
-}
-
-/** As `timeOf` reads it, which refuses a date that is none. */
-function timeText(time: Date | string): string {
-  return time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : String(time);
 }
 
 /** Made when it is asked for. */
