@@ -210,6 +210,19 @@ describe('a task with cache', () => {
     expect(await doneBy(cwd, '--task', 'self')).toMatchObject({ code: 0, done: ['self'] });
   });
 
+  it('a task with cache is done again by the run that does again what it depends on, also where that has no cache', async () => {
+    const cwd = made([
+      'id: make, title: M, run: "cp docs made; echo make >> ledger"',
+      'id: use, title: U, depends_on: [make], run: "cat made > used; echo use >> ledger", inputs: [made], outputs: [used], cache: true',
+    ]);
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['make', 'use'] });
+    writeFileSync(join(cwd, 'docs'), 'other');
+    await orchestrate(['rerun', 'make'], { cwd, env });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['make', 'use'] });
+    expect(readFileSync(join(cwd, 'used'), 'utf8')).toBe('other');
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [] });
+  });
+
   it.skipIf(process.platform === 'darwin')(
     'a task with cache is done every time, with a warning, when the name of an input is not UTF-8',
     async () => {

@@ -77,12 +77,10 @@ export const WORK = {
     const word = dry_run ? 'would be begun again' : 'is begun again';
     const lines = tasks.map(({ task_id }) => `${bold(task_id)} ${word} from the start.`);
     if (dependents.length === 0) return lines.join('\n');
-    const kept =
-      dependents.length === 1
-        ? 'was made of what came of it before, and stays'
-        : 'were made of what came of it before, and stay';
     const next = `forge orchestrate rerun ${tasks.map(({ task_id }) => task_id).join(' ')} --with-dependents`;
-    const said = `${dependents.length === 1 ? dependents[0] : firstOf(dependents)} ${kept} as ${dependents.length === 1 ? 'it is' : 'they are'}.`;
+    // A run does those with `cache` again by itself.
+    const are = dependents.length === 1 ? ['was', 'is'] : ['were', 'are'];
+    const said = `${firstOf(dependents)} ${are[0]} made of what came of it before, and ${are[1]} not begun again here.`;
     return [...lines, said, '', ...nextCommands([next], context, 'To do that again too')].join('\n');
   },
 

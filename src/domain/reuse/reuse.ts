@@ -9,6 +9,7 @@ import type { PlanTask } from '../plan/plan.ts';
 import { overlapOf } from '../schedule/overlap.ts';
 import type { Settings } from '../settings/settings.ts';
 import { memoPart, type TaskRecord, type TaskSummary } from '../task/records.ts';
+import { isTerminal } from '../task/states.ts';
 
 const ReuseSchema = once(() =>
   z.looseObject({
@@ -113,9 +114,9 @@ export function reuseKey(task: PlanTask, { inputs, verify, dependencies, platfor
   return sha256(JSON.stringify([1, id, run, cwd, shell, variables, outputs, own, verify, platform, before, files]));
 }
 
-/** What a dependency was done by: its key where it has one, else the attempt that did it; null: neither is known. */
+/** What a dependency was done by: its key where it has one, else the attempt that did it; null: neither is known, or it is to be done again. */
 export function doneBy(record: TaskSummary | null): string | null {
-  if (record === null) return null;
+  if (record === null || !isTerminal(record.state.state)) return null;
   return reuseOf(record)?.key ?? record.memo.completion?.attempt_id ?? null;
 }
 

@@ -5,6 +5,7 @@ import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { PlanTask } from '../../../src/domain/plan/plan.ts';
 import {
   changedTasks,
+  doneBy,
   isReusable,
   type ReuseFacts,
   reuseKey,
@@ -150,6 +151,15 @@ describe('what has changed since it shipped', () => {
     expect(names(all, ['b', 'c', 'd'])).toEqual(['a', 'b', 'c']);
     expect(names(all, ['a', 'c', 'd'])).toEqual(['b', 'c']);
     expect(names(all, ['a', 'b', 'c'])).toEqual(['d']);
+  });
+
+  test('a task was done by its key, else by its attempt, and by nothing that is known while it is to be done again', () => {
+    const { memo, state } = freshRecord('a', '2030-01-01T00:00:00.000Z');
+    const completion = { attempt_id: 'x' } as TaskRecord['memo']['completion'];
+    const by = (now: TaskRecord['state']['state']) =>
+      doneBy({ ...freshRecord('a', ''), state: { ...state, state: now }, memo: { ...memo, completion } });
+    expect([doneBy(null), doneBy(shipped('a', 'k')), by('shipped'), by('failed')]).toEqual([null, 'k', 'x', 'x']);
+    expect([by('unclaimed'), by('running')]).toEqual([null, null]);
   });
 
   test('what has changed since it shipped is nothing of a task that has not shipped, or shipped before its plan said cache', () => {
