@@ -12,11 +12,11 @@ import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES, type TaskSummary } from '../domain/task/records.ts';
 import { SpentSchema, spendingOf, spentInAll, sumOf } from '../domain/task/spending.ts';
-import { isInFlight } from '../domain/task/states.ts';
+import { isInFlight, isTerminal } from '../domain/task/states.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { instantOf, schedulingContextOf } from '../engine/env.ts';
-import { parentOf } from '../lib/ids.ts';
+import { ancestorsOf, parentOf } from '../lib/ids.ts';
 import { firstOf } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
@@ -110,8 +110,13 @@ export const status = command({
     const mine = (read: TaskSummaryRead | undefined) =>
       chosen === null || (read !== undefined && isOfRun(read, chosen));
     const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
+    const isPlanned = (id: string) => loaded?.plan.byId.has(id) === true;
+    const isOver = (id: string) => isTerminal(reads.get(id)?.record?.state.state ?? 'unclaimed');
+    // Children of a task that was begun again wait until it makes them again.
+    const isOfBefore = ({ task_id, record }: TaskSummaryRead) =>
+      !record?.lease && ancestorsOf(task_id).some((above) => isPlanned(above) && !isOver(above));
     const others = [...reads.values()].filter(
-      (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
+      (read) => !isPlanned(read.task_id) && read.origin !== 'none' && !isOfBefore(read),
     );
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));

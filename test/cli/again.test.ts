@@ -85,6 +85,8 @@ describe('rerun', () => {
     await orchestrate(['run', '--max-parallel', '1'], { cwd });
     expect((await orchestrate(['rerun', 'a'], { cwd })).stdout).toBe('a is begun again from the start.\n');
     expect(await reported(cwd)).toEqual([]);
+    const { tasks, warnings } = await dataOf(cwd, 'status');
+    expect({ tasks, warnings }).toMatchObject({ tasks: [{ task_id: 'a', state: 'unclaimed' }], warnings: [] });
     writeFileSync(join(cwd, 'children'), `${child('x')}\n${child('z')}\n`);
     expect(await orchestrate(['run', '--max-parallel', '1'], { cwd })).toMatchObject({ code: 0 });
     expect(linesIn(cwd)).toEqual(['once', 'x', 'y', 'once', 'x', 'z']);
