@@ -241,6 +241,16 @@ test('a task without a worktree waits for a person, uncharged, and the others go
   ]);
 });
 
+test('a file in the place of the folder of worktrees is named, and that it has to be moved away', async () => {
+  const { at } = repository();
+  fs.writeFileSync(path.join(at, '.forge/worktrees'), 'mine');
+  const { code, stderr } = await ensure(at);
+  expect([code, stderr.replaceAll(/\s+/g, ' ')]).toEqual([
+    1,
+    expect.stringMatching(/worktrees.* hint: .*move it away/),
+  ]);
+});
+
 test('why a run has given a task up is told by why, show, status and the bare command until the task moves on', async () => {
   const { at } = repository();
   const place = path.join(at, '.forge/worktrees/build');

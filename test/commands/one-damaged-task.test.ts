@@ -123,6 +123,14 @@ test('gc reports an answer without a question that is no file, and archives the 
   expect((await gc.run(world.context, { dry_run: true })).planned).toEqual([]);
 });
 
+test('gc does without an index of questions, whatever is in its place', async () => {
+  const { world } = await tree();
+  const index = world.path('.forge/orchestrator/index');
+  fs.rmSync(index, { recursive: true });
+  link(index);
+  expect((await gc.run(world.context, {})).failed).toEqual([]);
+});
+
 test('a question that was cut short is reported as no JSON', async () => {
   const { world, first } = await tree();
   const cut = world.path(attempts('asks'), first.attempt, 'questions', `${first.id}.json`);

@@ -11,6 +11,7 @@ const HINTS: Record<string, string> = {
   ENOTSUP: 'Forge needs a file system with hard links; this one has none. Move the project to a local disk.',
   EMLINK: 'Forge needs a file system with hard links; this one has none left for a file.',
   EISDIR: 'There is a folder where a file should be. Check the path above.',
+  EEXIST: 'Something else is in the place of a file or folder of forge. Look at the path above, and move it away.',
   ENOTDIR: 'Something that should be a folder is a file. Look at the path above.',
   ELOOP:
     'There is a symlink where forge keeps its own files. It is never followed: remove it, or put a real folder there.',

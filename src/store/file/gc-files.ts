@@ -17,7 +17,7 @@ import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError, isForeign } from '../../lib/errors.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
-import { entriesIn, makeFolder, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
+import { entriesIn, makeFolder, realEntriesIn, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { isLeft } from '../../lib/fs/litter.ts';
 import { takingTurns } from '../../lib/fs/locks.ts';
@@ -327,7 +327,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
     });
     const folders = entriesIn(runs).flatMap((entry) => (entry.isDirectory() ? [`${runs}/${entry.name}`] : []));
     const others = [...folders, path.dirname(questionIndex)].flatMap((folder) =>
-      entriesIn(folder).flatMap(({ name }) => (isTemporary(name) ? [`${folder}/${name}`] : [])),
+      realEntriesIn(folder).flatMap(({ name }) => (isTemporary(name) ? [`${folder}/${name}`] : [])),
     );
     return [...ofTasks, ...others.filter((file) => isLeft(file, nowMs, false))].map((file) =>
       path.relative(project, file),
