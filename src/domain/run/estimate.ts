@@ -15,6 +15,8 @@ export interface Work {
   ms: number;
   /** It has a slot. */
   isRunning: boolean;
+  /** It is the end of a phase, which needs no slot: so what waits for a phase need not name all of its tasks. */
+  isEnd?: true;
 }
 
 /** When all of `work` is done, on so many slots, each task begun as soon as it may be, in the order that is given; milliseconds. */
@@ -38,10 +40,13 @@ export function doneAfterMs(work: readonly Work[], slots: number): number {
     for (const [id, end] of [...running]) {
       if (end > now) continue;
       running.delete(id);
-      for (const next of behind.get(id) ?? []) {
-        const waits = left.get(next);
-        waits?.delete(id);
-        if (waits?.size === 0 && !running.has(next)) ready.push(next);
+      const over = [id];
+      for (const before of over) {
+        for (const next of behind.get(before) ?? []) {
+          const waits = left.get(next);
+          waits?.delete(before);
+          if (waits?.size === 0 && !running.has(next)) (byId.get(next)?.isEnd ? over : ready).push(next);
+        }
       }
     }
   }
@@ -72,6 +77,7 @@ export function leftMs(
   const survey = surveyOf(scheduling);
   const work: Work[] = [];
   const over = new Set<string>();
+  const phases = new Set<string>();
   let isKnown = true;
   for (const task of scheduling.plan.tasks) {
     const running = own.get(task.id);
@@ -85,12 +91,24 @@ export function leftMs(
     const isRunning = running !== undefined || reasons.some(({ code }) => code === 'TASK_IN_FLIGHT');
     const after = reasons.flatMap(({ code, on }) => {
       if (on === null || code === 'TASK_IN_FLIGHT') return [];
-      return code === 'PHASE_BLOCKED' ? (scheduling.plan.phaseById.get(on)?.task_ids ?? []) : [on];
+      if (code !== 'PHASE_BLOCKED') return [on];
+      phases.add(on);
+      return [endOf(on)];
     });
     work.push({ id: task.id, after, ms: Math.max(0, (ms ?? 0) - (running?.age_ms ?? 0)), isRunning });
   }
+  for (const phase of phases) {
+    const after = scheduling.plan.phaseById.get(phase)?.task_ids.filter((id) => !over.has(id)) ?? [];
+    if (after.length === 0) over.add(endOf(phase));
+    else work.push({ id: endOf(phase), after, ms: 0, isRunning: false, isEnd: true });
+  }
   const waiting = work.map((each) => ({ ...each, after: each.after.filter((id) => !over.has(id)) }));
   return isKnown ? doneAfterMs(waiting, slots) : null;
+}
+
+/** The end of a phase among the work. No task has such an id. */
+function endOf(phase: string): string {
+  return `/${phase}`;
 }
 
 /** How long a task takes; null where nothing tells. `known`: of those of which an attempt has ended. */

@@ -109,5 +109,32 @@ describe('leftMs', () => {
       ['c', 5],
     ]);
     expect(leftMs(standing({ scheduling: scheduling(phases) }), 4, known)).toBe(35);
+    // One that is over is waited for no more, and neither is a phase of which none is left.
+    const over = { a: record('shipped'), b: record('shipped') };
+    expect(leftMs(standing({ scheduling: scheduling(phases, { a: over.a }) }), 4, known)).toBe(35);
+    expect(leftMs(standing({ scheduling: scheduling(phases, over) }), 4, known)).toBe(5);
+  });
+
+  test('leftMs has the end of a phase wait for no slot', () => {
+    const task = (id: string, ...depends_on: string[]) => ({ id, ...RUN, depends_on });
+    const phases = plan([
+      { id: 'one', tasks: [task('a')] },
+      { id: 'two', blocked_by: 'one', tasks: [task('c')] },
+      { id: 'three', blocked_by: 'two', tasks: [task('d')] },
+      { id: 'beside', tasks: [task('long'), task('longer')] },
+    ]);
+    const known = new Map(Object.entries({ a: 1, c: 2, d: 3, long: 100, longer: 100 }));
+    expect(leftMs(standing({ scheduling: scheduling(phases) }), 2, known)).toBe(105);
+    expect(leftMs(standing({ scheduling: scheduling(phases) }), 3, known)).toBe(100);
+  });
+
+  // Each task of the second with each of the first were a hundred million pairs.
+  test('leftMs looks at a phase of ten thousand tasks that waits for another such', () => {
+    const tasks = (name: string) => Array.from({ length: 10_000 }, (_, i) => ({ id: `${name}${i}`, ...RUN }));
+    const phases = plan([
+      { id: 'one', tasks: tasks('a') },
+      { id: 'two', blocked_by: 'one', tasks: tasks('b') },
+    ]);
+    expect(leftMs(standing({ scheduling: scheduling(phases) }), 10_000, new Map([['a0', 7]]))).toBe(14);
   });
 });
