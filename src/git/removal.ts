@@ -8,6 +8,7 @@ import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { realPath } from '../lib/fs/folders.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
+import type { StillHeld } from '../lib/fs/locks.ts';
 import { fileNameOf } from '../lib/ids.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
 import { inTurn } from './in-turn.ts';
@@ -45,6 +46,14 @@ export type Removal =
 
 /** Whoever removes has just looked at the task. Else it throws where the task has changed: it is asked when no process can begin in the place. */
 const NOT_ASKED = async (): Promise<unknown> => null;
+
+/** Asks whether others may be at work in a place: a process that was paused has lost its lock by the time that it goes on. */
+function usedSince(place: string, held: StillHeld, refuseMoved: () => Promise<unknown>): () => Promise<string | null> {
+  return async () => {
+    await refuseMoved();
+    return held() ? null : `another process has begun at ${place}`;
+  };
+}
 
 const skipped = (why: string): Removal => ({ kind: 'skipped', why });
 
@@ -84,16 +93,21 @@ export async function pruneBranch(
   const repository = await repositoryOf(env);
   const place = makeWorktreePlace(env, taskId);
   // One at a time in the repository: of two branches at the same commit, each would count as keeping the other's.
-  return inTurn(env, besideWorktree(place, 'lock'), () =>
+  return inTurn(env, besideWorktree(place, 'lock'), (held) =>
     inTurn(env, `${repository.commonDir}/forge-pruning.lock`, async () => {
       await settleRemoval(env, place);
-      await refuseMoved();
+      const whyUsed = usedSince(place, held, refuseMoved);
       const ref = `refs/heads/${branch}`;
       const { code, stdout } = await git(['symbolic-ref', '--quiet', ref], gitIn(env));
       if (code === 0) return skipped(`${branch} is another name of ${stdout.trim()}`);
-      const why = (await whyElsewhere(env, branch, sha)) ?? (await branchUses(env, repository))(branch, taskId);
+      const why =
+        (await whyUsed()) ??
+        (await whyElsewhere(env, branch, sha)) ??
+        (await branchUses(env, repository))(branch, taskId);
       if (why !== null) return skipped(why);
       const rescued = await rescueCommit(env, fileNameOf(taskId), sha, ref);
+      const used = await whyUsed();
+      if (used !== null) return skipped(used);
       const attempt = () => git(['update-ref', '--no-deref', '-d', ref, sha], gitIn(env));
       let result = await attempt();
       // Git has waited for that lock and not got it: a git that was killed while it deleted this very branch left it.
@@ -131,13 +145,15 @@ export async function removeWorktree(
   const name = root === null ? null : nameBelow(root, payload.path);
   if (name === null || isOwnName(name)) return skipped(`${payload.path} is not directly below the worktree root`);
   const place = payload.path;
-  return inTurn(env, besideWorktree(place, 'lock'), async () => {
+  return inTurn(env, besideWorktree(place, 'lock'), async (held) => {
     await settleRemoval(env, place);
-    await refuseMoved();
-    const why = (await whyWorktreeStays(env, payload)) ?? (await whyFolderStays(env, repository, payload));
+    const whyUsed = usedSince(place, held, refuseMoved);
+    const why =
+      (await whyUsed()) ?? (await whyWorktreeStays(env, payload)) ?? (await whyFolderStays(env, repository, payload));
     if (why !== null) return skipped(why);
     const { kind, gitDir } = lookAtPlace(place);
-    if (gitDir !== null) return takeAway(env, repository, name, { place, files: place, gitDir, head: payload.head });
+    if (gitDir !== null)
+      return takeAway(env, repository, name, { place, files: place, gitDir, head: payload.head }, whyUsed);
     // Only git still lists it: the folder is gone, or empty.
     const rescued = await rescueCommit(env, name, payload.head);
     if (kind === 'empty') whileDoing(`removing ${place}`, () => fs.rmdirSync(place));
@@ -193,18 +209,26 @@ const UNDER_WAY = [
   ['BISECT_LOG', 'a bisect'],
 ] as const;
 
-async function takeAway(env: GitEnv, repository: Repository, name: string, at: WorktreeFiles): Promise<Removal> {
+async function takeAway(
+  env: GitEnv,
+  repository: Repository,
+  name: string,
+  at: WorktreeFiles,
+  whyUsed: () => Promise<string | null>,
+): Promise<Removal> {
   const first = await rescueAll(env, repository, name, at);
-  if (first.why !== null) return skipped(first.why);
+  const used = first.why ?? (await whyUsed());
+  if (used !== null) return skipped(used);
   // All of it is moved at once, so that a killed removal leaves no partial folder.
   const away = awayFrom(at.place);
   moveFolder(at.place, away);
   try {
     // It has no known name any more, so what was written until now is complete.
     const last = await rescueAll(env, repository, name, { ...at, files: away });
-    if (last.why !== null) {
+    const why = last.why ?? (await whyUsed());
+    if (why !== null) {
       moveFolder(away, at.place);
-      return skipped(last.why);
+      return skipped(why);
     }
     await unregister(env, at.place);
     removeFolder(away);

@@ -470,6 +470,35 @@ describe('worktree removal', () => {
     isGone(at);
   });
 
+  test.each([1, 2, 3])('a worktree whose task has begun by look %d of its removal stays as it is', async (look) => {
+    const at = await ensure();
+    dirty(at);
+    const status = repo.in(at, 'status', '--porcelain');
+    let looks = 0;
+    const begun = async () => {
+      if (++looks >= look) throw new Error('it has begun');
+    };
+    await expect(removeWorktree(await session(), seen(at), begun)).rejects.toThrow('it has begun');
+    expect(repo.in(at, 'status', '--porcelain')).toBe(status);
+    expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build']);
+  });
+
+  test.each([1, 2, 3])('a removal that has lost its lock by look %d, as in a pause, removes nothing', async (look) => {
+    const at = await ensure();
+    dirty(at);
+    const status = repo.in(at, 'status', '--porcelain');
+    const lock = tree('.forge-lock-build');
+    let looks = 0;
+    const taken = async () => {
+      if (++looks !== look) return;
+      fs.renameSync(lock, `${lock}-gone`);
+      fs.mkdirSync(lock);
+    };
+    const why = expect.stringContaining('another process has begun');
+    expect(await removeWorktree(await session(), seen(at), taken)).toEqual({ kind: 'skipped', why });
+    expect(repo.in(at, 'status', '--porcelain')).toBe(status);
+  });
+
   test('two concurrent removals remove a worktree once', async () => {
     const at = await ensure();
     dirty(at);
