@@ -128,6 +128,11 @@ describe('a task with cache', () => {
     forget();
     writeFileSync(join(cwd, 'dist/out'), 'by hand');
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+    forget();
+    // As long as before.
+    writeFileSync(join(cwd, 'dist/out'), '7');
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+    expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
     // What was put back is known by its look as well.
     writeFileSync(join(cwd, 'src/a'), '2');
     await doneBy(cwd);

@@ -34,9 +34,9 @@ export function withReuse(record: TaskRecord, reuse: () => Reuse): TaskRecord {
   return { ...record, memo: { ...record.memo, reuse: reuse() } };
 }
 
-/** Hexadecimal SHA-256 of what a look at files tells: which they are, of what kind, how large. */
-export function lookOf(files: readonly { path: string; kind: string; bytes: number }[]): string {
-  return sha256(JSON.stringify(files.map(({ path, kind, bytes }) => [path, kind, bytes])));
+/** Hexadecimal SHA-256 of what a look at files tells: which they are, of what kind, how large, and what is in them, where they were read. */
+export function lookOf(files: readonly { path: string; kind: string; bytes: number; digest: string | null }[]): string {
+  return sha256(JSON.stringify(files.map(({ path, kind, bytes, digest }) => [path, kind, bytes, digest])));
 }
 
 /** Whether the task's outputs are kept: in a worktree they are commits, and what is reviewed or merged is looked at anew. */

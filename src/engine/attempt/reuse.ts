@@ -8,7 +8,7 @@ import { rerunOf } from '../../domain/task/by-hand.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { KEPT_MAX_BYTES, KeptFiles } from '../../lib/fs/kept-files.ts';
-import { digestOf, matchingFiles } from '../../lib/fs/matching-files.ts';
+import { digestOf, type MatchingFile, matchingFiles } from '../../lib/fs/matching-files.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
@@ -65,10 +65,15 @@ export async function standsBy(
   return { isSame, isPresent: isKept ?? (made === null || made === madeNow(env, task)) };
 }
 
-/** How the outputs of a task look now; null where that can't be said. */
-export function madeNow(env: Env, task: PlanTask | null): string | null {
+const bytesOf = (files: readonly MatchingFile[]) => files.reduce((sum, file) => sum + file.bytes, 0);
+
+/** How the outputs of a task look now, with what is in them unless that is too much; null where that can't be said. */
+export function madeNow({ paths: { project } }: Env, task: PlanTask | null): string | null {
   try {
-    return task && lookOf(matchingFiles(env.paths.project, task.outputs));
+    const files = task === null ? [] : matchingFiles(project, task.outputs);
+    const isRead = bytesOf(files) <= KEPT_MAX_BYTES;
+    const digest = ({ path: file, kind }: MatchingFile) => (isRead ? digestOf(path.join(project, file), kind) : null);
+    return task && lookOf(files.map((file) => ({ ...file, digest: digest(file) })));
   } catch {
     return null;
   }
@@ -124,7 +129,7 @@ export async function keepOutputs(env: Env, task: PlanTask, record: TaskRecord):
       env.warn(`${matchNone(task, 'outputs')}, so nothing is kept`);
       return;
     }
-    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const bytes = bytesOf(files);
     if (bytes > KEPT_MAX_BYTES) {
       env.warn(`task ${task.id}: its outputs have ${bytes} bytes, and at most ${KEPT_MAX_BYTES} are kept`);
       return;
