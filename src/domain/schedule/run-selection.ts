@@ -1,5 +1,6 @@
 /** What a run works on, and what of it may still start by itself. Pure. */
 
+import { madeIn } from '../../lib/once.ts';
 import { awaitedChildren } from '../fan-out/join.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
@@ -26,11 +27,14 @@ export function selectedTasks(taskIds: readonly string[] | null, plan: Plan, alo
   if (taskIds === null) return new Set(plan.byId.keys());
   const selected = new Set<string>(alone ? taskIds.filter((id) => plan.byId.has(id)) : []);
   const queue = alone ? [] : [...taskIds];
+  const phases = new Set<string>();
   for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
     const task = plan.byId.get(id);
     if (selected.has(id) || task === undefined) continue;
     selected.add(id);
-    queue.push(...orderedBefore(task, plan));
+    // What a phase waits for is the same for all of its tasks.
+    queue.push(...(phases.has(task.phase_id) ? task.depends_on : orderedBefore(task, plan)));
+    phases.add(task.phase_id);
   }
   // A child stands behind its parent.
   for (const { id, parent } of plan.tasks) if (parent !== null && selected.has(parent)) selected.add(id);
@@ -52,6 +56,7 @@ export function mayStillRun(
 ): PlanTask[] {
   const survey = surveyOf(scheduling);
   const known = new Map<string, boolean>();
+  const ofPhases = new Map<string, boolean>();
   const progresses = (id: string): boolean => {
     const before = known.get(id);
     if (before !== undefined) return before;
@@ -84,7 +89,7 @@ export function mayStillRun(
       if (code === WAIT_CODES.ship) return scheduling.does.ship;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
       if (code === 'PHASE_BLOCKED' && on !== null)
-        return (scheduling.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
+        return madeIn(ofPhases, on, () => scheduling.plan.phaseById.get(on)?.task_ids.every(progresses) ?? true);
       return false;
     });
   };
