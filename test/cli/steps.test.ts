@@ -64,6 +64,15 @@ describe('a step', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.attempt_count).toBe(1);
   });
 
+  it('a step that is still to be tried again is not what its script has failed over', async () => {
+    const body =
+      `${F} step far --retry '{max_attempts: 2, base: 20s}' -- false &\n` +
+      `until ${F} steps a --json | grep -q '"tries":1'; do sleep 0.05; done\necho "disk is full" >&2\nexit 1\n`;
+    const cwd = project(['id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}'], { 'body.sh': body });
+    expect(await orchestrate(['run', '--task', 'a'], { cwd })).toMatchObject({ code: 1 });
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error.message).toBe('exited with code 1: disk is full');
+  });
+
   it('a step that has used its budget up fails the attempt with its own error, and begins anew in the next', async () => {
     const cwd = scripted(
       `${F} step upload --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo try $FORGE_STEP_TRY >> ledger; echo "no route to host" >&2; exit 7'\n`,

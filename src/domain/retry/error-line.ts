@@ -22,6 +22,7 @@ const SAYS_NOTHING = once((): readonly RegExp[] => [
   /^(?:stack backtrace:|\s+\d+: \S+::)/,
   // How a command below has ended.
   /^Node\.js v\d/,
+  /^error\[INTERRUPTED\]: /,
   /^(?:make|gmake)(?:\[\d+\])?: (?:\*\*\* \[.*\] Error \d+|Target .* not remade|(?:Entering|Leaving) directory|\*\*\* Waiting for unfinished jobs)/,
   /^ninja: build stopped: subcommand failed/,
   /^(?:exit status \d+|FAIL|FAIL\t.*|ok {2}\t.*)$/,

@@ -127,8 +127,11 @@ async function stepsOf(env: Env, taskId: string): Promise<ReadonlyMap<string, St
 }
 
 async function failedStep(env: Env, { taskId, attemptId }: AttemptRef, exit: WorkerExit): Promise<StepFault | null> {
+  // A step that is still to be tried again has told its script nothing.
+  const isOver = ({ status, kind, wake }: Step) =>
+    status === 'timed_out' || (status === 'failed' && (kind !== 'step' || wake === undefined));
   const failed = [...(await stepsOf(env, taskId)).values()].filter(
-    (step) => (step.status === 'failed' || step.status === 'timed_out') && step.attempt_id === attemptId,
+    (step) => isOver(step) && step.attempt_id === attemptId,
   );
   const last = failed.toSorted((one, other) => ((one.ended_at ?? '') < (other.ended_at ?? '') ? -1 : 1)).at(-1);
   const { exit_code: code = null, signal = null, ...error } = last?.last_error ?? { class: '', message: '' };
