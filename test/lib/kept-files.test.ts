@@ -49,6 +49,21 @@ describe('files that are kept', () => {
     expect(fs.readdirSync(at('project'))).toEqual(['dist']);
   });
 
+  test('files that are not what is meant when they are copied are not kept, and what was kept before stays', async () => {
+    const files = matchingFiles(at('project'), ['dist/**']);
+    const a = digestOf(at('project/dist/a.js'), 'file');
+    const kept = (isMeant: (digest: string | undefined) => boolean) =>
+      keptFiles().keep('k', at('project'), files, 'op', (copies) =>
+        isMeant(copies.find(({ path: file }) => file === 'dist/a.js')?.digest),
+      );
+    expect(await kept((digest) => digest === a)).toBe(true);
+    write('project/dist/a.js', 'b');
+    expect(await kept((digest) => digest === a)).toBe(false);
+    expect(fs.readdirSync(at('cache', 'forge', 'kept')).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
+    expect(await restore('k')).toBe(true);
+    expect(read('project/dist/a.js')).toBe('a');
+  });
+
   test('a file that was touched since is looked into, and one that was not is taken as it stands', async () => {
     await keep('k');
     write('project/dist/a.js', 'b');

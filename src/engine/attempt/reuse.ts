@@ -120,7 +120,7 @@ export async function afterWork(env: Env, task: PlanTask, before: Reuse | undefi
 
 /** Keeps the outputs of a task that has shipped, where its plan says so. A warning says why where that fails. Never throws. */
 export async function keepOutputs(env: Env, task: PlanTask, record: TaskRecord): Promise<void> {
-  const { key, unchanged } = reuseOf(record) ?? { key: null, unchanged: true };
+  const { key, unchanged, made } = reuseOf(record) ?? { key: null, unchanged: true, made: null };
   if (key === null || unchanged) return;
   const { project } = env.paths;
   try {
@@ -134,7 +134,10 @@ export async function keepOutputs(env: Env, task: PlanTask, record: TaskRecord):
       env.warn(`task ${task.id}: its outputs have ${bytes} bytes, and at most ${KEPT_MAX_BYTES} are kept`);
       return;
     }
-    await KeptFiles.of(env.ctx.env, env.now)?.keep(key, project, files, newId(env.ctx));
+    // From the moment that it has shipped others may work on these files.
+    const isMade = (copies: Parameters<typeof lookOf>[0]) => made === null || made === lookOf(copies);
+    const kept = await KeptFiles.of(env.ctx.env, env.now)?.keep(key, project, files, newId(env.ctx), isMade);
+    if (kept === false) env.warn(`task ${task.id}: its outputs have changed since it shipped, so they are not kept`);
   } catch (error) {
     env.warn(`task ${task.id}: its outputs are not kept: ${errorMessage(error)}`);
   }

@@ -150,8 +150,17 @@ export class KeptFiles {
     }
   }
 
-  /** Keeps these files of `project` by `key`, in place of what was kept by it. `op`: names this try. Throws what the calls throw. */
-  async keep(key: string, project: string, files: readonly MatchingFile[], op: string): Promise<void> {
+  /**
+   * Keeps these files of `project` by `key`, in place of what was kept by it; false, and nothing, where what was copied is not what is meant.
+   * `op`: names this try. Throws what the calls throw.
+   */
+  async keep(
+    key: string,
+    project: string,
+    files: readonly MatchingFile[],
+    op: string,
+    isMeant: (copies: readonly KeptFile[]) => boolean = () => true,
+  ): Promise<boolean> {
     const made = path.join(this.#folder, `.tmp-${op}`);
     try {
       fs.mkdirSync(made, { mode: 0o700 });
@@ -161,6 +170,7 @@ export class KeptFiles {
         await copied(path.join(project, file.path), copy, file.kind);
         listed.push({ ...file, digest: digestOf(copy, file.kind) });
       }
+      if (!isMeant(listed)) return false;
       const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
       const list: List = { version: 1, bytes, files: listed };
       fs.writeFileSync(path.join(made, LIST), JSON.stringify(list), { mode: 0o600 });
@@ -171,6 +181,7 @@ export class KeptFiles {
       fs.rmSync(made, { recursive: true, force: true });
     }
     this.#sweep();
+    return true;
   }
 
   #use(folder: string): void {
