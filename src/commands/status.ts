@@ -111,10 +111,12 @@ export const status = command({
       chosen === null || (read !== undefined && isOfRun(read, chosen));
     const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
     const isPlanned = (id: string) => loaded?.plan.byId.has(id) === true;
-    const isOver = (id: string) => isTerminal(reads.get(id)?.record?.state.state ?? 'unclaimed');
+    const isOpen = (id: string) => {
+      const record = reads.get(id)?.record ?? null;
+      return record !== null && isPlanned(id) && !isTerminal(record.state.state);
+    };
     // Children of a task that was begun again wait until it makes them again.
-    const isOfBefore = ({ task_id, record }: TaskSummaryRead) =>
-      !record?.lease && ancestorsOf(task_id).some((above) => isPlanned(above) && !isOver(above));
+    const isOfBefore = ({ task_id, record }: TaskSummaryRead) => !record?.lease && ancestorsOf(task_id).some(isOpen);
     const others = [...reads.values()].filter(
       (read) => !isPlanned(read.task_id) && read.origin !== 'none' && !isOfBefore(read),
     );

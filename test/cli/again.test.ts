@@ -1,6 +1,6 @@
 /** Doing tasks again, on the command line. */
 
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
@@ -95,6 +95,17 @@ describe('rerun', () => {
     expect(await reported(cwd)).toEqual([]);
     const dry = await orchestrate(['rerun', 'a/files/x', '--json'], { cwd });
     expect(dry.json().data).toMatchObject({ tasks: [{ task_id: 'a/files/x' }], dependents: ['a'] });
+  });
+
+  it('children whose parent has lost its record are reported, and listed as not in the plan', async () => {
+    const cwd = project(['id: a, title: A, run: sh -e body.sh'], {
+      'body.sh': `${F} fan-out files --from children\n${F} join files\n`,
+      children: '{"name": "x", "run": "true"}\n',
+    });
+    await orchestrate(['run'], { cwd });
+    rmSync(join(cwd, '.forge/orchestrator/tasks/a'), { recursive: true });
+    expect(await reported(cwd)).toMatchObject([{ row: 4, task_id: 'a/files/x', payload: { kind: 'unplanned_task' } }]);
+    expect((await dataOf(cwd, 'status')).warnings).toMatchObject([{ task_id: 'a/files/x' }]);
   });
 
   it('rerun begins in a new worktree from the base as it is, and rescues what no branch has', async () => {

@@ -73,8 +73,9 @@ type TaskAtRest = Pick<GcTask, 'problem' | 'state' | 'lease_files' | 'attempts'>
 function planTask(projection: TaskProjection): void {
   const { problem, task_id } = projection.task;
   const { planned } = projection.tree;
-  // Of a parent that was begun again the children of before wait until it makes them again.
-  const isOfBefore = () => !projection.isHeld && ancestorsOf(task_id).some((above) => planned?.has(above));
+  // Of a parent that was begun again the children of before wait until it makes them again. One without a record knows of none.
+  const isThere = (id: string) => planned?.has(id) === true && projection.tree.tasks.get(id)?.isKnown === true;
+  const isOfBefore = () => !projection.isHeld && ancestorsOf(task_id).some(isThere);
   if (planned?.has(task_id) === false && projection.isKnown && !isOfBefore()) {
     const reason = `${shortName(task_id)} is not in the plan; it is kept and cannot be claimed`;
     projection.report(4, 'info', 'unplanned_task', reason);
