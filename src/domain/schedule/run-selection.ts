@@ -6,6 +6,7 @@ import type { Plan, PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
 import { readable, type TaskSummary } from '../task/records.ts';
 import { isTerminal, phaseDue } from '../task/states.ts';
+import { edges, turns } from './critical-path.ts';
 import {
   hasWork,
   heldReason,
@@ -101,8 +102,8 @@ export function mayStillRun(
     awaitedChildren(id, record, scheduling.plan).some((all) =>
       all.every((child) => hasEnded(child.id) || progresses(child.id)),
     );
-  return scheduling.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
-    return progresses(task.id) && !isOver(reasonsToWait(task, scheduling, survey));
-  });
+  const asked = scheduling.plan.tasks.filter((task) => selected.has(task.id) && hasWork(task, scheduling));
+  // In turn: a chain of thousands in which each asks for the next has more levels than a stack.
+  for (const node of turns(edges(scheduling.plan, asked))) if (asked[node] !== undefined) progresses(asked[node].id);
+  return asked.filter((task) => progresses(task.id) && !isOver(reasonsToWait(task, scheduling, survey)));
 }

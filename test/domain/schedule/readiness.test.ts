@@ -406,6 +406,14 @@ describe('tasks that can still run', () => {
     expect(still(onePhase({ id: 'a', ...RUN }, { id: 'b' }))).toEqual(['a']);
   });
 
+  test('all of a chain of thousands can still run, also where the plan has its end first', () => {
+    const chain = Array.from({ length: 5000 }, (_, i) => ({ id: `t${i}`, ...RUN, depends_on: [`t${i + 1}`] }));
+    expect(still(onePhase(...chain, { id: 't5000', ...RUN }))).toHaveLength(5001);
+    const first = { id: 'first', tasks: [...chain, { id: 't5000', ...RUN }] };
+    const phases = plan([{ id: 'second', blocked_by: 'first', tasks: [{ id: 'a', ...RUN }] }, first]);
+    expect(still(phases)).toHaveLength(5002);
+  });
+
   test.each<[what: string, kept: TaskRecord | 'unreadable', may: boolean]>([
     ['in backoff', inBackoff(1), true],
     ['held by another', record('running'), true],
