@@ -123,6 +123,17 @@ test('gc reports an answer without a question that is no file, and archives the 
   expect((await gc.run(world.context, { dry_run: true })).planned).toEqual([]);
 });
 
+test('gc reports a task whose edited state cannot be read, and plans nothing that could only fail', async () => {
+  const world = new World(planOf('build'));
+  await world.start('build');
+  const file = world.path(dirOf('build'), 'state.json');
+  fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('"dispatched"', '"banana"'));
+  world.wait(86_400_000);
+  const { applied, failed, reported } = await gc.run(world.context, {});
+  expect({ applied, failed }).toEqual({ applied: [], failed: [] });
+  expect(reported).toMatchObject([{ task_id: 'build', reason: expect.stringContaining('found text "banana"') }]);
+});
+
 test('gc does without an index of questions, whatever is in its place', async () => {
   const { world } = await tree();
   const index = world.path('.forge/orchestrator/index');

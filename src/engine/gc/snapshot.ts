@@ -86,7 +86,7 @@ function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtif
     task_id,
     identity: identityOf(read),
     adopted: origin === 'record',
-    problem: record === null ? problem : null,
+    problem,
     state: state?.state ?? null,
     updated_at: state?.updated_at ?? null,
     lease,
