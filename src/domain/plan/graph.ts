@@ -152,7 +152,7 @@ export function treeOf(tasks: readonly GraphTask[]): TreeRow[] {
         depth: depth + 1,
       };
     });
-    open.push(...inner.reverse());
+    for (const each of inner.reverse()) open.push(each);
   }
   return rows;
 }

@@ -241,7 +241,7 @@ function buildPlan(checked: readonly ShapedPart[]): Plan {
           buildTask(task, phase.id, ['phases', i, 'tasks', j], { part, levels: [own, ...files] }),
         ),
       );
-      tasks.push(...made);
+      for (const task of made) tasks.push(task);
       return { ...phase, task_ids: made.map(({ id }) => id) };
     });
   });

@@ -105,7 +105,8 @@ export class WorkQueue {
   #withThoseBehind(changed: Iterable<string>): readonly PlanTask[] {
     const behind: PlanTask[] = [];
     for (const id of changed) {
-      behind.push(...(this.#waiting.get(id) ?? []));
+      // All of a large plan may wait for one: too many for the arguments of one call.
+      for (const task of this.#waiting.get(id) ?? []) behind.push(task);
       this.#waiting.delete(id);
     }
     const place = ({ id }: PlanTask) => this.#places.get(id) ?? 0;

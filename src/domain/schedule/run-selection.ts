@@ -34,7 +34,7 @@ export function selectedTasks(taskIds: readonly string[] | null, plan: Plan, alo
     if (selected.has(id) || task === undefined) continue;
     selected.add(id);
     // What a phase waits for is the same for all of its tasks.
-    queue.push(...(phases.has(task.phase_id) ? task.depends_on : orderedBefore(task, plan)));
+    for (const other of phases.has(task.phase_id) ? task.depends_on : orderedBefore(task, plan)) queue.push(other);
     phases.add(task.phase_id);
   }
   // A child stands behind its parent.

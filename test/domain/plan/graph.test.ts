@@ -34,6 +34,11 @@ describe('a tree', () => {
     expect(drawn([task('c', ['b']), task('b', ['a']), task('a')])).toEqual(['a', '└─ b', '   └─ c']);
   });
 
+  it('a tree has as many tasks below one as no call could take as arguments', () => {
+    const many = Array.from({ length: 130_000 }, (_, i) => task(`t${i}`, ['first']));
+    expect(drawn([task('first'), ...many])).toHaveLength(130_001);
+  });
+
   it('a tree is indented by ten at most; below that the task above is named', () => {
     const chain = Array.from({ length: 20_000 }, (_, i) => task(`t${i}`, i === 0 ? [] : [`t${i - 1}`]));
     const rows = drawn(chain);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { classifyTasks } from '../../../src/domain/schedule/readiness.ts';
 import { inOrder, jumpAhead, notBegun, WorkQueue } from '../../../src/domain/schedule/run-order.ts';
+import { selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { record } from '../../support/domain/tasks.ts';
@@ -118,4 +119,19 @@ test('when a task of a long chain ends, no more records are asked for than in a 
     return count;
   };
   expect(asked(1000)).toBe(asked(10));
+});
+
+test('as many tasks as no call could take as arguments may wait for one, and all of them are given out when it has ended', () => {
+  const many = Array.from({ length: 130_000 }, (_, n) => ({ id: `t${n}`, depends_on: ['first'] }));
+  const made = plan([
+    { id: 'one', tasks: [{ id: 'first' }, ...many] },
+    { id: 'two', blocked_by: 'one', tasks: [{ id: 'end' }] },
+  ]);
+  expect(selectedTasks(['end'], made).size).toBe(130_002);
+  const records: Record<string, TaskRecord> = {};
+  const context = scheduling(made, records);
+  const queue = new WorkQueue(inOrder(context));
+  expect([...queue.candidates(context, [])]).toHaveLength(1);
+  records['first'] = record('shipped');
+  expect([...queue.candidates(context, ['first'])]).toHaveLength(130_000);
 });
