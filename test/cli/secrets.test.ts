@@ -14,12 +14,18 @@ const URL = 'db://u:p@h';
 const { PATH: _, ...QUIET } = GIT_ENV;
 const ENV = { ...QUIET, SERVICE_TOKEN: TOKEN, DATABASE_URL: URL };
 
-/** Every file below a folder, by path. */
+/** Every file below a folder that is still there when it is read, by path. */
 function texts(folder: string): [name: string, text: string][] {
   const names = !fs.existsSync(folder) ? [] : fs.readdirSync(folder, { recursive: true, withFileTypes: true });
   return names.flatMap((entry) => {
     const file = path.join(entry.parentPath, entry.name);
-    return entry.isFile() ? [[file, fs.readFileSync(file, 'utf8')]] : [];
+    if (!entry.isFile()) return [];
+    try {
+      return [[file, fs.readFileSync(file, 'utf8')]];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
   });
 }
 

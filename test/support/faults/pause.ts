@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { until } from '../processes.ts';
 import { commandLine } from './forge.ts';
 import { copyProject, dropProject, freshPlace } from './project.ts';
-import { callsAbout, callText, type TracedCall, UNCACHED } from './strace.ts';
+import { callsAbout, callText, countedAnew, type TracedCall, UNCACHED } from './strace.ts';
 
 /** How often a run is repeated whose pause was before another call than the one that was meant. */
 const TRIES = 10;
@@ -27,11 +27,15 @@ export async function pausedRun(
   pauseMs: number,
   meanwhile: (dir: string) => Promise<void>,
 ): Promise<Paused> {
+  const copy = () => copyProject(project);
+  const command = (dir: string) => commandLine(dir, args);
+  let aim = call;
   for (let tries = 0; tries < TRIES; tries++) {
-    const dir = copyProject(project);
-    const paused = await once(commandLine(dir, args), dir, call, pauseMs, meanwhile);
+    const dir = copy();
+    const paused = await once(command(dir), dir, aim, pauseMs, meanwhile);
     if (paused !== null) return { dir, ...paused };
     dropProject(dir);
+    aim = (await countedAnew(call, copy, command)) ?? aim;
   }
   throw new Error(`no pause was before ${callText(call)}`);
 }
@@ -69,7 +73,7 @@ async function once(
     return callsAbout(dir, trace).find(({ count }) => count === call.count) ?? over;
   };
   const hit = await until(`${call.name} ${call.count} is reached`, reached);
-  const meant = hit !== true && hit.shape === call.shape;
+  const meant = hit !== true && hit.shape === call.shape && hit.nth === call.nth;
   if (meant) {
     await meanwhile(dir);
     if (over) throw new Error(`a pause of ${pauseMs} ms at ${call.shape} was too short`);

@@ -166,12 +166,21 @@ export async function faultyRun(
     if (hit?.shape === call.shape && hit.nth === call.nth) return { ran, dir };
     hits.push(hit?.shape ?? 'nothing');
     dropProject(dir);
-    const again = copy();
-    const { calls } = await cleanRun(command(again), again);
-    dropProject(again);
-    aim = calls.find(({ shape, nth }) => shape === call.shape && nth === call.nth) ?? aim;
+    aim = (await countedAnew(call, copy, command)) ?? aim;
   }
   throw new Error(`${TRIES} faults at ${callText(call)} hit ${hits.join(', ')} instead`);
+}
+
+/** `call` with its count in a run of now; undefined where that does not make it. */
+export async function countedAnew(
+  call: TracedCall,
+  copy: () => string,
+  command: (dir: string) => readonly string[],
+): Promise<TracedCall | undefined> {
+  const dir = copy();
+  const { calls } = await cleanRun(command(dir), dir);
+  dropProject(dir);
+  return calls.find(({ shape, nth }) => shape === call.shape && nth === call.nth);
 }
 
 /** `cleanRun` of forge on a copy of the project in `dir`. */
