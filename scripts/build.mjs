@@ -26,7 +26,7 @@ const GROUPS = [
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|contents|data|whole-ids)|domain[\\/](plan[\\/]definition|task[\\/]held)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|store[\\/]port|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|retry-after|verdicts))\.ts$/,
+    test: /src[\\/](commands[\\/]shared[\\/](session|planned|reads|runs|claimable|command|contents|data|whole-ids)|domain[\\/](plan[\\/]definition|task[\\/]held)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|store[\\/]port|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/](attempt[\\/](takeover|complete-attempt|retry-after|verdicts)|steps[\\/]call-log))\.ts$/,
     priority: 1,
   },
   // What a step needs from its start to its end.
