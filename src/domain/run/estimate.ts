@@ -82,7 +82,7 @@ export function leftMs(
   for (const task of scheduling.plan.tasks) {
     const running = own.get(task.id);
     const reasons = running === undefined ? reasonsToWait(task, scheduling, survey) : [];
-    if (reasons[0]?.code === 'TASK_FINISHED') over.add(task.id);
+    if (reasons[0]?.code === 'TASK_FINISHED' || reasons[0]?.code === 'TASK_SKIPPED') over.add(task.id);
     if (selected?.has(task.id) === false) continue;
     if (running === undefined && !hasWork(task, scheduling)) continue;
     if (!reasons.every(({ code }) => PASSING.includes(code))) continue;

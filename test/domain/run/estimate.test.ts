@@ -55,6 +55,22 @@ describe('leftMs', () => {
     ...more,
   });
 
+  test('leftMs counts what is behind a phase of which a task is skipped', () => {
+    const phases = plan([
+      {
+        id: 'one',
+        tasks: [
+          { id: 'a', ...RUN },
+          { id: 'alarm', ...RUN, depends_on: [{ task: 'a', when: 'failure' }] },
+          { id: 'b', ...RUN },
+        ],
+      },
+      { id: 'two', blocked_by: 'one', tasks: [{ id: 'c', ...RUN }] },
+    ]);
+    const context = scheduling(phases, { a: record('shipped') });
+    expect(leftMs(standing({ scheduling: context }), 2, new Map([['a', 100]]))).toBe(200);
+  });
+
   test('leftMs is not known before an attempt has ended', () => {
     expect(leftMs(standing(), 2, new Map())).toBeNull();
   });
