@@ -20,7 +20,7 @@ import { SKIP_CODES } from '../engine/gc/admin-release.ts';
 import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { removeLeft } from '../lib/fs/litter.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
@@ -266,7 +266,12 @@ async function apply(session: Session, options: GcInput, moves: LegacyMove[]): P
       details: { skipped: result.skipped },
     });
   }
-  session.store.gc.emptyTrash();
+  try {
+    session.store.gc.emptyTrash();
+  } catch (error) {
+    // What was done is told all the same.
+    session.warn(errorMessage(error));
+  }
   const removed = litter.filter((file) => removeLeft(`${session.paths.project}/${file}`));
   return { ...NOTHING, ...shownRows(plan), ...result, legacy: { moved }, litter: { removed } };
 }

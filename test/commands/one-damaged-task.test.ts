@@ -134,6 +134,13 @@ test('gc reports a task whose edited state cannot be read, and plans nothing tha
   expect(reported).toMatchObject([{ task_id: 'build', reason: expect.stringContaining('found text "banana"') }]);
 });
 
+test('gc tells what it has done, whatever is in the place of its trash', async () => {
+  const { world } = await tree();
+  link(world.path('.forge/orchestrator/trash'));
+  expect((await gc.run(world.context, {})).failed).toEqual([]);
+  expect(world.warnings.join()).toContain('trash is a symlink');
+});
+
 test('gc does without an index of questions, whatever is in its place', async () => {
   const { world } = await tree();
   const index = world.path('.forge/orchestrator/index');
