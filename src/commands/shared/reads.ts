@@ -151,6 +151,7 @@ export async function requireKnown(session: Session, taskId: string): Promise<vo
 export async function idsKnown(session: Session, name: string): Promise<string[]> {
   const loaded = await loadPlan(session);
   const made = loaded === null ? [] : tasksNamed(loaded.plan, name).map(({ id }) => id);
-  if (made.length === 0) await requireRecord(session, name);
-  return made.length === 0 ? [name] : made;
+  if (made.length > 0) return made;
+  await requireRecord(session, name);
+  return [name];
 }

@@ -45,30 +45,28 @@ function* below(folder: string, at: string, wanted: Wanted): Generator<MatchingF
     entries = fs.readdirSync(path.join(folder, at), { withFileTypes: true });
   } catch (error) {
     // What is not there, or is a file, has none; neither has what is removed meanwhile.
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return;
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return requireSpelled(folder, at);
     throw error;
   }
   for (const entry of entries) {
     const name = at === '' ? entry.name : `${at}/${entry.name}`;
-    const stat = () => statOf(path.join(folder, name));
     if (entry.isDirectory()) {
       const isNamed = wanted.base.split('/').includes(entry.name);
       const mayHave = name.startsWith(wanted.base) || `${wanted.base}/`.startsWith(`${name}/`);
-      if (mayHave && (isNamed || !SKIPPED.includes(entry.name)) && stat() !== null) yield* below(folder, name, wanted);
+      if (mayHave && (isNamed || !SKIPPED.includes(entry.name))) yield* below(folder, name, wanted);
     } else if (entry.isFile() || entry.isSymbolicLink()) {
       if (!wanted.globs.some((glob) => matches(glob, name))) continue;
-      const found = stat();
-      const kind = found && kindOf(found);
-      if (found !== null && kind !== null) yield { path: name, kind, bytes: found.size };
+      const stat = fs.lstatSync(path.join(folder, name), { throwIfNoEntry: false });
+      if (stat === undefined) requireSpelled(folder, name);
+      const kind = stat === undefined ? null : kindOf(stat);
+      if (stat !== undefined && kind !== null) yield { path: name, kind, bytes: stat.size };
     }
   }
 }
 
-/** Null for what is removed meanwhile. Throws for a name that can't be spelled: as if it were not there, its content would not count. */
-function statOf(file: string): fs.Stats | null {
-  const stat = fs.lstatSync(file, { throwIfNoEntry: false }) ?? null;
-  if (stat === null && path.basename(file).includes('\ufffd')) throw new Error(`the name of ${file} is not UTF-8`);
-  return stat;
+/** What is not there was removed meanwhile, unless its name can't be spelled: then its content would not count. Throws for that. */
+function requireSpelled(folder: string, name: string): void {
+  if (path.basename(name).includes('\ufffd')) throw new Error(`the name of ${path.join(folder, name)} is not UTF-8`);
 }
 
 /** Null for what is neither a file nor a symbolic link. */
