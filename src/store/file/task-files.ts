@@ -66,7 +66,12 @@ export function* lookAtTask(
   if (head.unknown !== null)
     return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
   if (head.names === null) return { ...base, origin: 'none', record: null };
-  if (head.n === 0) return yield* readFiles(dir, taskId, base, thorough);
+  if (head.n === 0) {
+    const read = yield* readFiles(dir, taskId, base, thorough);
+    // Views that it met may be of a version that was made since the listing.
+    const isFirst = read.origin === 'files' && (yield* readHead(dir)).n > 0;
+    return isFirst ? yield* lookAtTask(dir, taskId, thorough) : read;
+  }
   if (head.version === null) {
     return { ...base, origin: 'record', record: null, problem: `none of ${head.voided.join(', ')} is whole` };
   }

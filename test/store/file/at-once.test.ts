@@ -3,8 +3,10 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
-import { blocking, yielding } from '../../../src/lib/fs/drivers.ts';
+import { blocking, performSync, yielding } from '../../../src/lib/fs/drivers.ts';
+import type { FsCall, Step } from '../../../src/lib/fs/operations.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
+import { type FolderRead, readTask } from '../../../src/store/file/task-files.ts';
 import { held, record, refusal, Tree } from '../../support/store/tree.ts';
 
 const VERDICT = { version: 1, verdict: 'blocked' };
@@ -45,6 +47,45 @@ describe('drivers of the protocol', () => {
     expect(one.results.at(-1)).toBe('IO_ERROR');
   });
 });
+
+describe('a read beside the first commit of a task', () => {
+  test.each([true, false])(
+    'sees all of it or nothing, whenever the commit is made (thorough: %s)',
+    async (thorough) => {
+      const origins = new Set<string>();
+      for (let before = 0, isOver = false; !isOver; before++) {
+        const task = `build-${before}`;
+        const dir = tree.at(task);
+        fs.mkdirSync(dir, { recursive: true });
+        const reading = readTask(dir, task, thorough);
+        let call = reading.next();
+        for (let calls = 0; calls < before && !call.done; calls++) call = performed(reading, call.value);
+        isOver = call.done === true;
+        await tree.commit(task, held(task));
+        while (!call.done) call = performed(reading, call.value);
+        const { origin, record: seen, problem } = call.value;
+        expect({ origin, state: seen?.state.state, problem }).toEqual(
+          origin === 'none'
+            ? { origin, state: undefined, problem: null }
+            : { origin: 'record', state: 'running', problem: null },
+        );
+        origins.add(origin);
+      }
+      expect([...origins].sort()).toEqual(['none', 'record']);
+    },
+  );
+});
+
+/** The next call of a reader, once `call` is done. */
+function performed(reading: Step<FolderRead>, call: FsCall): IteratorResult<FsCall, FolderRead> {
+  let answer: unknown;
+  try {
+    answer = performSync(call);
+  } catch (error) {
+    return reading.throw(error);
+  }
+  return reading.next(answer);
+}
 
 describe('concurrent commits', () => {
   test('of concurrent commits on one version exactly one succeeds, and nothing is lost', async () => {
