@@ -56,6 +56,23 @@ describe('steps within a step of a program', () => {
   });
 });
 
+describe('a journal in memory', () => {
+  it('a step more costs the same however many there are', async () => {
+    const worker = memoryWorker();
+    /** How many entries of maps a step takes. */
+    const costOf = async (name: string) => {
+      const set = vi.spyOn(Map.prototype, 'set');
+      await worker.step(name, () => 1);
+      const { length } = set.mock.calls;
+      set.mockRestore();
+      return length;
+    };
+    const first = await costOf('first');
+    for (let number = 0; number < 100; number++) await worker.step(`more.${number}`, () => 1);
+    expect(await costOf('last')).toBe(first);
+  });
+});
+
 describe('a wait of a program', () => {
   it('a wait of a program parks it, and is over in the attempt after its time', async () => {
     const { worker, clock } = worked();

@@ -3,7 +3,7 @@
 import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
 import { fanOutStep } from '../../domain/fan-out/seal.ts';
-import { type Entry, type Journal, viewOf } from '../../domain/steps/journal.ts';
+import { type Entry, GrowingView, type Journal } from '../../domain/steps/journal.ts';
 import { type Park, Parked, parkFor } from '../../domain/steps/parking.ts';
 import { stepPolicy } from '../../domain/steps/tries.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -45,7 +45,7 @@ const TASK = 'memory';
 export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
   const { now = Date.now, random = Math.random, parkAfterMs = 30_000 } = options;
   const journal: Journal = { key: 'memory', epoch: 0, chunks: [], tail: [] };
-  const entries: Entry[] = [];
+  const kept = new GrowingView();
   let attempts = 1;
   const sets = new Map<string, readonly Child[]>();
   const ends = new Map<string, ChildEnd>();
@@ -55,7 +55,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
       if (children === undefined) throw unknownFanOut(TASK, fan_out, [...sets.keys()]);
       return children.map(({ name }) => ({ fan_out, name, end: ends.get(`${fan_out}/${name}`) }));
     });
-  const view = (): ReadJournal => ({ journal, ...viewOf(entries) });
+  const view = (): ReadJournal => ({ journal, ...kept.view() });
   return {
     parked: null,
     attemptId: TASK,
@@ -76,8 +76,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
     },
     settled: async () => {},
     async write(entriesFor) {
-      entries.push(...entriesFor(await this.readAgain(), 1));
-      return viewOf(entries);
+      return kept.add(entriesFor(await this.readAgain(), 1)).view();
     },
     async fanOut(name, childrenFor) {
       const known = sets.get(name);
@@ -87,7 +86,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
       sets.set(name, children);
       const looker = { name, attemptId: TASK, generation: 1, instant: this.instant() };
       const step = fanOutStep(view(), looker, { startedAt: isoTime(now()), children: children.length });
-      entries.push({ step });
+      kept.add([{ step }]);
       return step;
     },
     async seenChildren(names) {
@@ -111,7 +110,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
     },
     isAlone: async () => true,
     goOn: async () => {},
-    add: (entriesFor) => void entries.push(...entriesFor(view())),
+    add: (entriesFor) => void kept.add(entriesFor(view())),
     tell: () => {},
     refused: async () => {},
     holding: (work) => work(new AbortController().signal),
