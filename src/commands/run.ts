@@ -9,10 +9,12 @@ import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
-import { classifyTasks, overlapReason, surveyOf, type WaitCode } from '../domain/schedule/readiness.ts';
-import { Lines, resourceReasons, shortageOf, unlimitedTexts } from '../domain/schedule/resources.ts';
+import { dueTasks, hasWork, isOver, reasonsToWait, surveyOf, type WaitCode } from '../domain/schedule/readiness.ts';
+import { unlimitedTexts } from '../domain/schedule/resources.ts';
+import { inOrder } from '../domain/schedule/run-order.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
+import { startsBy } from '../domain/schedule/starts.ts';
 import { rerunTask } from '../domain/task/by-hand.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { claimsAround } from '../domain/task/workspaces.ts';
@@ -28,6 +30,7 @@ import { yielding } from '../lib/fs/drivers.ts';
 import { Lanes } from '../process/lanes.ts';
 import { missingProgram, workerEnvironment } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
+import type { TaskRead } from '../store/port.ts';
 import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { refuseOverLimit } from './shared/over-limit.ts';
@@ -262,8 +265,14 @@ async function rerunFor(session: Session, loaded: LoadedPlan, options: Input, pu
   const behind = [...dependentsOf(from, loaded.plan)].filter((id) => loaded.plan.byId.get(id)?.status === 'active');
   const forced = isAll ? reusableIn(session, loaded) : [...task, ...only, ...from, ...behind];
   const named = await planRerun(session, loaded, force ? forced : [], false);
+  const meant = new Set([...all.tasks, ...named.tasks]);
+  const unnamed = new Set([...selectionOf(options)(loaded.plan)].filter((id) => !meant.has(id)));
+  const { changed, putBack } = await changedSince(session, loaded, unnamed, puttingBack);
+  const again = new Set([...meant, ...changed]);
+  const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
+  const afterwards = await begunAgain(session, tasks);
   for (const id of only) {
-    const reasons = await waitsOf(session, loaded, plannedTask(loaded, id));
+    const reasons = await waitsOf(session, loaded, plannedTask(loaded, id), afterwards);
     const reason = reasons.find(({ code, on }) => isOrder(code) && !(on !== null && only.includes(on)));
     if (reason === undefined) continue;
     throw new ForgeError('NOT_READY', `task ${id} can't be done alone: ${reason.message}`, {
@@ -274,12 +283,18 @@ async function rerunFor(session: Session, loaded: LoadedPlan, options: Input, pu
           : `\`forge orchestrate run --task ${id}\` does first what it depends on.`,
     });
   }
-  const meant = new Set([...all.tasks, ...named.tasks]);
-  const unnamed = new Set([...selectionOf(options)(loaded.plan)].filter((id) => !meant.has(id)));
-  const { changed, putBack } = await changedSince(session, loaded, unnamed, puttingBack);
-  const again = new Set([...meant, ...changed]);
-  const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
   return { tasks, fresh: new Set(named.tasks), changed, putBack };
+}
+
+/** The tasks that something has happened to, by their ids, as they will be once they are begun again. */
+async function begunAgain(session: Session, tasks: readonly string[]): Promise<Map<string, TaskRead>> {
+  const reads = new Map<string, TaskRead>();
+  for (const id of tasks) {
+    const read = await session.store.read(id);
+    if (read.record !== null)
+      reads.set(id, { ...read, record: rerunTask(read.record, session.now()).record ?? read.record });
+  }
+  return reads;
 }
 
 /** Ids of the tasks that are not done again for the same inputs. */
@@ -340,48 +355,37 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
   const { loaded, options } = await planFor(session, given);
   const { agents } = session.settings;
   const { reads } = await readAll(session);
-  for (const id of (await rerunFor(session, loaded, options, false)).tasks) {
-    const read = await session.store.read(id);
-    if (read.record !== null)
-      reads.set(id, { ...read, record: rerunTask(read.record, session.now()).record ?? read.record });
-  }
+  const { tasks } = await rerunFor(session, loaded, options, false);
+  for (const [id, read] of await begunAgain(session, tasks)) reads.set(id, read);
   const selected = selectionOf(options)(loaded.plan);
   const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
-  const { ready, due, waiting, human } = classifyTasks(scheduling);
-  const { using } = surveyOf(scheduling);
+  const survey = surveyOf(scheduling);
   const max_parallel = maxParallelOf(session, options);
   const starts: ({ task: PlanTask } & TaskCommand)[] = [];
   const forAgents: PlanTask[] = [];
-  const lines = new Lines();
+  const human: PlanTask[] = [];
   const waits: { task: PlanTask; reasons: readonly data.ShownReason[] }[] = [];
-  for (const task of ready.filter(({ id }) => selected.has(id))) {
+  const { waitsOf } = startsBy(scheduling, () => starts.slice(0, max_parallel).map(({ task }) => task.id));
+  for (const task of inOrder(scheduling).filter(({ id }) => selected.has(id))) {
     const own = commandFor(task, agents);
-    if (own === null) {
-      forAgents.push(task);
-      continue;
-    }
-    // It waits for its agent to be there, or for one of those that start first and write the same.
-    const missing = missingAgent(session, task.id, own.from);
-    const overlaps = starts.slice(0, max_parallel).flatMap((other) => overlapReason(task, other.task, agents) ?? []);
-    const first = () => [...using(), ...starts.slice(0, max_parallel).map((other) => other.task)];
-    const short = resourceReasons(task, first, session.settings.limits, (resource) => lines.of(resource));
-    const reasons: data.ShownReason[] = missing === null ? [...overlaps, ...short] : [missing];
-    if (reasons.length === 0) starts.push({ task, ...own });
-    else waits.push({ task, reasons });
-    const waitsAlone = missing === null && overlaps.length === 0;
-    if (waitsAlone && shortageOf(task, first(), session.settings.limits) !== null) lines.add(task);
+    const reasons = hasWork(task, scheduling) ? waitsOf(task) : reasonsToWait(task, scheduling, survey);
+    const missing = own === null || reasons.length > 0 ? null : missingAgent(session, task.id, own.from);
+    if (reasons.some(({ code }) => code === 'TASK_HUMAN')) human.push(task);
+    else if (reasons.length > 0) waits.push(...(isOver(reasons) ? [] : [{ task, reasons }]));
+    else if (own === null) forAgents.push(task);
+    else if (missing !== null) waits.push({ task, reasons: [missing] });
+    else starts.push({ task, ...own });
   }
-  const dueTasks = new Set(due.map(({ task }) => task));
+  const due = dueTasks(scheduling.plan.tasks, scheduling, survey);
+  const isDue = new Set(due.map(({ task }) => task));
   return {
     would_start: starts.map(({ task, command, from }) => ({ ...data.plannedRow(task), command, command_from: from })),
     would_finish: due
       .filter(({ task }) => selected.has(task.id))
       .map(({ task, phase }) => ({ ...data.plannedRow(task), phase })),
     for_agents: forAgents.map(data.plannedRow),
-    waiting: [...waits, ...waiting]
-      .filter(({ task }) => selected.has(task.id) && !dueTasks.has(task))
-      .map(data.waitingRow),
-    human: human.filter(({ id }) => selected.has(id)).map(data.humanRow),
+    waiting: waits.filter(({ task }) => !isDue.has(task)).map(data.waitingRow),
+    human: human.map(data.humanRow),
     max_parallel,
     warnings: warningsOf(session, loaded).map((text) => warningOf(text)),
   };

@@ -59,6 +59,27 @@ describe('run', () => {
     expect(error).toMatchObject({ code, hint: expect.stringContaining(hint) });
   });
 
+  it.each([
+    ['it is forced', '', ['--force']],
+    ['its outputs are made anew', ', inputs: [x], outputs: [y], cache: true', []],
+  ])(
+    '--only refuses a task that has shipped, where %s and what it depends on was begun again',
+    async (_why, keys, flags) => {
+      const cwd = project([
+        `id: a, title: A, run: "cat x > z"${keys.replace('y', 'z')}`,
+        `id: b, title: B, run: "cat x > y", depends_on: [a]${keys}`,
+      ]);
+      writeFileSync(join(cwd, 'x'), 'x');
+      await orchestrate(['run'], { cwd });
+      await orchestrate(['rerun', 'a'], { cwd });
+      for (const more of [['--dry-run'], []]) {
+        const { error } = (await orchestrate(['run', '--only', 'b', ...flags, ...more, '--json'], { cwd })).json();
+        expect(error).toMatchObject({ code: 'NOT_READY', hint: expect.stringContaining('run --task b') });
+      }
+      expect((await dataOf(cwd, 'status')).counts).toEqual({ unclaimed: 1, shipped: 1 });
+    },
+  );
+
   it('says how a task is started that waits out a backoff, each time that the run waits', async () => {
     const cwd = project([
       'id: a, title: A, run: "echo try >> tries; test $(wc -l < tries) -gt 2", retry: {max_attempts: 3, base: 1800ms, factor: 1}',

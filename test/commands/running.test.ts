@@ -248,6 +248,23 @@ describe('run', () => {
     expect(started.slice(0, said.length)).toEqual(said);
   });
 
+  test('run --dry-run keeps resources for tasks that the run would start, and for no others', async () => {
+    const plan = planOf(
+      'first, uses: [gpu]',
+      'large, uses: [{gpu: 2}], run: "true"',
+      'small, uses: [gpu], run: "true"',
+    );
+    const world = new World(plan, 'limits: {gpu: 2}\n');
+    await world.start('first');
+    const looked = async (options: VerbInput<'run'>) => {
+      const { would_start, waiting } = await dryRun(world.context, options);
+      return [would_start.map((row) => row.task_id), waiting.map((row) => row.task_id)];
+    };
+    expect(await looked({})).toEqual([[], ['first', 'large', 'small']]);
+    expect(await looked({ task: ['small'] })).toEqual([['small'], []]);
+    expect((await runAll(world, { task: ['small'] })).finished.counts).toEqual({ shipped: 1 });
+  });
+
   test('run with a missing or invalid plan opens no run', async () => {
     const world = new World(null, '');
     expect(await code(() => runAll(world))).toBe('PHASES_NOT_FOUND');

@@ -93,12 +93,17 @@ export async function reasonsFor(session: Session, loaded: LoadedPlan, task: Pla
   return (await waitsOf(session, loaded, task)).map(({ code, message }) => ({ code, message }));
 }
 
-/** `reasonsFor`, and what each waits for. */
-export async function waitsOf(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Reason[]> {
+/** `reasonsFor`, and what each waits for. `instead`: tasks that count as they are here. Default: none. */
+export async function waitsOf(
+  session: Session,
+  loaded: LoadedPlan,
+  task: PlanTask,
+  instead: ReadonlyMap<string, TaskRead> = new Map(),
+): Promise<Reason[]> {
   // Any task that an agent does may have met a limit of its account.
   const needsAll = agentFor(task, session.settings.agents) !== null;
   const known = needsAll ? (await readAll(session)).reads : await readForClaim(session, loaded, task);
-  const reads = await withSettledQuestions(session, known);
+  const reads = await withSettledQuestions(session, new Map([...known, ...instead]));
   return reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
 }
 

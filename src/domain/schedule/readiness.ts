@@ -156,7 +156,7 @@ function besideReasons(task: PlanTask, { rules, limits }: SchedulingContext, sur
 }
 
 /** Why `task` waits for another in flight; null when it does not. */
-export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
+function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
   const overlap = other.id === task.id ? null : holdsBack(task, other, rules);
   return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
 }

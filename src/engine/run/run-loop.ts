@@ -11,6 +11,7 @@ import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
 import { anotherWasFirst, inOrder, WorkQueue } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
+import { startsBy } from '../../domain/schedule/starts.ts';
 import { readable, type TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
@@ -29,7 +30,7 @@ import { attemptEvent, gaveUpEvent, leftovers, runFinished } from './event-mappi
 import { keepHeld } from './hold.ts';
 import { Integrations } from './integrations.ts';
 import { lossCounter } from './losses.ts';
-import { inTheWay, type OverlapWatch, overlapWatch } from './overlap-watch.ts';
+import { inTheWay, overlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
@@ -62,7 +63,7 @@ export class RunLoop {
   readonly #questions: QuestionWatch;
   /** Reviews and merges. */
   readonly #integrations: Integrations;
-  readonly #overlaps: OverlapWatch;
+  readonly #tellOverlaps = overlapWatch((event) => this.#emit(event));
   readonly #checkSetup: SetupCheck;
   readonly #progress: Progress;
   readonly #budget: RunBudget;
@@ -96,7 +97,6 @@ export class RunLoop {
     this.#questions = new QuestionWatch(env, emit);
     this.#integrations = new Integrations(env, options, this.#interrupts, emit, (spent) => this.#budget.count(spent));
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
-    this.#overlaps = overlapWatch(emit);
     this.#slots = new Slots(env, options.maxParallel);
     this.#checkSetup = setupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
@@ -183,7 +183,7 @@ export class RunLoop {
     if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
     if (!this.#slots.anyFree) return;
     const scheduling = this.#scheduling();
-    const { survey, isReady } = this.#overlaps.starts(scheduling, this.#active, this.#surrounding);
+    const { survey, waitsOf } = startsBy(scheduling, () => this.#active.keys(), this.#surrounding);
     const refused = once(() => this.#refusals());
     for (const { task, phase } of readiness.dueTasks(this.#queue.order, scheduling, survey)) {
       if (!this.#slots.anyFree) return;
@@ -194,8 +194,8 @@ export class RunLoop {
     for (const task of this.#queue.candidates(scheduling, this.#seen.takeRead())) {
       if (!this.#slots.anyFree) return;
       if (!this.#selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
-      if (this.#failure.isStopped(task.id) || !readiness.hasWork(task, scheduling) || !isReady(task)) continue;
-      if (this.#budget.keeps(task.id, scheduling) !== null) continue;
+      if (this.#failure.isStopped(task.id) || !readiness.hasWork(task, scheduling)) continue;
+      if (waitsOf(task).length > 0 || this.#budget.keeps(task.id, scheduling) !== null) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
     }
@@ -309,7 +309,7 @@ export class RunLoop {
     const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
     if (attempt.hasWorker)
       this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
-    this.#overlaps.tell(task, this.#active.keys(), this.#scheduling());
+    this.#tellOverlaps(task, this.#active.keys(), this.#scheduling());
     // The interruption may have come while the claim was being made.
     if (this.#interrupts.level > 0) this.#interrupted();
     this.#failure.stop(task.id);
