@@ -11,6 +11,9 @@ import { until } from '../support/processes.ts';
 /** Says that it runs by making a file, and then goes on until it is stopped. */
 const ENDLESS = 'echo begun; touch begun; while :; do sleep 1; done';
 
+/** Takes about two seconds. */
+const COMPUTES = 'i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done';
+
 describe('run', () => {
   it('run prints a line for each event, then a summary', async () => {
     const cwd = project(['id: a, title: First, run: "true"', 'id: b, title: Second, run: "true", depends_on: [a]']);
@@ -88,10 +91,10 @@ describe('run', () => {
   });
 
   it('run names the limit that a worker reached, and its place', async () => {
-    const cwd = project(['id: a, title: A, run: "echo begun; sleep 60", timeout: 300, retry: {max_attempts: 1}']);
+    const cwd = project(['id: a, title: A, run: "sleep 60", timeout: 300, retry: {max_attempts: 1}']);
     const { stdout, stderr } = await orchestrate(['run'], { cwd });
-    expect(stdout).toContain('timeout: took longer than its timeout of 300ms (plans/phases.yaml:6): begun');
-    expect(stderr).toContain('plans/phases.yaml:6:66 task "a": timeout: 300 is 300 ms; for 300 seconds write 300s');
+    expect(stdout).toContain('timeout: took longer than its timeout of 300ms (plans/phases.yaml:6)');
+    expect(stderr).toContain('plans/phases.yaml:6:54 task "a": timeout: 300 is 300 ms; for 300 seconds write 300s');
   });
 
   it('a task without a timeout has that of the settings, and one that has its own keeps it', async () => {
@@ -154,7 +157,7 @@ describe('run', () => {
           `id: silent, title: T, run: "echo begun; setsid sleep 60", ${one}`,
           `id: writes, title: T, run: "for i in 1 2 3 4 5 6 7 8; do sleep 0.3; echo x; done", ${one}`,
           `id: asks, title: T, run: "printf 'Go on? [y/N] '; exec sleep 60", ${one}`,
-          `id: computes, title: T, run: "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done", ${one}`,
+          `id: computes, title: T, run: "${COMPUTES}", ${one}`,
         ],
         { '.forge/settings.yaml': 'agents: {stall_timeout: 1500ms, max_parallel: 4}\n' },
       );
@@ -164,6 +167,27 @@ describe('run', () => {
       expect(stdout).toContain('timeout.prompt: it waits for an answer, and gets none: Go on? [y/N]');
       expect(stdout).toMatch(/✓ writes +shipped/);
       expect(stdout).toMatch(/✓ computes +shipped/);
+    },
+  );
+
+  it.runIf(process.platform === 'linux')(
+    'a worker that stood still together with its run, as in a container that is paused, is not stopped for that',
+    async () => {
+      const cwd = project(
+        [`id: a, title: A, run: "echo $$ > pid; until test -e go; do :; done; ${COMPUTES}", retry: {max_attempts: 1}`],
+        { '.forge/settings.yaml': 'agents: {stall_timeout: 1s}\n' },
+      );
+      const { process: run, ended } = startCli(['orchestrate', 'run'], { cwd });
+      await until('the worker', () => existsSync(join(cwd, 'pid')) && readFileSync(join(cwd, 'pid'), 'utf8') !== '');
+      const worker = Number(readFileSync(join(cwd, 'pid'), 'utf8'));
+      process.kill(worker, 'SIGSTOP');
+      run.kill('SIGSTOP');
+      const pausedAt = performance.now();
+      await until('longer than it may do nothing', () => performance.now() - pausedAt > 1500);
+      writeFileSync(join(cwd, 'go'), '');
+      run.kill('SIGCONT');
+      process.kill(worker, 'SIGCONT');
+      expect(await ended).toMatchObject({ code: 0 });
     },
   );
 

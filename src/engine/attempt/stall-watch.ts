@@ -34,25 +34,25 @@ export function watchForStall(
   const now = () => env.ctx.monotonicMs();
   const look = () => ({ at: now(), written: writtenBy(env, attempt), cpuMs: cpuMsOf(processesOf(worker)) });
   let last = look();
-  let activeAt = last.at;
+  let silentMs = 0;
   let activeMs = env.now();
-  const timer = setInterval(
-    () => {
-      const seen = look();
-      const computed = seen.cpuMs !== null && Math.abs(seen.cpuMs - (last.cpuMs ?? 0)) > IDLE * (seen.at - last.at);
-      if (seen.written !== last.written || computed) [activeAt, activeMs] = [seen.at, env.now()];
-      last = seen;
-      const silentMs = seen.at - activeAt;
-      if (silentMs < stallMs && (silentMs < PROMPT_MS || !asks(env, attempt))) return;
-      if (worktree !== null && changedSince(worktree, { sinceMs: activeMs, nowMs: env.now() }, NOT_WORK)) {
-        [activeAt, activeMs] = [seen.at, env.now()];
-        return;
-      }
-      clearInterval(timer);
-      stalled();
-    },
-    Math.min(MOST_MS, Math.ceil(stallMs / LOOKS)),
-  ).unref();
+  const active = (): void => {
+    [silentMs, activeMs] = [0, env.now()];
+  };
+  const everyMs = Math.min(MOST_MS, Math.ceil(stallMs / LOOKS));
+  const timer = setInterval(() => {
+    const seen = look();
+    const passedMs = seen.at - last.at;
+    const computed = seen.cpuMs !== null && Math.abs(seen.cpuMs - (last.cpuMs ?? 0)) > IDLE * passedMs;
+    // Where this process stood still for longer, as with a container that is paused, so did the worker.
+    silentMs += Math.min(passedMs, 2 * everyMs);
+    if (seen.written !== last.written || computed) active();
+    last = seen;
+    if (silentMs < stallMs && (silentMs < PROMPT_MS || !asks(env, attempt))) return;
+    if (worktree !== null && changedSince(worktree, { sinceMs: activeMs, nowMs: env.now() }, NOT_WORK)) return active();
+    clearInterval(timer);
+    stalled();
+  }, everyMs).unref();
   return () => clearInterval(timer);
 }
 
