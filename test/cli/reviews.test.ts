@@ -166,18 +166,20 @@ describe('failed reviewer', () => {
   test.each(
     varied(
       [
-        ['exits with another code', 'exit 7', 'exited with code 7'],
-        ['takes too long', 'sleep 60', 'took longer than its'],
-        ['leaves no answer', 'true', 'left no review'],
-        ['leaves half an answer', 'echo "{" > $FORGE_REVIEW_FILE', 'is not a review: it is not JSON'],
-        ['leaves another word', `echo '{"verdict": "fine"}' > $FORGE_REVIEW_FILE`, 'is not a review: verdict'],
+        ['exits with another code', { command: 'exit 7' }, 'exited with code 7'],
+        ['takes too long', { command: 'sleep 60', timeout: '300ms' }, 'took longer than its'],
+        ['leaves no answer', { command: 'true' }, 'left no review'],
+        ['leaves half an answer', { command: 'echo "{" > $FORGE_REVIEW_FILE' }, 'is not a review: it is not JSON'],
+        [
+          'leaves another word',
+          { command: `echo '{"verdict": "fine"}' > $FORGE_REVIEW_FILE` },
+          'is not a review: verdict',
+        ],
       ],
       2,
     ),
-  )('a reviewer that %s leaves the task unchanged', async (_how, command, why) => {
-    const play = await waiting(
-      `review: {command: ${JSON.stringify(command)}, timeout: 300ms}\nagents: {kill_grace_ms: 0}`,
-    );
+  )('a reviewer that %s leaves the task unchanged', async (_how, review, why) => {
+    const play = await waiting(`review: ${JSON.stringify(review)}\nagents: {kill_grace_ms: 0}`);
     const result = await play.forge('review', 'build');
     expect([result.code, result.stderr]).toEqual([4, expect.stringContaining(why)]);
     const { state, lease } = await play.data('show', 'build');
