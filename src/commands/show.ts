@@ -117,9 +117,11 @@ export const show = command({
     if (task === null) {
       warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
     }
-    const strays = await session.store.gc.strayAttempts(options.task, read.record);
+    // Else something is in the place of its folder, and what that leads to is none of the task's.
+    const isThere = read.problem === null || read.origin !== 'none';
+    const strays = isThere ? await session.store.gc.strayAttempts(options.task, read.record) : [];
     warnings.push(...strays.map((text) => warningOf(text, options.task, 'error')));
-    const history = await session.eventLog.read({ log: 'claim-history', taskId: options.task });
+    const history = isThere ? await session.eventLog.read({ log: 'claim-history', taskId: options.task }) : [];
     return {
       task_id: options.task,
       task,
@@ -135,7 +137,7 @@ export const show = command({
       unchanged: read.record !== null && reuseOf(read.record)?.unchanged === true,
       ...resultReader(session)(options.task, read.record),
       steps: await stepsOf(session, read),
-      attempts: await attemptRows(session, read, history),
+      attempts: isThere ? await attemptRows(session, read, history) : [],
       history,
       warnings,
     };

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { answer } from '../../src/commands/answer.ts';
+import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { doctor } from '../../src/commands/doctor.ts';
 import { gc } from '../../src/commands/gc.ts';
@@ -13,15 +14,17 @@ import { logs } from '../../src/commands/logs.ts';
 import { phases } from '../../src/commands/phases.ts';
 import { question } from '../../src/commands/question.ts';
 import { questions } from '../../src/commands/questions.ts';
-import { run } from '../../src/commands/run.ts';
+import { type DryRunData, run } from '../../src/commands/run.ts';
 import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
+import { why } from '../../src/commands/why.ts';
 import { orchestrate, project } from '../support/cli.ts';
 import { dirOf, OPTIONS } from '../support/commands/divergences.ts';
-import { planOf, World } from '../support/commands/world.ts';
+import { code, planOf, World } from '../support/commands/world.ts';
 
 const link = (place: string) => fs.symlinkSync('/nowhere', place);
 const file = (place: string) => fs.writeFileSync(place, 'hello\n');
+const moved = (place: string) => fs.symlinkSync('../../../elsewhere', place);
 const empty = (place: string) => fs.writeFileSync(place, '');
 
 /** `asks` is parked on its second question, `build` is worked on, `free` is ready. */
@@ -80,33 +83,61 @@ test.each(CASES)('%s in place of %s stops no command about other tasks', async (
   expect((await claim.run(world.context, { next: true })).task_id).toBe('free');
 });
 
-test('claim --next goes on to the next task where something else is in the place of the first one', async () => {
-  const world = new World(planOf('build', 'free'));
-  fs.mkdirSync(world.path(path.dirname(dirOf('build'))), { recursive: true });
-  link(world.path(dirOf('build')));
-  expect((await claim.run(world.context, { next: true })).task_id).toBe('free');
-  expect(world.warnings.join()).toContain('build is a symlink');
-});
+test.each(Object.entries({ 'a symlink': link, 'a file': file, 'a symlink to the real folder': moved }))(
+  '%s in place of the folder of a task stops that task and no other, and is told of',
+  async (_, put) => {
+    const { world } = await tree();
+    const place = world.path(dirOf('build'));
+    fs.renameSync(place, world.path('elsewhere'));
+    put(place);
+    const reads = async () => {
+      const { tasks, warnings } = await status.run(world.context, {});
+      expect(tasks).toContainEqual(expect.objectContaining({ task_id: 'build', state: 'unreadable' }));
+      expect(warnings).toContainEqual(expect.objectContaining({ task_id: 'build', severity: 'error' }));
+    };
+    for (const again of [reads, reads]) await again();
+    for (const all of [home, questions, inbox]) await all.run(world.context, {});
+    const { checks } = await doctor.run(world.context, {});
+    expect(checks).toContainEqual(expect.objectContaining({ name: 'tasks', status: 'fail' }));
+    expect((await why.run(world.context, { task: 'build' })).reasons).toMatchObject([{ code: 'TASK_UNREADABLE' }]);
+    const shown = await show.run(world.context, { task: 'build' });
+    expect(shown).toMatchObject({ attempts: [], history: [], warnings: [{ severity: 'error' }] });
+    const { applied, reported } = await gc.run(world.context, {});
+    expect({ applied, reported }).toMatchObject({ applied: [], reported: [{ row: 2, task_id: 'build' }] });
+    expect((await run.run(world.context, { dry_run: true })) as DryRunData).toMatchObject({
+      for_agents: [{ task_id: 'free' }],
+    });
+    expect(await code(() => cancel.run(world.context, { task: 'build' }))).toBe('SCHEMA_INVALID');
+    expect((await claim.run(world.context, { next: true })).task_id).toBe('free');
+  },
+);
 
-test('run does all other tasks where something else is in the place of the attempts of one', async () => {
-  const cwd = project([
-    'id: a, title: A, run: "true"',
-    'id: b, title: B, run: "true"',
-    'id: c, title: C, run: "true", depends_on: [b]',
-  ]);
-  fs.mkdirSync(path.join(cwd, dirOf('a')), { recursive: true });
-  link(path.join(cwd, attempts('a')));
-  const { code, stdout } = await orchestrate(['run', '--json'], { cwd });
-  expect(code).toBe(4);
-  const events = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-  expect(events.filter(({ type }) => type === 'task_finished').map(({ task_id }) => task_id)).toEqual(['b', 'c']);
-  expect(events.filter(({ type }) => type === 'task_blocked')).toMatchObject([
-    { task_id: 'a', reasons: [{ message: expect.stringContaining('is a symlink') }] },
-  ]);
-});
+test.each(['attempts', ''])(
+  'run does all other tasks where something else is in the place of tasks/a/%s',
+  async (below) => {
+    const cwd = project([
+      'id: a, title: A, run: "true"',
+      'id: b, title: B, run: "true"',
+      'id: c, title: C, run: "true", depends_on: [b]',
+    ]);
+    const place = path.join(cwd, dirOf('a'), below);
+    fs.mkdirSync(path.dirname(place), { recursive: true });
+    link(place);
+    const { code, stdout } = await orchestrate(['run', '--json'], { cwd });
+    expect(code).toBe(4);
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(events.filter(({ type }) => type === 'task_finished').map(({ task_id }) => task_id)).toEqual(['b', 'c']);
+    expect(events.filter(({ type }) => type === 'task_blocked')).toMatchObject([
+      {
+        task_id: 'a',
+        reasons: [{ message: expect.stringMatching(below ? 'is a symlink' : 'its record cannot be read') }],
+      },
+    ]);
+  },
+);
 
 test('gc reports an answer without a question that is no file, and archives the other answers', async () => {
   const { world, first } = await tree();

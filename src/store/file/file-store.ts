@@ -65,6 +65,7 @@ import {
   lookAtTask,
   readTask,
   settleTask,
+  unreadable,
 } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
 
@@ -121,18 +122,25 @@ export class FileStore implements TaskStore {
 
   async list(): Promise<string[]> {
     return this.#tree
-      .foldersIn(this.layout.tasks)
+      .foldersIn(this.layout.tasks, true)
       .flatMap((name) => taskOfFileName(name) ?? [])
       .sort();
   }
 
   async read(taskId: string, { thorough = false, cursor = null }: ReadOptions = {}): Promise<FolderRead> {
-    const dir = this.#tree.taskFolder(taskId);
     const isRead = cursor && this.#times.reading(cursor, taskId);
-    const read = readNow(taskId, readTask(dir, taskId, thorough, this.#known.get(taskId)));
+    const read = this.#readNow(taskId, () =>
+      readTask(this.#tree.taskFolder(taskId), taskId, thorough, this.#known.get(taskId)),
+    );
     isRead?.(newestOf(read.names));
-    this.#known.set(taskId, dir, read.whole);
+    this.#known.set(taskId, this.layout.task(taskId), read.whole);
     return read;
+  }
+
+  /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
+  #readNow(taskId: string, read: () => Step<FolderRead>): FolderRead {
+    const problem = this.#tree.problemAt(taskId);
+    return problem ? unreadable(taskId, problem) : whileDoing(`reading task ${taskId}`, () => runSync(read()));
   }
 
   async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
@@ -198,7 +206,7 @@ export class FileStore implements TaskStore {
     const runs = await seen.runs(() => this.listRuns());
     refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());
-    const tasks = seen.read(ids, (id) => readNow(id, lookAtTask(this.layout.task(id), id, false)));
+    const tasks = seen.read(ids, (id) => this.#readNow(id, () => lookAtTask(this.layout.task(id), id, false)));
     return { tasks, runs, seen };
   }
 
@@ -379,11 +387,6 @@ export class FileStore implements TaskStore {
     const ids = this.#tree.foldersIn(this.layout.runs).filter(isUuid).sort();
     return readable(ids, (id) => this.readRun(id));
   }
-}
-
-/** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
-function readNow(taskId: string, read: Step<FolderRead>): FolderRead {
-  return whileDoing(`reading task ${taskId}`, () => runSync(read));
 }
 
 /** Why `work` failed; null when it did not. */

@@ -104,8 +104,10 @@ export class FolderTimes {
 
 /** `isSettled`: a change that comes now has another time. */
 function timeOf(folder: string): { inode: number; mtimeMs: number; isSettled: boolean } {
-  const { ino: inode, mtimeMs } = fs.lstatSync(folder, { throwIfNoEntry: false }) ?? NO_FOLDER;
-  return { inode, mtimeMs, isSettled: Date.now() - mtimeMs > TICK_MS };
+  const stat = fs.lstatSync(folder, { throwIfNoEntry: false });
+  const { ino: inode, mtimeMs } = stat ?? NO_FOLDER;
+  // In what is no folder nothing changes.
+  return { inode, mtimeMs, isSettled: stat?.isDirectory() !== true || Date.now() - mtimeMs > TICK_MS };
 }
 
 const GONE = -1;

@@ -41,6 +41,11 @@ export interface FolderRead extends TaskRead {
   whole: VersionFile | null;
 }
 
+/** A task of which nothing can be read. */
+export function unreadable(task_id: string, problem: string): FolderRead {
+  return { task_id, version: 0, names: [], whole: null, warnings: [], origin: 'none', record: null, problem };
+}
+
 /** `lookAtTask` for what may be decided and committed on it. */
 export function* readTask(...args: Parameters<typeof lookAtTask>): Step<FolderRead> {
   const read = yield* lookAtTask(...args);

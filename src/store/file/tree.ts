@@ -49,6 +49,15 @@ export class StateTree {
     return dir;
   }
 
+  /** What is wrong with what is in the place of a task's folder; null where that is a folder, or nothing. Throws IO_ERROR where the tree is elsewhere. */
+  problemAt(taskId: string): string | null {
+    const dir = this.layout.task(taskId);
+    const stat = fs.lstatSync(dir, { throwIfNoEntry: false });
+    if (stat === undefined || stat.isDirectory()) return null;
+    this.guard([this.layout.tasks]);
+    return `${dir} is ${stat.isSymbolicLink() ? 'a symlink, which is never followed' : 'not a folder'}`;
+  }
+
   attemptFolder(taskId: string, attemptId: string): string {
     const dir = this.layout.attempt(taskId, attemptId);
     this.#look(dir);
@@ -88,13 +97,13 @@ export class StateTree {
     return this.guard([this.layout.tasks, path.dirname(attempts), attempts, dir]);
   }
 
-  /** Names of the real folders in `dir`: a symlink is never followed. */
-  foldersIn(dir: string): string[] {
+  /** Names of the real folders in `dir`, which is never a symlink; with `others` also of what else is there. Default: false. */
+  foldersIn(dir: string, others = false): string[] {
     try {
       [this.layout.forge, this.layout.orchestrator, dir].forEach(refuseSymlink);
       return fs
         .readdirSync(dir, { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
+        .filter((entry) => others || entry.isDirectory())
         .map((entry) => entry.name);
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return [];

@@ -265,13 +265,17 @@ describe('tree', () => {
     expect(tree.read(path.join(tree.layout.forge, '.gitignore'))).toBe('mine\n');
   });
 
-  test('the tree lists its tasks by id and nothing else', async () => {
+  test('the tree lists its tasks by id, also one in the place of whose folder a file is, and nothing else', async () => {
     for (const task of ['b', 'a', 'Z', 'a-1']) await tree.commit(task, record(task));
-    tree.write(path.join(tree.layout.tasks, 'README'), 'a file');
+    tree.write(path.join(tree.layout.tasks, 'lost'), 'a file');
+    tree.write(path.join(tree.layout.tasks, '.DS_Store'), 'a file');
     fs.mkdirSync(path.join(tree.layout.tasks, '.hidden'));
     fs.mkdirSync(path.join(tree.layout.tasks, 'not a task'));
-    expect(await tree.store.list()).toEqual(['Z', 'a', 'a-1', 'b']);
-    expect((await tree.store.snapshot()).tasks.map((read) => read.task_id)).toEqual(['Z', 'a', 'a-1', 'b']);
+    const listed = ['Z', 'a', 'a-1', 'b', 'lost'];
+    expect(await tree.store.list()).toEqual(listed);
+    const { tasks } = await tree.store.snapshot();
+    expect(tasks.map((read) => read.task_id)).toEqual(listed);
+    expect(tasks.at(-1)).toMatchObject({ record: null, problem: `${tree.at('lost')} is not a folder` });
   });
 });
 

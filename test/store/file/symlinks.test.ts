@@ -107,7 +107,8 @@ describe('symlinked runs folder', () => {
 });
 
 describe('symlinked task', () => {
-  test.each(ON_TASKS.filter(([what]) => what !== 'changing a new task'))(
+  const ELSEWHERE = ['reading a task', 'changing a new task'];
+  test.each(ON_TASKS.filter(([what]) => !ELSEWHERE.includes(what)))(
     '%s is refused when the task is a symlink',
     async (_what, request) => {
       moveOut(tree.at('build'));
@@ -115,9 +116,14 @@ describe('symlinked task', () => {
     },
   );
 
-  test('a symlinked task is not listed, and doctor reports it', async () => {
+  test('nothing is read of a symlinked task, which is listed with what is wrong, and doctor reports it', async () => {
     moveOut(tree.at('build'));
-    expect(await tree.store.list()).toEqual([]);
+    const before = contents(outside);
+    const problem = `${tree.at('build')} is a symlink, which is never followed`;
+    const nothing = { task_id: 'build', version: 0, record: null, warnings: [], problem };
+    expect(await tree.store.read('build', { thorough: true })).toMatchObject(nothing);
+    expect((await tree.store.snapshot()).tasks).toMatchObject([nothing]);
+    expect(contents(outside)).toEqual(before);
     const found = treeChecks(tree.layout).map(({ look }) => look());
     expect(found.find(({ name }) => name === 'symlinks')?.message).toBe(
       `${tree.at('build')}: symlinks are never followed`,
