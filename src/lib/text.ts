@@ -20,7 +20,8 @@ const LINE_STARTS = /\r(?!: |['’])|\u001b\[[01]?G/;
  * last. Only for output: in other text a carriage return would hide what is before it.
  */
 export function outputText(output: string): string {
-  return plainText(output.split('\n').map(shownLast).join('\n'));
+  const text = output.replace(/\r\n/g, '\n');
+  return plainText(LINE_STARTS.test(text) ? text.split('\n').map(shownLast).join('\n') : text);
 }
 
 function shownLast(line: string): string {
