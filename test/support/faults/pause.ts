@@ -1,4 +1,4 @@
-/** Commands that are stopped for a while in front of one system call. */
+/** Commands that are stopped in front of one system call until others have done what they do. */
 
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -10,6 +10,9 @@ import { callsAbout, callText, countedAnew, type TracedCall, UNCACHED } from './
 /** How often a run is repeated whose pause was before another call than the one that was meant. */
 const TRIES = 10;
 
+/** Longer than any test: a pause is ended by the end of strace. */
+const PAUSE_US = 3_600_000_000;
+
 export interface Paused {
   dir: string;
   stdout: string;
@@ -17,14 +20,13 @@ export interface Paused {
 }
 
 /**
- * Runs forge on a fresh copy of the project in `project`, with a pause in front of `call`; `meanwhile` is done within the pause.
- * Throws when the pause was over before it, or never was before the call that was meant.
+ * Runs forge on a fresh copy of the project in `project`, with a pause in front of `call` while `meanwhile` is done.
+ * Throws when no pause was before the call that was meant.
  */
 export async function pausedRun(
   project: string,
   args: readonly string[],
   call: TracedCall,
-  pauseMs: number,
   meanwhile: (dir: string) => Promise<void>,
 ): Promise<Paused> {
   const copy = () => copyProject(project);
@@ -32,7 +34,7 @@ export async function pausedRun(
   let aim = call;
   for (let tries = 0; tries < TRIES; tries++) {
     const dir = copy();
-    const paused = await once(command(dir), dir, aim, pauseMs, meanwhile);
+    const paused = await once(command(dir), dir, aim, meanwhile);
     if (paused !== null) return { dir, ...paused };
     dropProject(dir);
     aim = (await countedAnew(call, copy, command)) ?? aim;
@@ -44,11 +46,10 @@ async function once(
   command: readonly string[],
   dir: string,
   call: TracedCall,
-  pauseMs: number,
   meanwhile: (dir: string) => Promise<void>,
 ): Promise<{ stdout: string; stderr: string } | null> {
   const log = `${freshPlace()}.trace`;
-  const inject = `inject=${call.name}:delay_enter=${pauseMs * 1000}:when=${call.count}`;
+  const inject = `inject=${call.name}:delay_enter=${PAUSE_US}:when=${call.count}`;
   const child = spawn('strace', ['-y', '-o', log, '-e', `trace=${call.name}`, '-e', inject, '--', ...command], {
     cwd: '/',
     env: UNCACHED,
@@ -68,18 +69,19 @@ async function once(
     }),
   );
   // strace writes down a call when it is entered; the pause comes then.
-  const reached = () => {
-    const trace = fs.existsSync(log) ? fs.readFileSync(log, 'utf8') : '';
-    return callsAbout(dir, trace).find(({ count }) => count === call.count) ?? over;
-  };
+  const trace = () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8') : '');
+  const reached = () => callsAbout(dir, trace()).find(({ count }) => count === call.count) ?? over;
   const hit = await until(`${call.name} ${call.count} is reached`, reached);
   const meant = hit !== true && hit.shape === call.shape && hit.nth === call.nth;
-  if (meant) {
-    await meanwhile(dir);
-    if (over) throw new Error(`a pause of ${pauseMs} ms at ${call.shape} was too short`);
+  const before = trace();
+  try {
+    if (meant) await meanwhile(dir);
+    if (meant && trace() !== before) throw new Error(`there was no pause at ${call.shape}`);
+  } finally {
+    // What it traces goes on by itself.
+    child.kill('SIGKILL');
+    await ended;
+    fs.rmSync(log);
   }
-  await ended;
-  const delayed = fs.readFileSync(log, 'utf8').includes('(DELAYED)');
-  fs.rmSync(log);
-  return meant && delayed ? out : null;
+  return meant ? out : null;
 }
