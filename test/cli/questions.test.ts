@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FORGE, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
+import { FORGE, jsonLines, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
 type Event = Record<string, unknown> & { type: string };
@@ -43,7 +43,7 @@ async function openQuestions(cwd: string): Promise<{ question_id: string; task_i
 }
 
 describe('run', () => {
-  it('run goes on with other tasks and resumes each when its question is settled', { timeout: 60_000 }, async () => {
+  it('run goes on with other tasks and resumes each when its question is settled', async () => {
     const cwd = planned({
       answered: asker('answered'),
       defaulted: asker('defaulted', '--default drop --deadline 1s'),
@@ -102,6 +102,17 @@ describe('run', () => {
     expect(stdout).toMatch(/^\? a +k: drop \(default\)$/m);
   });
 
+  it('run tells of a question that is over before it is first seen, and then what settled it', async () => {
+    const cwd = planned({ a: asker('k', '--default drop --deadline 1ms') });
+    const { code, stdout } = await orchestrate(['run', '--json'], { cwd });
+    expect(code).toBe(0);
+    const told = jsonLines(stdout).filter(({ type }) => type.startsWith('question_'));
+    expect(told).toMatchObject([
+      { type: 'question_opened', question: { question: 'Keep it?' } },
+      { type: 'question_settled', option_id: 'drop', answered_by: 'default' },
+    ]);
+  });
+
   it('after a run is killed while it waits, an answer counts and the next run goes on', async () => {
     const cwd = planned({ a: asker('k') });
     const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
@@ -116,7 +127,7 @@ describe('run', () => {
   });
 });
 
-it('of an answer, the default and two runs at once exactly one settles the question', { timeout: 60_000 }, async () => {
+it('of an answer, the default and two runs at once exactly one settles the question', async () => {
   const cwd = planned({
     a: asker('a', '--default drop --deadline 1s'),
     b: asker('b', '--default drop --deadline 1s'),
@@ -163,7 +174,7 @@ it('attach shows the questions of a run until it is over', async () => {
   expect((await orchestrate(['attach', '--run', '00000000-0000-7000-8000-000000000bad'], { cwd })).code).toBe(2);
 });
 
-it('a worker that does not end after asking is stopped', { timeout: 30_000 }, async () => {
+it('a worker that does not end after asking is stopped', async () => {
   const cwd = planned({ a: `${asker('k', '--default keep --deadline 1ms')}; test -e k.told || sleep 600` });
   const settings = await orchestrate(['init'], { cwd });
   expect(settings.code).toBe(0);

@@ -27,11 +27,7 @@ export class QuestionWatch {
    */
   async resumed(read: TaskRead): Promise<boolean> {
     try {
-      if ((await resumeIfSettled(this.#env, read)) === null) return false;
-      // A deadline may pass before the question was first seen; its events are emitted all the same.
-      const asked = read.record && openQuestion(read.record);
-      if (asked) this.#shown.set(read.task_id, asked.question_id);
-      return true;
+      return (await resumeIfSettled(this.#env, read)) !== null;
     } catch (error) {
       // A damaged answer stops this task and no other.
       if (isOfAll(error)) throw error;
@@ -41,7 +37,7 @@ export class QuestionWatch {
     }
   }
 
-  /** Emits an event when a question is first seen, and when it is settled. */
+  /** Emits an event when a question is first seen, and when it is settled. To be asked before `resumed`: it may be over by then. */
   async tell({ task_id, record }: TaskRead): Promise<void> {
     if (record === null) return;
     const open = openQuestion(record);

@@ -369,8 +369,8 @@ export class RunLoop {
     if (!isRead) await this.#seen.read(taskId);
     const read = this.#seen.reads.get(taskId);
     if (read === undefined) return;
-    if (await this.#questions.resumed(read)) await this.#seen.read(taskId);
-    if (this.#selected.has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
+    if (this.#selected.has(taskId)) await this.#questions.tell(read);
+    if (await this.#questions.resumed(read)) await this.#lookAt(taskId);
   }
 
   /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
