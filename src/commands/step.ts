@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
-import { stepTimeout } from '../domain/steps/tries.ts';
+import { durationOf } from '../domain/steps/waits.ts';
 import type { StepOutput } from '../engine/steps/step-command.ts';
 import { throughTries } from '../engine/steps/through.ts';
 import { type AttemptRef, type LogName, stepLog } from '../store/port.ts';
@@ -46,7 +46,7 @@ export const step = workerCommand({
     const { command: argv } = options;
     if (argv.length === 0) throw invalidArgs('say which command the step is', `forge orchestrate step ${name} -- make`);
     const declared = await policyIn(options.retry);
-    const timeoutMs = stepTimeout(options.timeout, '--timeout');
+    const timeoutMs = options.timeout === undefined ? null : durationOf(options.timeout, '--timeout');
     const { step, recorded } = await atStep(context, options, 'step', async ({ place, run }) => {
       const policy = await place.journal.policyOf(declared);
       const { step } = await throughTries(place, { name, policy }, async ({ key, try: number }) => {

@@ -83,14 +83,9 @@ export function ended(now: Journaled, looker: Looker, repeat: Repeat): RepeatSta
 export function tillFailed(now: Journaled, looker: Looker, repeat: Repeat, end: Failed): RepeatStanding {
   const at = begun(now, looker, repeat);
   const { ticks } = at;
-  const step = stepOf(now, looker, at, { ticks, wakeAt: ticks.next ?? ticks.start });
-  const failed: Step = {
-    ...step,
-    status: 'failed',
-    ended_at: isoTime(looker.instant.nowMs),
-    last_error: { ...end.told },
-  };
-  return sayingWhen({ step: failed, over: true, due: null, tickOver: false }, end);
+  const open = stepOf(now, looker, at, { ticks, wakeAt: ticks.next ?? ticks.start });
+  const step = closed(open, looker, { status: 'failed', last_error: { ...end.told } });
+  return sayingWhen({ step, over: true, due: null, tickOver: false }, end);
 }
 
 interface At {
@@ -137,9 +132,9 @@ function tickEnded(
   // A tick that is scheduled has used no try.
   const later: At = { ...at, ticks: after, counted: { tries: 0 } };
   if (!isDone && failsByTick) {
-    const step = stepOf(now, looker, { ...later, counted: at.counted }, { ticks: after, wakeAt: null });
-    const failed: Step = { ...step, status: 'failed', ended_at: isoTime(looker.instant.nowMs), last_error: error };
-    return { step: failed, over: true, entries, due: null, tickOver: true };
+    const open = stepOf(now, looker, { ...later, counted: at.counted }, { ticks: after, wakeAt: null });
+    const step = closed(open, looker, { status: 'failed', last_error: error });
+    return { step, over: true, entries, due: null, tickOver: true };
   }
   if (after.next === null || isEnough(after, repeat)) return { ...over(now, looker, later), entries, tickOver: true };
   const step = stepOf(now, looker, later, { ticks: after, wakeAt: after.next });
@@ -148,17 +143,14 @@ function tickEnded(
 }
 
 function over(now: Journaled, looker: Looker, at: At): RepeatStanding {
-  const { start, ...counts } = at.ticks;
-  const step = stepOf(now, looker, at, { ticks: { ...at.ticks, next: null }, wakeAt: null });
-  const result = { ran: counts.ran, failed: counts.failed, skipped: counts.skipped };
-  const done: Step = {
-    ...step,
-    status: 'completed',
-    ended_at: isoTime(looker.instant.nowMs),
-    result,
-    last_error: null,
-  };
-  return { step: done, over: true, due: null, tickOver: false };
+  const { ran, failed, skipped } = at.ticks;
+  const open = stepOf(now, looker, at, { ticks: { ...at.ticks, next: null }, wakeAt: null });
+  const step = closed(open, looker, { status: 'completed', result: { ran, failed, skipped }, last_error: null });
+  return { step, over: true, due: null, tickOver: false };
+}
+
+function closed(step: Step, { instant }: Looker, how: Partial<Step>): Step {
+  return { ...step, ended_at: isoTime(instant.nowMs), ...how };
 }
 
 function stepOf(

@@ -1,7 +1,6 @@
 /** The tries of a step: by which policy, how long, and how the step stands after one. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
-import { isoTime, parseDuration } from '../../lib/time.ts';
+import { isoTime } from '../../lib/time.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { nextRetryState, withLimit } from '../retry/next-try.ts';
@@ -27,15 +26,6 @@ export function stepPolicy(
 /** The policy of looks: neither the task's nor the settings' counts for them. */
 export function waitPolicy(own: RetryDeclaration | undefined): StepPolicy {
   return resolveRetry({ site: own, default: WAIT_RETRY_DEFAULT });
-}
-
-/** Milliseconds of one try; null: no limit. `what`: names it in the error. Throws INVALID_ARGS. */
-export function stepTimeout(timeout: number | string | undefined, what: string): number | null {
-  if (timeout === undefined) return null;
-  const ms = parseDuration(timeout);
-  if (ms !== null && ms > 0) return ms;
-  const found = JSON.stringify(timeout);
-  throw new ForgeError('INVALID_ARGS', `${what} ${found}: expected a duration above 0 such as 30s, 5m, 2h`);
 }
 
 /** `error`: what the policy matches. `told`: what is kept of it. `final`: no policy tries it again. `retryAfterMs`: as `nextRetryState` has it. */

@@ -233,14 +233,14 @@ export function signalEntries({ signals }: JournalView, signal: Signal): Entry[]
 
 // --- what a caller says ----------------------------------------------------------------------------------------------
 
-/** Milliseconds of a limit; null for `none`. `what`: names it in the error. Throws INVALID_ARGS. */
+/** Milliseconds of a limit; null for `none`. Throws as `durationOf`. */
 export function limitOf(value: number | string | undefined, what: string, site: number | null): number | null {
   if (value === undefined) return site;
   if (value === 'none') return null;
   return durationOf(value, what);
 }
 
-/** Milliseconds above 0. Throws INVALID_ARGS. */
+/** Milliseconds above 0. `what`: names it in the error. Throws INVALID_ARGS. */
 export function durationOf(value: number | string, what: string): number {
   const ms = parseDuration(value);
   if (ms !== null && ms > 0) return ms;

@@ -6,7 +6,7 @@ import { requireContext } from '../../domain/steps/context.ts';
 import { requireKind, type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import { requireName } from '../../domain/steps/names.ts';
 import type { RepeatWritten } from '../../domain/steps/repeats.ts';
-import { stepTimeout, waitPolicy } from '../../domain/steps/tries.ts';
+import { waitPolicy } from '../../domain/steps/tries.ts';
 import {
   afterLook,
   afterSignalLook,
@@ -115,7 +115,7 @@ export class StepWorker {
    */
   step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
     return this.#once<T>(name, 'step', async (place) => {
-      const timeoutMs = stepTimeout(options.timeout, 'timeout');
+      const timeoutMs = options.timeout === undefined ? null : durationOf(options.timeout, 'timeout');
       const { journal, own, lost } = place;
       const policy = await journal.policyOf(options.retry);
       let thrown: { error: unknown } | undefined;
