@@ -10,10 +10,14 @@ import { findProgram, isThisForge, missingProgram, packageOf } from '../../proce
 import { isThere } from '../../project/user-files.ts';
 import { type Facts, type Finding, fail, ok, warn } from './checks.ts';
 
+function presetsIn(agents: Facts['settings']['agents'], plan: Facts['plan']): Set<keyof typeof PRESETS> {
+  const tasks = plan?.tasks.filter(({ run, human }) => run === null && !human) ?? [];
+  return new Set([{ worker: null }, ...tasks].flatMap((task) => presetOf(task, agents) ?? []));
+}
+
 /** The agents that settings and plan choose can be called; looked at only where they choose any. */
 export function worker({ ctx, paths, settings: { agents }, plan }: Facts): Finding | null {
-  const tasks = plan?.tasks.filter(({ run, human }) => run === null && !human) ?? [];
-  const presets = new Set([{ worker: null }, ...tasks].flatMap((task) => presetOf(task, agents) ?? []));
+  const presets = presetsIn(agents, plan);
   if (presets.size === 0) return null;
   const missing = [...presets].filter((preset) => missingProgram(preset, ctx.env, paths.project) !== null);
   if (missing.length === 0)
@@ -45,9 +49,7 @@ export function reviewer({ ctx, paths, settings, plan }: Facts): Finding | null 
  * keychain, which is not asked.
  */
 export function accounts({ ctx, paths, settings, plan }: Facts): Finding | null {
-  const tasks = plan?.tasks.filter(({ run, human }) => run === null && !human) ?? [];
-  const presets = [{ worker: null }, ...tasks].flatMap((task) => presetOf(task, settings.agents) ?? []);
-  const agents = [...new Set([...presets, settings.review.worker])].filter(isPresetAgent);
+  const agents = [...new Set([...presetsIn(settings.agents, plan), settings.review.worker])].filter(isPresetAgent);
   const found = agents.flatMap((agent) => {
     const file = findProgram(PRESETS[agent].program, ctx.env, paths.project);
     if (file === null) return [];

@@ -5,9 +5,9 @@ import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
-import { memoPart, type TaskRecord } from './records.ts';
+import { memoPart, type TaskRecord, type TaskState } from './records.ts';
 import { spendingAfterRetry } from './spending.ts';
-import { isClaimable, isInFlight, isTerminal } from './states.ts';
+import { isInFlight, type Move, mayMove } from './states.ts';
 import { changed, type Decision, type MoveResult, moveResultOf, refusal, repeated } from './transition.ts';
 
 const RerunSchema = once(() =>
@@ -58,10 +58,15 @@ export function isUntouched({ state, memo }: TaskRecord): boolean {
   return isFresh && OF_BEFORE.every((key) => memo[key] === undefined);
 }
 
+function movesOfRerun(state: TaskState): readonly Move[] {
+  if (state === 'unclaimed') return [];
+  return mayMove(state, 'rerun') ? ['rerun'] : ['cancel', 'rerun'];
+}
+
 /** Throws ILLEGAL_TRANSITION where `rerunTask` does. */
 export function refuseRerun(record: TaskRecord): void {
   const { task_id, state } = record.state;
-  if (isTerminal(state) || (isClaimable(state) && state !== 'waiting')) return;
+  if (movesOfRerun(state)[0] !== 'cancel') return;
   const [what, first] = isInFlight(state)
     ? ['is being worked on', 'Wait for it, or end it first']
     : ['is not over', 'Let it end, or end it first'];
@@ -94,12 +99,7 @@ function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<
   const { state } = record.state;
   const ends = { how: 'rerun', reason: 'begun again from the start' };
   const next = changed(record, {
-    moves:
-      state === 'unclaimed'
-        ? []
-        : isTerminal(state) || (isClaimable(state) && state !== 'waiting')
-          ? ['rerun']
-          : ['cancel', 'rerun'],
+    moves: movesOfRerun(state),
     lease: null,
     state: {
       current_attempt_id: null,

@@ -70,6 +70,11 @@ export const LastErrorSchema = once(() =>
 );
 export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
 
+/** Without how a process ended, and what else is kept. */
+export function errorInfo(error: LastError | null | undefined): Pick<LastError, 'class' | 'message'> | null {
+  return error ? { class: error.class, message: error.message } : null;
+}
+
 /** What a parked task waits for: one of its steps, by its name. `wait-for`: that is the name of the signal. */
 const WaitsForSchema = once(() => z.looseObject({ kind: text, name: text }));
 export type WaitsFor = z.infer<ReturnType<typeof WaitsForSchema>>;

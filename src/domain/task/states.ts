@@ -84,6 +84,10 @@ export const MOVES = {
 
 export type Move = keyof typeof MOVES;
 
+export function mayMove(state: TaskState, move: Move): boolean {
+  return (MOVES[move].from as readonly TaskState[]).includes(state);
+}
+
 /** A move as the log shows it. */
 export interface Transition {
   move: Move;
@@ -100,7 +104,7 @@ export function transitions(taskId: string, from: TaskState, moves: readonly Mov
   let state = from;
   for (const move of moves) {
     const rule = MOVES[move];
-    if (!(rule.from as readonly TaskState[]).includes(state)) {
+    if (!mayMove(state, move)) {
       throw new ForgeError(
         'ILLEGAL_TRANSITION',
         `task ${taskId} is ${state}; ${move} needs ${rule.from.join(' or ')}`,

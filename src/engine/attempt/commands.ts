@@ -16,7 +16,7 @@ import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gat
 import type { Interrupts } from '../../process/interrupts.ts';
 import { type LimitName, settingLimit } from '../../project/limits.ts';
 import { workdirOf } from '../../project/workdir.ts';
-import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
+import { checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { timerOf } from '../timer.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
@@ -57,35 +57,15 @@ export type CommandEnd = WorkerExit & {
 
 /** One command at a time. */
 export class Commands {
-  readonly #env: Env;
-  readonly #for: CommandsFor;
+  readonly env: Env;
+  readonly whom: CommandsFor;
   #stopped = false;
   #halt: (graceMs: number) => void = () => {};
 
   constructor(env: Env, whom: CommandsFor) {
     env.lasts();
-    this.#env = env;
-    this.#for = whom;
-  }
-
-  /** The attempt whose logs their output goes to. */
-  get attempt(): AttemptRef {
-    return this.#for;
-  }
-
-  get artifacts(): AttemptArtifacts {
-    return this.#env.artifacts;
-  }
-
-  /** `agents.setup` of the settings. */
-  get setup(): { commands: readonly string[]; timeoutMs: number } {
-    const { setup, setup_timeout_ms } = this.#env.settings.agents;
-    return { commands: setup, timeoutMs: setup_timeout_ms };
-  }
-
-  /** A time limit of the settings, in words. */
-  limitOf(name: LimitName): Promise<string> {
-    return settingLimit(this.#env, name);
+    this.env = env;
+    this.whom = whom;
   }
 
   /** Whether it was stopped. */
@@ -101,13 +81,13 @@ export class Commands {
 
   /** Stops at interrupts, until the returned function is called. */
   heed(interrupts: Interrupts): () => void {
-    return interrupts.listen(() => this.stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms));
+    return interrupts.listen(() => this.stop(interrupts.level > 1 ? 0 : this.env.settings.agents.kill_grace_ms));
   }
 
   /** Runs one command to its end. Null when it was stopped before. Throws what `note` throws. */
   async run(request: CommandRequest): Promise<CommandEnd | null> {
     if (this.#stopped) return null;
-    const logs = new LogKeeper(this.#env, this.#for, this.#for.task, request.logs).start();
+    const logs = new LogKeeper(this.env, this.whom, this.whom.task, request.logs).start();
     try {
       return await this.#run(request);
     } finally {
@@ -116,9 +96,9 @@ export class Commands {
   }
 
   async #run(request: CommandRequest): Promise<CommandEnd | null> {
-    const startedMs = this.#env.ctx.monotonicMs();
+    const startedMs = this.env.ctx.monotonicMs();
     const { script, cwd, facts, output } = request;
-    const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...facts });
+    const env = commandEnvironment(this.env, this.whom.task, { ...this.whom, ...facts });
     const worker = spawnGated({
       shell: script.command,
       by: shellOf(script),
@@ -126,7 +106,7 @@ export class Commands {
       env,
       stdio: { stdin: 'empty', ...output },
     });
-    const identity = identityOf(this.#env, worker, this.#for);
+    const identity = identityOf(this.env, worker, this.whom);
     try {
       await request.note(identity);
     } catch (error) {
@@ -136,20 +116,20 @@ export class Commands {
     worker.open();
     const timedOut = identity === null ? false : await this.#attend(worker, identity, request.timeoutMs);
     const exit = await worker.exited;
-    return this.#stopped ? null : { ...exit, timedOut, durationMs: this.#env.ctx.monotonicMs() - startedMs };
+    return this.#stopped ? null : { ...exit, timedOut, durationMs: this.env.ctx.monotonicMs() - startedMs };
   }
 
   /** Waits for the command's end, and stops what is left of it, also when its time is up. True when it was. */
   async #attend(worker: GatedWorker, identity: WorkerIdentity, timeoutMs: number): Promise<boolean> {
-    const { kill_grace_ms } = this.#env.settings.agents;
+    const { kill_grace_ms } = this.env.settings.agents;
     const kill = new AbortController();
     let timedOut = false;
     let stopping: Promise<unknown> | null = null;
     const end = (graceMs: number) => {
       if (graceMs === 0) kill.abort();
       const options = { graceMs, signal: kill.signal };
-      stopping ??= stopOrphan(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
-        this.#env.warn(errorMessage(error));
+      stopping ??= stopOrphan(this.env, this.whom.taskId, identity, options).catch((error: unknown) => {
+        this.env.warn(errorMessage(error));
       });
     };
     this.#halt = end;
@@ -184,9 +164,8 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
   const { command, index, cwd: workspace, ...rest } = request;
   const { path: cwd, fault } = workdirOf(workspace, command.cwd);
   if (fault !== null) return unstarted(command, fault);
-  const { artifacts, attempt } = commands;
   const name = checkLog(index, command.name);
-  const log = artifacts.openLog(attempt, name);
+  const log = commands.env.artifacts.openLog(commands.whom, name);
   let end: CommandEnd | null;
   try {
     end = await commands.run({
@@ -209,22 +188,22 @@ function unstarted({ name, command }: VerifyCommand, fault: string): CheckResult
 
 /** `log`: what it has written stands there from byte `from` on. */
 async function resultOf(
-  commands: Commands,
+  { env, whom }: Commands,
   end: CommandEnd,
   { name, command }: Pick<VerifyCommand, 'name' | 'command'>,
   { log, from, limit }: { log: LogName; from: number; limit: LimitName },
 ): Promise<CheckResult> {
-  const { artifacts, attempt } = commands;
-  const size = artifacts.readLog(attempt, log, -1).next;
+  const read = (start: number) => env.artifacts.readLog(whom, log, start);
+  const size = read(-1).next;
   return {
     name,
     command,
     exit_code: end.code,
     signal: end.signal,
     timed_out: end.timedOut,
-    ...(end.timedOut ? { limit: await commands.limitOf(limit) } : {}),
+    ...(end.timedOut ? { limit: await settingLimit(env, limit) } : {}),
     duration_ms: end.durationMs,
-    output_tail: end.spawnError ?? outputText(artifacts.readLog(attempt, log, Math.max(from, size - TAIL_BYTES)).text),
+    output_tail: end.spawnError ?? outputText(read(Math.max(from, size - TAIL_BYTES)).text),
   };
 }
 
@@ -239,17 +218,17 @@ export async function runSetup(
   { onCommand, note, ...rest }: SetupRequest,
 ): Promise<ClassifiedError | 'done' | null> {
   if (commands.stopped) return null;
-  const { artifacts, attempt, setup } = commands;
-  const log = artifacts.openLog(attempt, SETUP_LOG);
+  const { artifacts, settings } = commands.env;
+  const log = artifacts.openLog(commands.whom, SETUP_LOG);
   try {
-    for (const command of setup.commands) {
-      const from = artifacts.readLog(attempt, SETUP_LOG, -1).next;
+    for (const command of settings.agents.setup) {
+      const from = artifacts.readLog(commands.whom, SETUP_LOG, -1).next;
       const end = await commands.run({
         ...rest,
         script: { command, shell: null },
         output: { stdout: log.fd, stderr: log.fd },
         logs: [SETUP_LOG],
-        timeoutMs: setup.timeoutMs,
+        timeoutMs: settings.agents.setup_timeout_ms,
         note: async (worker) => {
           await note(worker);
           onCommand?.(command);

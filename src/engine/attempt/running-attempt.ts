@@ -12,7 +12,7 @@ import { type CompleteResult, type Outcome, resultOf } from '../../domain/task/c
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
-import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { errorInfo, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
 import { NOTHING_SPENT, type Spent } from '../../domain/task/spending.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
@@ -382,7 +382,7 @@ export class RunningAttempt {
     const { kind } = holdingOf(record, this.#holder);
     if (kind === 'parked') {
       const { state, last_error } = record.state;
-      const error = state === 'failed' && last_error ? { class: last_error.class, message: last_error.message } : null;
+      const error = state === 'failed' ? errorInfo(last_error) : null;
       return { end: { kind: 'parked', state, error }, record };
     }
     const done = record.memo.completion;
@@ -393,6 +393,5 @@ export class RunningAttempt {
 
 function completed(result: CompleteResult, record: TaskRecord): AttemptEnd & { kind: 'completed' } {
   const failed = result.state === 'failed' || result.state === 'awaiting_respawn';
-  const last = failed ? (record.state.last_error ?? null) : null;
-  return { kind: 'completed', result, error: last && { class: last.class, message: last.message } };
+  return { kind: 'completed', result, error: failed ? errorInfo(record.state.last_error) : null };
 }

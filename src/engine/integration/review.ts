@@ -23,6 +23,7 @@ import { byteLength } from '../../lib/markdown.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { missingProgram } from '../../process/programs.ts';
+import { settingLimit } from '../../project/limits.ts';
 import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
@@ -192,7 +193,7 @@ async function askReviewer(held: IntegrationLease, reviewer: ReviewCommand | nul
     const said = agentFailure(artifacts, attempt, adapter, { exitCode: end.code, stopped: end.timedOut });
     if (end.code === 0 && !end.timedOut && said === null)
       return readReview(artifacts, attempt, agent === null ? null : () => lastWords(artifacts, attempt, adapter));
-    const limit = end.timedOut ? await commands.limitOf('review') : null;
+    const limit = end.timedOut ? await settingLimit(env, 'review') : null;
     const error = classifyError(endOf(env, end, limit, tailOf(artifacts, attempt, adapter), { said }));
     return { error, until: untilMs(said?.until ?? null, env.now()) };
   } finally {

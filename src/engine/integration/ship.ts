@@ -182,8 +182,8 @@ async function prepare(
   cwd: string,
   changedBy: (who: string) => Promise<ClassifiedError | null>,
 ): Promise<ClassifiedError | 'done' | null> {
-  const { commands, request } = held;
-  if (commands.setup.commands.length === 0) return 'done';
+  const { commands, env, request } = held;
+  if (env.settings.agents.setup.length === 0) return 'done';
   const onCommand = request.onSetup;
   const noted = (worker: WorkerIdentity | null) => note(held, worker);
   const end = await runSetup(commands, { cwd, facts: { phase: 'ship' }, note: noted, onCommand });

@@ -13,7 +13,14 @@ import {
   type WaitCode,
 } from '../../domain/schedule/readiness.ts';
 import { parkedText } from '../../domain/steps/parking.ts';
-import { type FailureReason, readable, seenState, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
+import {
+  errorInfo,
+  type FailureReason,
+  readable,
+  seenState,
+  type TaskRecord,
+  type TaskState,
+} from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
 
@@ -90,7 +97,6 @@ export function putBackEvent({ state }: TaskRecord): RunEvent {
 
 /** The event of a task that failed because its workers were lost too often. `record` null: unreadable. */
 export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEvent {
-  const error = record?.state.last_error ?? null;
   return {
     type: 'task_finished',
     task_id,
@@ -98,7 +104,7 @@ export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEven
     state: 'failed',
     attempts: record?.state.attempt_count ?? 0,
     duration_ms: 0,
-    error: error && { class: error.class, message: error.message },
+    error: errorInfo(record?.state.last_error),
     failure_reason: record?.state.failure_reason ?? null,
     tail: { stdout: '', stderr: '' },
   };
@@ -148,12 +154,8 @@ export function leftovers(
     left.counts[shown] = (left.counts[shown] ?? 0) + 1;
     if (planned !== null || shown === 'skipped' || state === 'shipped' || state === 'cancelled') continue;
     if (state === 'failed') {
-      const error = readable(record)?.state.last_error ?? null;
-      left.failed.push({
-        task_id: task.id,
-        error: error && { class: error.class, message: error.message },
-        goes_on: task.continue_on_error,
-      });
+      const error = errorInfo(readable(record)?.state.last_error);
+      left.failed.push({ task_id: task.id, error, goes_on: task.continue_on_error });
       continue;
     }
     const why = refused.get(task.id);

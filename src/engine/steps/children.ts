@@ -2,7 +2,7 @@
 
 import { childId, fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
 import { type JoinedChild, type JoinResult, type SeenChild, unknownFanOut } from '../../domain/fan-out/join.ts';
-import type { TaskState } from '../../domain/task/records.ts';
+import { errorInfo, type TaskState } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { own } from '../../lib/own.ts';
 import { readFanOut } from '../../project/fan-outs.ts';
@@ -58,8 +58,7 @@ export async function seenChildren(
     const { record } = await store.read(id);
     if (record === null || !isTerminal(record.state.state)) return null;
     const { state, last_error } = record.state;
-    const { class: name_, message } = last_error ?? { class: '', message: '' };
-    seen.push({ fan_out, name, state, error: state === 'failed' && last_error ? { class: name_, message } : null });
+    seen.push({ fan_out, name, state, error: state === 'failed' ? errorInfo(last_error) : null });
   }
   return seen;
 }
