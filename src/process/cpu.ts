@@ -1,6 +1,7 @@
 /** How much the processes of a command have computed. */
 
 import { readFileSync } from 'node:fs';
+import { afterName } from './processes.ts';
 
 /** Ticks in a second, on every Linux that Node runs on. Source: time(7), USER_HZ. */
 const TICKS_PER_SECOND = 100;
@@ -16,10 +17,8 @@ export function cpuMsOf(pids: readonly number[]): number | null {
 
 function ticksOf(pid: number): number {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name of the program, in parentheses, may hold anything.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    const field = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    return [14, 15, 16, 17].reduce((sum, number) => sum + Number(field(number)), 0);
   } catch {
     return 0;
   }

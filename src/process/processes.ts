@@ -329,7 +329,7 @@ function unreadable(hint: string): ForgeError {
 }
 
 /** Fields of a `/proc/<pid>/stat` from the third on. The command name before them may contain spaces and parentheses. */
-function afterName(text: string): (number: number) => string {
+export function afterName(text: string): (number: number) => string {
   const rest = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (number) => rest[number - 3] ?? '';
 }

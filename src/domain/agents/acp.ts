@@ -57,7 +57,7 @@ export const acp: Adapter = {
       case 'message':
         return [{ type: 'message', text: textOf(line['text']), partial: true }];
       case 'usage':
-        return (usageOf(fieldsOf(line['usage']), {}) ?? []).map((used) => ({ ...used, part: '' }));
+        return usageOf(fieldsOf(line['usage']), {}).map((used) => ({ ...used, part: '' }));
       case 'tool_call':
         return [{ type: 'tool_call', text: callText(line) }];
       case 'tool_result':
@@ -107,7 +107,7 @@ function result({ status, content, rawOutput }: Fields): AgentEvent {
 
 function ended(line: Fields): AgentEvent[] {
   const { stopReason, usage, _meta, said } = line;
-  const used = usageOf(fieldsOf(usage), fieldsOf(fieldsOf(fieldsOf(_meta)['quota'])['token_count'])) ?? [];
+  const used = usageOf(fieldsOf(usage), fieldsOf(fieldsOf(fieldsOf(_meta)['quota'])['token_count']));
   const reason = textOf(stopReason);
   const words = textOf(said).replace(/^Error: /, '');
   if (reason === 'end_turn' && words === '') return used;
@@ -117,11 +117,11 @@ function ended(line: Fields): AgentEvent[] {
 }
 
 /** `total` holds what was read from a cache, which some leave out of the input. */
-function usageOf({ inputTokens, outputTokens, totalTokens }: Fields, gemini: Fields): UsageEvent[] | null {
+function usageOf({ inputTokens, outputTokens, totalTokens }: Fields, gemini: Fields): UsageEvent[] {
   const output_tokens = countOf(outputTokens) || countOf(gemini['output_tokens']);
   const input = Math.max(countOf(inputTokens), countOf(totalTokens) - output_tokens);
   const input_tokens = input || countOf(gemini['input_tokens']);
-  return input_tokens + output_tokens === 0 ? null : [{ type: 'usage', input_tokens, output_tokens, cost: null }];
+  return input_tokens + output_tokens === 0 ? [] : [{ type: 'usage', input_tokens, output_tokens, cost: null }];
 }
 
 function failed({ step, code, message, data }: Fields): AgentEvent {

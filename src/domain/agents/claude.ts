@@ -4,6 +4,7 @@ import { type ClockTime, minutesOf, monthOf } from './clock-time.ts';
 import {
   type Adapter,
   type AgentEvent,
+  answerText,
   type Cause,
   type CauseWords,
   causeOfStatus,
@@ -87,9 +88,7 @@ function system(line: Fields): AgentEvent[] {
   const { error_status: status, error } = line;
   // Without a status there was no answer.
   const cause = namedIn(CAUSE, error) ?? causeOfStatus(status) ?? (status === null ? 'network' : null);
-  const text =
-    typeof status === 'number' ? `the model's server has answered ${status}` : 'the model can not be reached';
-  return [{ type: 'trouble', cause, text, until: null, ended: false }];
+  return [{ type: 'trouble', cause, text: answerText(status), until: null, ended: false }];
 }
 
 /** How much of a plan is left. Its result says whether that was the end. */

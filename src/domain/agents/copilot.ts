@@ -3,6 +3,7 @@
 import {
   type Adapter,
   type AgentEvent,
+  answerText,
   type Cause,
   causeOfAnswer,
   type Fields,
@@ -62,9 +63,7 @@ function toolResult({ success, error, result, shellExecution }: Fields): AgentEv
 function refused({ statusCode, errorMessage, failureKind }: Fields): AgentEvent {
   const unreached = failureKind === 'transport' ? 'network' : null;
   const cause = causeOfAnswer(statusCode, textOf(errorMessage)) ?? unreached;
-  const text =
-    typeof statusCode === 'number' ? `the model's server has answered ${statusCode}` : 'the model can not be reached';
-  return { type: 'trouble', cause, text, until: null, ended: false };
+  return { type: 'trouble', cause, text: answerText(statusCode), until: null, ended: false };
 }
 
 function gaveUp({ errorType, message, statusCode }: Fields): AgentEvent {

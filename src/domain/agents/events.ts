@@ -80,6 +80,11 @@ export function causeOfStatus(status: unknown): Cause | null {
   return typeof status === 'number' && status >= 500 ? 'overloaded' : null;
 }
 
+/** What is told of an answer by its status alone; without one there was none. */
+export function answerText(status: unknown): string {
+  return typeof status === 'number' ? `the model's server has answered ${status}` : 'the model can not be reached';
+}
+
 /** What the servers of models say where a status stands for several causes. */
 const ANSWERS: readonly (readonly [RegExp, Cause])[] = [
   [

@@ -51,9 +51,7 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
     if (phaseDue(state) !== null || state === 'shipped')
       handedIn.set(agent, Math.max(handedIn.get(agent) ?? 0, fromIso(updated_at)));
     else if (state === 'failed' && NEEDS_PERSON.some((cause) => cause === error?.class) && error) {
-      const mend = mendText(agent, error.class);
-      const message = `${agent} can't be used: ${errorText(error)} (task ${task.id}); ${mend}, then \`forge orchestrate retry ${task.id}\``;
-      holds.set(agent, { task_id: task.id, until: null, message });
+      holds.set(agent, toMend(agent, error, task.id, 'retry'));
     } else if (error?.class === 'rate_limit') {
       const met = limitMet(task.id, record, instant);
       if (met !== null) madeIn(limits, agent, () => []).push(met);
@@ -61,11 +59,15 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
   }
   for (const [agent, met] of limits) {
     const hold = limitHold(agent, met, { handedInMs: handedIn.get(agent) ?? 0, nowMs: instant.nowMs });
-    const before = holds.get(agent);
-    if (hold !== null && (before === undefined || (before.until !== null && before.until < hold.until)))
-      holds.set(agent, hold);
+    if (hold !== null) holdUntil(holds, agent, hold);
   }
   return holds;
+}
+
+/** Of several holds that which lasts longest; one that a person has to mend has no end. */
+function holdUntil(holds: Map<string, AgentHold>, agent: Agent, hold: AgentHold & { until: string }): void {
+  const before = holds.get(agent);
+  if (before === undefined || (before.until !== null && before.until < hold.until)) holds.set(agent, hold);
 }
 
 /** How long a limit of an account holds, where the agent does not say, milliseconds. */
@@ -118,26 +120,27 @@ function limitHold(
   return { task_id, until, message: `${agent}: ${what} until ${until} (task ${task_id})` };
 }
 
-function mendText(agent: Agent, name: string): string {
-  if (name !== 'auth') return 'see to its account';
-  return isPresetAgent(agent) ? `log in with \`${LOGINS[agent]}\`` : 'log in with its own command';
+/** What only a person can mend, who then repeats what has met it: `verb`. */
+function toMend(
+  agent: Agent,
+  error: Parameters<typeof errorText>[0],
+  task_id: string,
+  verb: 'retry' | 'review',
+): AgentHold {
+  const login = isPresetAgent(agent) ? `log in with \`${LOGINS[agent]}\`` : 'log in with its own command';
+  const of = verb === 'review' ? 'review of ' : '';
+  const mend = error.class === 'auth' ? login : 'see to its account';
+  const message = `${agent} can't be used: ${errorText(error)} (${of}task ${task_id}); ${mend}, then \`forge orchestrate ${verb} ${task_id}\``;
+  return { task_id, until: null, message };
 }
 
 /** What a review has met. A person who has mended it has the task reviewed again, as each new run does once. */
 function holdReviewer(holds: Map<string, AgentHold>, task_id: string, met: ReviewHold, instant: Instant): void {
   const { agent, until } = met;
   if (!isAgent(agent)) return;
-  const before = holds.get(agent);
-  const by = `review of task ${task_id}`;
-  if (until === null) {
-    const mend = mendText(agent, met.class);
-    const message = `${agent} can't be used: ${errorText(met)} (${by}); ${mend}, then \`forge orchestrate review ${task_id}\``;
-    holds.set(agent, { task_id, until: null, message });
-  } else if (
-    msUntil(until, null, instant) > 0 &&
-    (before === undefined || (before.until !== null && before.until < until))
-  )
-    holds.set(agent, { task_id, until, message: `${agent}: limit until ${until} (${by})` });
+  if (until === null) holds.set(agent, toMend(agent, met, task_id, 'review'));
+  else if (msUntil(until, null, instant) > 0)
+    holdUntil(holds, agent, { task_id, until, message: `${agent}: limit until ${until} (review of task ${task_id})` });
 }
 
 /** Why no agent is started for the task now; none where there is another reason for that, or who asks brings a worker. */

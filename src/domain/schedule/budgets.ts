@@ -90,7 +90,10 @@ export function budgetReasons(task: PlanTask, standing: Standing, project: () =>
   if (own !== null)
     return reason(`its budget is used up: ${own}; raise it, or begin anew with \`forge orchestrate retry ${task.id}\``);
   const all = project();
-  return all === null
-    ? []
-    : reason(`the budget of the project is used up: ${all}; raise budget.project in the settings`);
+  return all === null ? [] : reason(projectText(all));
+}
+
+/** `used`: as `projectUsedUp`. */
+export function projectText(used: string): string {
+  return `the budget of the project is used up: ${used}; raise budget.project in the settings`;
 }

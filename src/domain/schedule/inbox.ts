@@ -6,7 +6,7 @@ import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import { heldOf, heldText } from '../task/held.ts';
 import { readable } from '../task/records.ts';
-import { budgetReasons } from './budgets.ts';
+import { budgetReasons, projectText } from './budgets.ts';
 import { reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './readiness.ts';
 import { queueFor } from './run-order.ts';
 
@@ -99,6 +99,6 @@ function logins({ plan, recordOf }: SchedulingContext, survey: Survey): InboxIte
 function projectBudget(survey: Survey): InboxItem[] {
   const used = survey.projectUsedUp();
   if (used === null) return [];
-  const message = `the budget of the project is used up: ${used}; raise budget.project in the settings`;
+  const message = projectText(used);
   return [{ kind: 'budget', task_id: null, title: null, since: null, message, commands: ['forge orchestrate run'] }];
 }

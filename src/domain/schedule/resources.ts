@@ -26,8 +26,8 @@ export function shortageOf(task: User, others: readonly User[], limits: Limits):
     const limit = limitOf(limits, resource);
     if (limit === null) continue;
     const holding = others.filter(({ id, uses }) => id !== task.id && amountOf(uses, resource) > 0);
-    const used = holding.reduce((sum, { uses }) => sum + amountOf(uses, resource), 0);
-    if (used + wanted > limit) return { resource, wanted, limit, holders: holding.map(({ id }) => id) };
+    if (usedBy(holding, resource) + wanted > limit)
+      return { resource, wanted, limit, holders: holding.map(({ id }) => id) };
   }
   return null;
 }
@@ -36,7 +36,7 @@ export function shortageOf(task: User, others: readonly User[], limits: Limits):
 export function sharersOf(task: User, { tasks }: Pick<Plan, 'tasks'>, limits: Limits): PlanTask[] {
   const short = Object.keys(task.uses).filter((resource) => {
     const limit = limitOf(limits, resource);
-    return limit !== null && tasks.reduce((sum, { uses }) => sum + amountOf(uses, resource), 0) > limit;
+    return limit !== null && usedBy(tasks, resource) > limit;
   });
   if (short.length === 0) return [];
   return tasks.filter(({ id, uses }) => id !== task.id && short.some((resource) => amountOf(uses, resource) > 0));
@@ -72,8 +72,8 @@ export function resourceReasons(
   for (const [resource, wanted] of Object.entries(task.uses)) {
     const limit = limitOf(limits, resource);
     if (limit === null) continue;
-    let used =
-      wanted + others().reduce((sum, { id, uses }) => sum + (id === task.id ? 0 : amountOf(uses, resource)), 0);
+    const inFlight = others().filter(({ id }) => id !== task.id);
+    let used = wanted + usedBy(inFlight, resource);
     let first: string | null = null;
     for (const { id, uses } of before(resource)) {
       first ??= id;
@@ -123,6 +123,10 @@ export function unlimitedTexts(tasks: readonly PlanTask[], limits: Limits): stri
 
 function limitOf(limits: Limits, resource: string): number | null {
   return own(limits, resource) ?? null;
+}
+
+function usedBy(users: readonly User[], resource: string): number {
+  return users.reduce((sum, { uses }) => sum + amountOf(uses, resource), 0);
 }
 
 function amountOf(uses: PlanTask['uses'], resource: string): number {

@@ -8,7 +8,7 @@ import { clearedLedger, closedLedger } from '../question/questions.ts';
 import { memoPart, type TaskRecord, type TaskState } from './records.ts';
 import { spendingAfterRetry } from './spending.ts';
 import { isInFlight, type Move, mayMove } from './states.ts';
-import { changed, type Decision, type MoveResult, moveResultOf, refusal, repeated } from './transition.ts';
+import { changed, changedAnew, type Decision, type MoveResult, moveResultOf, refusal, repeated } from './transition.ts';
 
 const RerunSchema = once(() =>
   z.looseObject({
@@ -98,29 +98,17 @@ export function restartChild(record: TaskRecord, nowMs: number): Decision<MoveRe
 function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<MoveResult> {
   const { state } = record.state;
   const ends = { how: 'rerun', reason: 'begun again from the start' };
-  const next = changed(record, {
+  const next = changedAnew(record, {
     moves: movesOfRerun(state),
-    lease: null,
-    state: {
-      current_attempt_id: null,
-      failure_count: 0,
-      failure_reason: null,
-      last_error: null,
-      last_failed_at: null,
-      next_eligible_at: null,
-    },
+    state: { current_attempt_id: null },
     memo: {
-      abandons: 0,
       ...clearedLedger(record),
       ...withoutSession(record),
       rerun: { at: isoTime(nowMs), times: (rerunOf(record)?.times ?? 0) + 1, clears: true, fresh } satisfies Rerun,
     },
     ends,
-    by: null,
     nowMs,
   });
-  delete next.record.state.retry_counts;
-  delete next.record.state.waited;
   for (const key of OF_BEFORE) delete next.record.memo[key];
   const entry = { event: 'rerun', generation: record.memo.generation } as const;
   return { ...next, history: [...next.history, entry], result: moveResultOf(next.record) };

@@ -20,6 +20,7 @@ import { spendingAfterRetry } from './spending.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
 import {
   changed,
+  changedAnew,
   type Decision,
   heldBy,
   type MoveResult,
@@ -332,16 +333,8 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
       : 'To start again, end it first with `forge orchestrate cancel <task>`.';
     throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'reopen' }, hint);
   }
-  const next = changed(record, {
-    moves: ['reopen'],
-    lease: null,
-    state: { failure_count: 0, failure_reason: null, last_error: null, last_failed_at: null, next_eligible_at: null },
-    memo: { abandons: 0, ...clearedLedger(record), ...spendingAfterRetry(record), ...journalAfterCharge(record) },
-    by: null,
-    nowMs,
-  });
-  delete next.record.state.retry_counts;
-  delete next.record.state.waited;
+  const memo = { ...clearedLedger(record), ...spendingAfterRetry(record), ...journalAfterCharge(record) };
+  const next = changedAnew(record, { moves: ['reopen'], memo, nowMs });
   delete next.record.memo.cancelled_with;
   return { ...next, result: moveResultOf(next.record) };
 }

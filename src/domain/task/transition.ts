@@ -133,6 +133,22 @@ export function changed(
   return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change) };
 }
 
+/** `changed` for a task that a person has begin anew: no failure of before counts, and none holds it. */
+export function changedAnew(record: TaskRecord, change: Omit<Change, 'lease' | 'by'>): ReturnType<typeof changed> {
+  const none = {
+    failure_count: 0,
+    failure_reason: null,
+    last_error: null,
+    last_failed_at: null,
+    next_eligible_at: null,
+  };
+  const memo = { abandons: 0, ...change.memo };
+  const next = changed(record, { ...change, lease: null, by: null, state: { ...none, ...change.state }, memo });
+  delete next.record.state.retry_counts;
+  delete next.record.state.waited;
+  return next;
+}
+
 /** What the history says of a change: that a claim has taken the task, or that the one that had it has ended. */
 function historyOf(held: Lease | null, { lease, by, ends }: Change): HistoryEntry[] {
   const entry = ({ claim_id, owner_run_id: run_id, generation }: Lease) => ({ claim_id, run_id, generation });

@@ -175,7 +175,7 @@ export function isUnchanged({ files_changed }: Pick<WorkFound, 'files_changed'>)
   return files_changed !== null && files_changed.length === 0;
 }
 
-/** Whether a task's work must change a file.. */
+/** Whether a task's work must change a file. */
 export function changesWanted(task: PlanTask | null, settings: Pick<Settings, 'changes' | 'agents'>): Changes {
   const byCommand = task !== null && commandSource(task, settings.agents) === 'run';
   return task?.changes ?? settings.changes ?? (byCommand ? 'none' : 'required');
