@@ -160,7 +160,8 @@ export function leftovers(
     }
     const why = refused.get(task.id);
     const waits = reasons.map((reason) => withRefusal(reason, why));
-    const told = waits.length > 0 ? waits : [unstarted(commandSource(task, scheduling.workers) !== null, why)];
+    const hasCommand = commandSource(task, scheduling.workers) !== null;
+    const told = waits.length > 0 ? waits : [unstarted(hasCommand, state === 'awaiting_respawn', why)];
     left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: told });
   }
   return left;
@@ -186,8 +187,9 @@ function withRefusal(reason: Reason, why: string | undefined): Reason {
 }
 
 /** Why a task that is ready was not started. */
-function unstarted(hasCommand: boolean, why: string | undefined): Reason {
+function unstarted(hasCommand: boolean, isTried: boolean, why: string | undefined): Reason {
   const code = hasCommand ? 'NOT_STARTED' : 'NO_COMMAND';
-  const ready = hasCommand ? 'it is ready and was not started' : 'it is ready and has no `run:`; an agent may claim it';
+  const next = isTried ? 'it is ready for its next attempt, which was not started' : 'it is ready and was not started';
+  const ready = hasCommand ? next : 'it is ready and has no `run:`; an agent may claim it';
   return { code, message: why ?? ready, on: null };
 }
