@@ -55,6 +55,14 @@ export interface Repository {
  */
 export async function repositoryOf(env: GitEnv): Promise<Repository> {
   const { project } = env.paths;
+  if (project.includes('\n')) {
+    const hint = 'Rename the folder, or set `workspace: none` in .forge/settings.yaml.';
+    throw new ForgeError(
+      'SETTINGS_INVALID',
+      `${project} has a line break in its path, and git tells worktrees by lines`,
+      { hint },
+    );
+  }
   const head = ['--quiet', '--verify', 'HEAD^{commit}'];
   const found = await git(['rev-parse', '--show-prefix', '--git-common-dir', '--show-toplevel', ...head], gitIn(env));
   const [prefix = '', common = '', root = ''] = found.stdout.split('\n');

@@ -129,6 +129,19 @@ test('worktrees in a project without a repository are refused with a hint', asyn
   expect(result.stderr).toContain('git init');
 });
 
+test('run, ensure-worktree and doctor say that a path with a line break can have no worktrees', async () => {
+  const { at } = repository('line\nbreak');
+  const refusal = { code: 'SETTINGS_INVALID', message: expect.stringContaining('has a line break in its path') };
+  for (const args of [['run'], ['ensure-worktree', 'build']]) {
+    const { error } = (await orchestrate([...args, '--json'], { cwd: at, env })).json();
+    expect(error).toMatchObject(refusal);
+  }
+  const { checks } = (await orchestrate(['doctor', '--json'], { cwd: at, env })).json().data;
+  expect(checks).toContainEqual(
+    expect.objectContaining({ name: 'workspaces', status: 'fail', message: refusal.message }),
+  );
+});
+
 test.runIf(process.platform === 'linux')(
   'a worker killed during a commit does not block the next attempt',
   async () => {
