@@ -52,6 +52,26 @@ test('a plan with tens of thousands of mistakes is refused like any other', asyn
   expect(json().error.details.problems[0].message).toContain('"title" is missing');
 });
 
+describe('errors that rmSync of Node 24 gives no code', () => {
+  test.each([
+    ['Input/output error', 'EIO', 'free space'],
+    ['Disk quota exceeded', 'EDQUOT', 'quota'],
+    ['Read-only file system', 'EROFS', 'read-only'],
+  ])('%s is IO_ERROR with %s', (words, code, hint) => {
+    const thrown = Object.assign(new Error(`, Unknown error: ${words} '/x'`), {
+      errno: -4094,
+      code: '',
+      syscall: 'rm',
+    });
+    expect(asIoError(thrown, 'removing /x')).toMatchObject({
+      code: 'IO_ERROR',
+      message: `removing /x: ${code}: ${words} '/x'`,
+      hint: expect.stringContaining(hint),
+      details: { errno: code },
+    });
+  });
+});
+
 describe.runIf(process.platform === 'linux')('errors that libuv has no name for', () => {
   test.each([
     [-122, 'EDQUOT', 'quota'],

@@ -24,7 +24,10 @@ const HINTS: Record<string, string> = {
 export function asIoError(error: unknown, doing: string): unknown {
   const code = errorCode(error);
   if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const message = error.message.replace(/^(?:(Unknown system error -\d+): \1|UNKNOWN: unknown error)/, code);
+  const message = error.message.replace(
+    /^(?:(Unknown system error -\d+): \1|UNKNOWN: unknown error|, Unknown error)/,
+    code,
+  );
   return new ForgeError('IO_ERROR', `${doing}: ${message}`, {
     hint: HINTS[code],
     details: { errno: code },
@@ -71,7 +74,8 @@ export function ifThere<T>(doing: string, work: () => T, codes: readonly string[
 /** The `code` of a failed call (`ENOENT`, `EEXIST`, ...), or '' for anything else that was thrown. */
 export function errorCode(error: unknown): string {
   if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  const { code, errno } = error as { code: unknown; errno?: unknown };
+  const { code, errno, message } = error as { code: unknown; errno?: unknown; message?: unknown };
+  if (code === '') return codeOfWords(String(message));
   // For some numbers libuv has no name; Node's two ways to a file say so in words of their own.
   const isUnnamed = /^(Unknown system error|UNKNOWN$)/.test(String(code)) && typeof errno === 'number';
   return isUnnamed ? (UNNAMED[process.platform]?.[-errno] ?? `E${-errno}`) : String(code);
@@ -82,3 +86,20 @@ const UNNAMED: Record<string, Record<number, string>> = {
   linux: { 116: 'ESTALE', 117: 'EUCLEAN', 122: 'EDQUOT' },
   darwin: { 69: 'EDQUOT', 70: 'ESTALE' },
 };
+
+/** `fs.rmSync` of Node 24 gives most errors no code, but the words of strerror(3): of glibc, musl and macOS here. */
+function codeOfWords(message: string): string {
+  const words = /^, Unknown error: (.+?) '/.exec(message)?.[1];
+  return words === undefined ? '' : (WORDS.find(([said]) => said.test(words))?.[1] ?? 'EIO');
+}
+
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^No space left on device$/, 'ENOSPC'],
+  [/^(Dis[kc] q|Q)uota exceeded$/, 'EDQUOT'],
+  [/^Read-only file system$/, 'EROFS'],
+  [/^Too many open files$/, 'EMFILE'],
+  [/busy$/, 'EBUSY'],
+  [/^(Too many levels of s|S)ymbolic link/, 'ELOOP'],
+  [/^Stale /, 'ESTALE'],
+  [/^Structure needs cleaning$/, 'EUCLEAN'],
+];
