@@ -11,8 +11,8 @@ import { until } from '../support/processes.ts';
 /** Says that it runs by making a file, and then goes on until it is stopped. */
 const ENDLESS = 'echo begun; touch begun; while :; do sleep 1; done';
 
-/** Takes about two seconds. */
-const COMPUTES = 'i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done';
+/** A million takes about a second. */
+const computes = (times: number) => `i=0; while [ $i -lt ${times} ]; do i=$((i+1)); done`;
 
 describe('run', () => {
   it('run prints a line for each event, then a summary', async () => {
@@ -157,7 +157,7 @@ describe('run', () => {
           `id: silent, title: T, run: "echo begun; setsid sleep 60", ${one}`,
           `id: writes, title: T, run: "for i in 1 2 3 4 5 6 7 8; do sleep 0.3; echo x; done", ${one}`,
           `id: asks, title: T, run: "printf 'Go on? [y/N] '; exec sleep 60", ${one}`,
-          `id: computes, title: T, run: "${COMPUTES}", ${one}`,
+          `id: computes, title: T, run: "${computes(1_500_000)}", ${one}`,
         ],
         { '.forge/settings.yaml': 'agents: {stall_timeout: 1500ms, max_parallel: 4}\n' },
       );
@@ -174,7 +174,9 @@ describe('run', () => {
     'a worker that stood still together with its run, as in a container that is paused, is not stopped for that',
     async () => {
       const cwd = project(
-        [`id: a, title: A, run: "echo $$ > pid; until test -e go; do :; done; ${COMPUTES}", retry: {max_attempts: 1}`],
+        [
+          `id: a, title: A, run: "echo $$ > pid; until test -e go; do :; done; ${computes(200_000)}", retry: {max_attempts: 1}`,
+        ],
         { '.forge/settings.yaml': 'agents: {stall_timeout: 1s}\n' },
       );
       const { process: run, ended } = startCli(['orchestrate', 'run'], { cwd });
