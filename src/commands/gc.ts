@@ -363,11 +363,8 @@ async function plannedTasks(session: Session): Promise<readonly PlannedTask[] | 
 }
 
 function portsOf(session: Session, tracker: Tracker | null): GcPorts {
-  const git = () => import('../git/gc-look.ts');
   return {
     tracker,
-    pruneBranch: async (...what) => (await git()).pruneBranch(session, ...what),
-    removeWorktree: async (...what) => (await git()).removeWorktree(session, ...what),
     reverify: async (taskId, attemptId) => {
       const { reverify } = await import('../engine/attempt/verification.ts');
       const verified = await reverify(session, {

@@ -364,7 +364,7 @@ test('row 3 leaves no claim in the tracker for a task that is released while its
   const out = world.path('plan.json');
   await run({ out });
   const plan = parseSavedPlan(world.json('plan.json'));
-  const never = () => Promise.reject(new Error('it has nothing to do with git'));
+  const never = () => Promise.reject(new Error('nothing asks for it'));
   const result = await applyGc(session, plan ?? { version: 1, rows: [] }, {
     tracker: {
       list: () => tracker.list(),
@@ -376,8 +376,6 @@ test('row 3 leaves no claim in the tracker for a task that is released while its
       setState: never,
       comment: never,
     },
-    pruneBranch: never,
-    removeWorktree: never,
     reverify: never,
   });
   expect(result).toMatchObject({ applied: [], failed: [], skipped: [{ row: 3, code: 'STATE_VERSION_CONFLICT' }] });

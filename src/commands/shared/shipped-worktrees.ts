@@ -16,7 +16,7 @@ export async function removeShippedWorktrees(session: Session): Promise<void> {
   const checkout = removeShippedAfterMs === null ? null : checkoutAround(session.paths.project);
   if (checkout === null) return;
   try {
-    const { lookAtGit, pruneBranch, removeWorktree } = await import('../../git/gc-look.ts');
+    const { lookAtGit } = await import('../../git/gc-look.ts');
     const git = await lookAtGit(session, checkout);
     const { tasks, runs, seen } = await session.store.snapshot();
     const snapshot = await buildSnapshot(session, { plan: null, tasks, runs, seen, git });
@@ -27,16 +27,8 @@ export async function removeShippedWorktrees(session: Session): Promise<void> {
     const wanted = rows.filter(
       ({ action, task_id }) => (action === 'remove_worktree' || action === 'prune_branch') && merged.has(task_id),
     );
-    const { skipped, failed } = await applyGc(
-      session,
-      { version: 1, rows: wanted },
-      {
-        tracker: null,
-        pruneBranch: (...what) => pruneBranch(session, ...what),
-        removeWorktree: (...what) => removeWorktree(session, ...what),
-        reverify: async () => false,
-      },
-    );
+    const ports = { tracker: null, reverify: async () => false };
+    const { skipped, failed } = await applyGc(session, { version: 1, rows: wanted }, ports);
     const left = [
       ...skipped.map((item) => [item, item.why ?? item.code] as const),
       ...failed.map((item) => [item, item.message] as const),

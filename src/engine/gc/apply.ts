@@ -7,7 +7,6 @@
 import {
   assertNeverGcRow,
   type GcAction,
-  type GcPayload,
   type GcPlan,
   type GcPlanRow,
   OWN_LEASE,
@@ -20,7 +19,6 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { ISSUE_STATES, type IssueState } from '../../domain/tracker-issues.ts';
-import type { Removal } from '../../git/gc-look.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { isTaskId } from '../../lib/ids.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -34,15 +32,10 @@ import { identityOf } from './snapshot.ts';
 
 type RowOf<A extends GcAction> = Extract<GcPlanRow, { action: A }>;
 
-/** `refuseMoved` throws where the task has changed since the plan; asked when no other process can begin to use what goes. */
-type Remover<A extends GcAction> = (payload: GcPayload<A>, refuseMoved: () => Promise<unknown>) => Promise<Removal>;
-
 /** What is done beyond the tree. */
 export interface GcPorts {
   /** Null: the settings have none. */
   tracker: Tracker | null;
-  pruneBranch: Remover<'prune_branch'>;
-  removeWorktree: Remover<'remove_worktree'>;
   /** Has the verdict of an attempt checked and its twin written. False when the task was taken meanwhile. */
   reverify(taskId: string, attemptId: string): Promise<boolean>;
 }
@@ -146,9 +139,8 @@ class Applier {
       case 'reverify_verdict':
         return this.#reverify(row);
       case 'prune_branch':
-        return this.#git(this.#ports.pruneBranch(row.payload, () => this.#refuseUsed(row)));
       case 'remove_worktree':
-        return this.#git(this.#ports.removeWorktree(row.payload, () => this.#refuseUsed(row)));
+        return this.#remove(row);
       case 'archive_question':
         return this.#archive(row, 'questions');
       case 'archive_answer':
@@ -285,13 +277,14 @@ class Applier {
     return { identity: identityOf(await this.#read(row.task_id)) };
   }
 
-  /** Of a worktree or branch under another name than a task's, none can have changed. */
-  async #refuseUsed(row: GcPlanRow): Promise<void> {
-    if (isTaskId(row.task_id)) await this.#current(row);
-  }
-
-  async #git(work: Promise<Removal>): Promise<Applied> {
-    const removal = await work;
+  async #remove(row: RowOf<'prune_branch' | 'remove_worktree'>): Promise<Applied> {
+    const { pruneBranch, removeWorktree } = await import('../../git/gc-look.ts');
+    // Of a worktree or branch under another name than a task's, none can have changed.
+    const refuseUsed = async () => isTaskId(row.task_id) && this.#current(row);
+    const removal =
+      row.action === 'prune_branch'
+        ? await pruneBranch(this.#env, row.payload, refuseUsed)
+        : await removeWorktree(this.#env, row.payload, refuseUsed);
     if (removal.kind === 'skipped') throw movedOn(removal.why);
     return { more: { rescued: removal.rescued } };
   }
