@@ -360,7 +360,7 @@ describe('prompt limits', () => {
       const long = unit.repeat(PROMPT_MAX_BYTES / 4 / unit.length);
       const verification = Array.from({ length: 9 }, () => command({ command: long, output_tail: long }));
       const finding = { severity: 'block' as const, path: long, line: 1, message: long };
-      const review = { summary: long, findings: Array.from({ length: 200 }, () => finding) };
+      const review = { summary: long, findings: Array.from({ length: 20 }, () => finding) };
       const numbers = [1, 2, 3, 4, 5];
       const text = prompt({
         task: {
