@@ -49,6 +49,8 @@ export interface StopOptions {
   graceMs: number;
   /** Ends the grace early (an AbortSignal will do). Noticed within 50 ms. */
   signal?: { readonly aborted: boolean };
+  /** Called once with the processes that are to be stopped, before any is signalled. */
+  onFound?: ((found: readonly ProcessEntry[]) => Promise<void>) | null | undefined;
   /** Called once with processes that take their time. */
   onWait?(left: readonly ProcessEntry[]): void;
 }
@@ -69,6 +71,7 @@ export async function stopWorker(worker: WorkerIdentity, options: StopOptions): 
   const witnesses = new Set<string>();
   const found = await firstLook(worker, witnesses);
   if (typeof found === 'string') return found;
+  await options.onFound?.(found);
   const begun = performance.now();
   const signalled = new Set<string>();
   const terminate = (entries: ProcessEntry[]) => {

@@ -10,11 +10,30 @@ import { thisMachine } from './machine.ts';
 
 /** What a process is called, for people; '' when that cannot be read. */
 export function nameOf(pid: number): string {
-  if (process.platform === 'darwin') return '';
+  return oneLine(argumentsOf(pid).join(' '), 60).trim();
+}
+
+/** With its program's name; none where they cannot be read, as on macOS. */
+export function argumentsOf(pid: number): string[] {
+  if (process.platform === 'darwin') return [];
   try {
-    return oneLine(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '), 60).trim();
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
   } catch {
-    return '';
+    return [];
+  }
+}
+
+/** `PF_FORKNOEXEC` of linux/sched.h, among the flags of proc_pid_stat(5). */
+const NO_EXEC = 0x40;
+
+/** Whether process `pid` is still a copy of the one that started it, or in the middle of exec. False where that can't be read, as on macOS. */
+export function isStarting(pid: number): boolean {
+  if (process.platform === 'darwin') return false;
+  try {
+    const flags = Number(afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'))(9));
+    return (flags & NO_EXEC) !== 0 || readFileSync(`/proc/${pid}/cmdline`).length === 0;
+  } catch {
+    return false;
   }
 }
 
@@ -111,6 +130,13 @@ export function hasCompany(pid: number): boolean {
   const members = new Map(groupMembers(own.pgid).map((entry) => [entry.pid, entry]));
   for (let at = members.get(pid); at !== undefined; at = members.get(at.ppid)) members.delete(at.pid);
   return members.size > 0;
+}
+
+/** Whether process `pid` is `around`, or descends from it. False where that can't be read. */
+export function isWithin(pid: number, around: number): boolean {
+  let at = lookUp(pid);
+  while (typeof at !== 'string' && at.pid !== around) at = lookUp(at.ppid);
+  return typeof at !== 'string';
 }
 
 /** Variables by name. */

@@ -34,6 +34,69 @@ describe('a worker that ends well', () => {
     );
   });
 
+  it.skipIf(process.platform === 'darwin')(
+    'a script that ends while a step of it has only just started has failed',
+    async () => {
+      expect(await script(`${F} step x -- sleep 60 &\n`)).toEqual(unended('step x was at work'));
+    },
+  );
+
+  it('a script that leaves what is no step has not failed', async () => {
+    const found = await script(`sleep 60 &\n${F} steps --json > /dev/null &\n`);
+    expect(found).toMatchObject({ code: 0, state: 'shipped' });
+  });
+
+  it('work is not handed in while a step of a program is at work that the worker has started beside it', async () => {
+    const body = `
+      import { closeSync, openSync } from 'node:fs';
+      import { worker } from '${LIBRARY}';
+      await worker.step('quick', () => 1);
+      await worker.step('slow', () => new Promise(() => { setInterval(() => {}, 1e6); closeSync(openSync('begun', 'w')); }));
+    `;
+    const found = await ended('sh -e body.sh', {
+      'program.mjs': body,
+      'body.sh': `node program.mjs &\n${BEGUN}${VERDICT}${F} complete --verdict-file verdict.json\n`,
+    });
+    const { message } = found.last_error;
+    expect(found).toEqual(unended(expect.anything(), { exit_code: 4, message }));
+    expect(message).toMatch(/^it ended while a step of process \d+ was at work$/);
+  });
+
+  it('a script that ends while a step of a program is at work that it has left has failed', async () => {
+    const body = `
+      import { closeSync, openSync } from 'node:fs';
+      import { worker } from '${LIBRARY}';
+      await worker.step('slow', () => new Promise(() => { setInterval(() => {}, 1e6); closeSync(openSync('begun', 'w')); }));
+    `;
+    const found = await ended('sh -e body.sh', { 'program.mjs': body, 'body.sh': `node program.mjs &\n${BEGUN}` });
+    expect(found).toMatchObject({ state: 'failed', last_error: { class: 'step.unended' } });
+  });
+
+  it('a program may hand its work in within a step, and a script once the steps of a program beside it are done', async () => {
+    const inStep = await ended('node body.mjs', {
+      'verdict.json': '{"verdict": "ready_for_review", "summary": "made"}',
+      'body.mjs': `
+        import { execFileSync } from 'node:child_process';
+        import { worker } from '${LIBRARY}';
+        await worker.step('hand-in', () => { execFileSync(process.env.FORGE_CLI, ['orchestrate', 'complete', '--verdict-file', 'verdict.json']); });
+      `,
+    });
+    const beside = await ended('sh -e body.sh', {
+      'program.mjs': `
+        import { existsSync, writeFileSync } from 'node:fs';
+        import { setTimeout } from 'node:timers/promises';
+        import { worker } from '${LIBRARY}';
+        await worker.step('one', () => 1);
+        await worker.step('two', () => setTimeout(20));
+        await setTimeout(20);
+        writeFileSync('begun', '');
+        for (;;) await setTimeout(20);
+      `,
+      'body.sh': `node program.mjs &\n${BEGUN}${VERDICT}${F} complete --verdict-file verdict.json\n`,
+    });
+    expect([inStep.state, beside.state]).toEqual(['shipped', 'shipped']);
+  });
+
   it('work is not handed in while a step is at work, and a script that ends over that has failed as one that left it', async () => {
     const found = await script(
       `${F} step x -- sh -c 'touch begun; sleep 60' &\n${BEGUN}${VERDICT}${F} complete --verdict-file verdict.json\n`,
@@ -62,6 +125,23 @@ describe('a worker that ends well', () => {
         `${BEGUN}kill -9 $(cat pid)\nwait $call || true\n${F} step x -- true\n`,
     );
     expect(found).toMatchObject({ code: 0, state: 'shipped' });
+  });
+
+  it('a wait of a script parks its task only once a step of a program beside it is done', async () => {
+    const cwd = project(['id: a, title: A, run: sh -e body.sh'], {
+      'program.mjs': `
+        import { writeFileSync } from 'node:fs';
+        import { setTimeout } from 'node:timers/promises';
+        import { worker } from '${LIBRARY}';
+        await worker.step('x', () => (writeFileSync('begun', ''), setTimeout(2500)));
+      `,
+      'body.sh': `node program.mjs &\n${BEGUN}${F} wait-for go || true\nwait\n`,
+    });
+    await orchestrate(['run'], { cwd });
+    const { state } = (await dataOf(cwd, 'show', 'a')).state;
+    const { steps } = await dataOf(cwd, 'steps', 'a');
+    const standings = steps.map(({ name, status }: { name: string; status: string }) => `${name} ${status}`).sort();
+    expect([state, standings]).toEqual(['waiting', ['go running', 'x completed']]);
   });
 
   it('a program that ends itself while a step of it is at work has failed', async () => {

@@ -19,13 +19,14 @@ import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
 import { stopLooks } from '../../git/git.ts';
 import { errorMessage, kindOf } from '../../lib/errors.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
+import type { StopOptions } from '../../process/groups.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
-import { stepsAtWork } from '../steps/call-log.ts';
+import { addsBegun, stepsAtWork } from '../steps/call-log.ts';
 import { timerOf } from '../timer.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
@@ -210,9 +211,9 @@ export class RunningAttempt {
       stopWatching();
       this.#spending?.end();
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
-      const unended = worker !== null && exit.code === 0 ? await stepsAtWork(this.#env, this.#holder) : [];
-      const workerGone = await this.#clearGroup();
-      this.#left = { elsewhere: await this.#changedElsewhere(), unended };
+      const unended = worker !== null && exit.code === 0 ? await stepsAtWork(this.#env, this.#holder) : null;
+      const workerGone = await this.#clearGroup(unended && addsBegun(this.#env, this.#holder, unended));
+      this.#left = { elsewhere: await this.#changedElsewhere(), unended: unended ?? [] };
       await logs.end();
       const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
       const ended = await this.#end(exit, tail, workerGone);
@@ -276,11 +277,11 @@ export class RunningAttempt {
   }
 
   /** Stops what is left of the worker; children that outlive it too. False when some of it may still be there. */
-  async #clearGroup(): Promise<boolean> {
+  async #clearGroup(onFound?: StopOptions['onFound']): Promise<boolean> {
     const { identity } = this.#started;
     if (this.#stopping !== null) return this.#stopping;
     if (identity === null) return true;
-    const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal };
+    const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal, onFound };
     return stopOrphan(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
       this.#env.warn(errorMessage(error));
       return false;

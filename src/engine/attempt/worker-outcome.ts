@@ -115,7 +115,7 @@ export async function unendedStep(
 ): Promise<ClassifiedError | null> {
   if (names.length === 0) return null;
   const steps = await stepsOf(env, taskId);
-  return unendedFault(names.filter((name) => steps.get(name)?.status !== 'completed'));
+  return unendedFault([...new Set(names)].filter((name) => steps.get(name)?.status !== 'completed'));
 }
 
 /** Those of its journal; none where that cannot be read. */

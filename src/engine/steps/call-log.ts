@@ -3,17 +3,24 @@
 import type { StepKind } from '../../domain/steps/journal.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { orNull } from '../../lib/errors.ts';
+import { NAME_PATTERN } from '../../lib/ids.ts';
 import { OWN_PID } from '../../process/gated-worker.ts';
+import { argumentsOf, isStarting, isWithin, type ProcessEntry } from '../../process/processes.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 type Vars = Readonly<Record<string, string | undefined>>;
+
+/** How long what a worker has left may take until it is the program that it was started as, milliseconds, and how often that is looked at. */
+const EXEC_MS = 300;
+const LOOK_MS = 5;
 
 export const CALL_TYPE = 'forge.step';
 
 /** A call, as the lines of the attempt's log that are about it leave it. */
 export interface Call {
   call: string;
+  /** '' for all the steps of a program. */
   name: string;
   /** Absent in logs of an earlier version. */
   kind?: StepKind;
@@ -64,6 +71,11 @@ export function isLive(env: Env, { is, by }: Call): boolean {
   return is !== 'done' && is !== 'over' && by !== null && env.ctx.liveness(by) === 'alive';
 }
 
+/** Whether it is at work beside this process. A program that has started it may have done so in the very step. */
+export function isBeside(env: Env, call: Call): boolean {
+  return isLive(env, call) && !(call.name === '' && call.by !== null && isWithin(env.ctx.pid, call.by.pid));
+}
+
 /**
  * Names of steps whose calls are still at work, asked when the worker of the attempt has ended and before what it has left is stopped, or hands
  * its work in from `within`. What a step has left of its own is not among them, nor is a call that was killed: its script was told. None
@@ -73,6 +85,31 @@ export async function stepsAtWork(env: Env, attempt: AttemptRef, within: Call['w
   const calls = (await orNull(() => readCalls(env, attempt))) ?? [];
   const around = stepsAround(calls, within);
   return calls
-    .filter((call) => call.kind === 'step' && call.within === null && !around.has(call.name) && isLive(env, call))
-    .map(({ name }) => name);
+    .filter((call) => call.kind === 'step' && call.within === null && !around.has(call.name) && isBeside(env, call))
+    .map(({ name, by }) => (name === '' ? `of process ${by?.pid}` : name));
+}
+
+/**
+ * Adds to `names` the steps that what a worker has left is about to call: none of these processes has said yet that its call begins. Nothing
+ * where that cannot be read.
+ */
+export function addsBegun(env: Env, attempt: AttemptRef, names: string[]) {
+  return async (left: readonly ProcessEntry[]): Promise<void> => {
+    // A subshell stays a copy of its shell.
+    const end = env.ctx.monotonicMs() + EXEC_MS;
+    while (left.some(({ pid }) => isStarting(pid)) && env.ctx.monotonicMs() < end)
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const called = left.map(({ pid }) => ({ pid, name: calledStep(argumentsOf(pid)) }));
+    if (called.every(({ name }) => name === null)) return;
+    const known = new Set((await orNull(() => readCalls(env, attempt)))?.map(({ by }) => by?.pid));
+    for (const { pid, name } of called) if (name !== null && !known.has(pid)) names.push(name);
+  };
+}
+
+/** The step that a command line calls; null for any other. */
+function calledStep(argv: readonly string[]): string | null {
+  const verb = argv.findIndex((word, at) => word === 'step' && argv[at - 1] === 'orchestrate');
+  if (verb < 0) return null;
+  const words = argv.slice(verb + 1, argv.indexOf('--', verb));
+  return words.find((word, at) => NAME_PATTERN.test(word) && words[at - 1]?.startsWith('--') !== true) ?? null;
 }

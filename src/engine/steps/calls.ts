@@ -3,12 +3,14 @@
 import { newId } from '../../domain/context.ts';
 import { type StepKind, stepRepeated } from '../../domain/steps/journal.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import { orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { hasCompany, identifyOwner } from '../../process/processes.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
-import { CALL_TYPE, type Call, isLive, readCalls, stepsAround, withinOf } from './call-log.ts';
+import { turn } from '../timer.ts';
+import { CALL_TYPE, type Call, isBeside, isLive, readCalls, stepsAround, withinOf } from './call-log.ts';
 
 /** How long it may take from the end of a call, or of a step, until the next one has said that it begins, milliseconds. */
 const BEGINS_MS = 1000;
@@ -20,6 +22,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
   const log = { log: 'events' as const, ...attempt };
   const within = withinOf(env.ctx.env);
   const call = newId(env.ctx);
+  let stepsAtWork = 0;
   let own: Call['is'] | null = null;
   /** What was known of the calls when this one looked last while it rests, and since when. */
   let rest: { known: string; since: number; isFirst: boolean } | null = null;
@@ -61,6 +64,19 @@ export function callsOf(env: Env, attempt: AttemptRef) {
     /** Once it is over, and its step is done or not. */
     end: (name: string, wasDone: boolean) => (wasDone ? tell('done', { name, within }) : tell('over')),
     /**
+     * Says that a program is at work on a step, of any number, until what this returns is called. Of steps right behind each other it says so
+     * once: most take less than a line of the log. Never throws, since nothing of the program hangs on it.
+     */
+    async works(): Promise<() => void> {
+      stepsAtWork += 1;
+      const by = identifyOwner(env.ctx.pid);
+      if (own !== 'begun') await orNull(() => tell('begun', { name: '', kind: 'step', within, by }));
+      return () => {
+        stepsAtWork -= 1;
+        void turn().then(() => (stepsAtWork > 0 || own === 'over' ? null : orNull(() => tell('over'))));
+      };
+    },
+    /**
      * Says that it only waits, until `goOn`. Whether nothing else of the attempt is at work, besides the steps that it is made in. `quietMs`: for how
      * long nothing has ended in this process while it waits.
      */
@@ -75,7 +91,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
       if (mayBegin || quietMs < BEGINS_MS) return false;
       const around = stepsAround(calls, within);
       return !calls.some(
-        (other) => other.call !== call && other.is !== 'rests' && !around.has(other.name) && isLive(env, other),
+        (other) => other.call !== call && other.is !== 'rests' && !around.has(other.name) && isBeside(env, other),
       );
     },
     async goOn(): Promise<void> {

@@ -6,17 +6,11 @@ import { Parked, parkedText, type Sleeper } from '../../domain/steps/parking.ts'
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { WaitsFor } from '../../domain/task/records.ts';
 import { once } from '../../lib/once.ts';
-import { timerOf } from '../timer.ts';
+import { timerOf, turn } from '../timer.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** How often a wait in place looks whether what it waits for is there, milliseconds. */
 const LOOK_MS = 500;
-
-/** As it was when this was loaded: tests of a program may stop its clocks. */
-const { setImmediate: immediate } = globalThis;
-
-/** Lets the program go on with what it was just given. */
-const turn = () => new Promise<void>((resolve) => immediate(resolve));
 
 interface PassSleeper extends Sleeper {
   parked: Parked | null;

@@ -5,7 +5,7 @@ import type { JoinedChild, JoinResult, SeenChild } from '../../domain/fan-out/jo
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
-import type { Entry, JournalView, Step } from '../../domain/steps/journal.ts';
+import type { Entry, JournalView, Step, StepKind } from '../../domain/steps/journal.ts';
 import { alsoAsleep, type Park, Parked, parkFor, type Sleeper, workedOn } from '../../domain/steps/parking.ts';
 import { type StepPolicy, stepPolicy } from '../../domain/steps/tries.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
@@ -56,8 +56,11 @@ export interface WorkerJournal {
   tell(text: string): void;
   /** Notes a mistake of the worker: an attempt that fails over it is not followed by another. */
   refused(error: ForgeError): Promise<void>;
-  /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. */
-  holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
+  /**
+   * Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. `kind`: what a program
+   * does; a call of a script says that itself.
+   */
+  holding<T>(work: (lost: AbortSignal) => Promise<T>, kind?: StepKind): Promise<T>;
 }
 
 /**
@@ -131,8 +134,9 @@ export async function attemptJournal(
     },
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
-    async holding(work) {
+    async holding(work, kind) {
       lost.signal.throwIfAborted();
+      const rests = kind === 'step' ? await calls.works() : null;
       const renewed = record.lease?.owner ? null : record.lease;
       const keeper = keepLease(env, { ...attempt, claimId: undefined }, renewed, async () => {
         lost.abort(await whyLost());
@@ -143,6 +147,7 @@ export async function attemptJournal(
       } finally {
         keeper.stop();
         deaf?.();
+        rests?.();
       }
     },
   };

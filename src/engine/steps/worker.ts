@@ -330,7 +330,7 @@ export class StepWorker {
         if (isDone) await confirmed(before, journal);
         const value = isDone
           ? (copyOf(before.result) as T)
-          : await journal.holding((lost) => work({ journal, own, lost: own.orStopped(lost) }));
+          : await journal.holding((lost) => work({ journal, own, lost: own.orStopped(lost) }), kind);
         this.#passed.add(name);
         return value;
       } finally {
