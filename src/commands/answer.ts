@@ -17,10 +17,10 @@ import { ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
-import { changeTask, withOpenQuestion } from '../store/change.ts';
+import { withOpenQuestion } from '../store/change.ts';
 import { command, invalidArgs, operand, optional, SAMPLE } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
-import { requireRecord } from './shared/reads.ts';
+import { changeKnown, requireRecord } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
 export const answer = command({
@@ -70,7 +70,6 @@ export const answer = command({
       option_id,
       ...(note === undefined ? {} : { note: masked(note, secretsOf(session)) }),
     };
-    await requireRecord(session, task_id);
     const decide = async (record: TaskRecord) => {
       if (settledQuestion(record, questionId) !== null || (await read('answer')) !== null) return repeated(null);
       // An answer was offered, and nothing waits for one.
@@ -80,7 +79,7 @@ export const answer = command({
         hint: `Task ${task_id} is ${state}; see \`forge orchestrate show ${task_id}\`.`,
       });
     };
-    const { record } = await changeTask(session, task_id, decide, { offered: mine });
+    const { record } = await changeKnown(session, task_id, decide, { offered: mine });
     // Once it is committed, nothing more is read that could fail.
     if (settledQuestion(record, questionId)?.option_id !== option_id) {
       const first = await read('answer');

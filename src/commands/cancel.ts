@@ -12,7 +12,7 @@ import { changeTask } from '../store/change.ts';
 import { command, optional, taskField } from './shared/command.ts';
 import { countSchema, moveSchema } from './shared/data.ts';
 import { planUnlessInvalid } from './shared/planned.ts';
-import { requireKnown } from './shared/reads.ts';
+import { orUnknown } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
 export const cancel = command({
@@ -34,7 +34,6 @@ export const cancel = command({
    */
   async run(context, { task, reason = null }) {
     const session = await openSession(context);
-    await requireKnown(session, task);
     const { result } = await cancelOne(session, task, { reason });
     // The plan is read after it: from then on it makes no more children. What was cut off here is finished by a repeat.
     const plan = await planUnlessInvalid(session, 'its children, if it has any, are not cancelled');
@@ -53,11 +52,12 @@ type Why = Omit<Parameters<typeof cancelTask>[1], 'nowMs'>;
 async function cancelOne(session: Session, task: string, why: Why) {
   let merging = false;
   let unowned = false;
-  const changed = await changeTask(session, task, (seen) => {
+  const decide = (seen: TaskRecord) => {
     merging = seen.state.state === 'merge_pending' && seen.lease !== null;
     unowned = seen.lease === null || leaseStanding(seen.lease, observerOf(session)).kind === 'stale';
     return cancelTask(seen, { ...why, nowMs: session.now() });
-  });
+  };
+  const changed = await changeTask(session, task, decide, orUnknown(session, task));
   if (merging) await endMerge(session, changed.record);
   else if (unowned) await stopWhatIsLeft(session, changed.record);
   return changed;

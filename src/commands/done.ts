@@ -2,10 +2,11 @@
 
 import * as z from 'zod/mini';
 import { doneByHandOf, doneTask, NOTE_MAX_CHARS } from '../domain/task/by-hand.ts';
+import type { TaskRecord } from '../domain/task/records.ts';
 import { changeTask } from '../store/change.ts';
 import { command, optional, requireLength, tasksField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
-import { idsKnown } from './shared/reads.ts';
+import { idsKnown, orUnknown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 
 export const done = command({
@@ -40,9 +41,8 @@ export const done = command({
     for (const name of tasks) meant.push(...(await idsKnown(session, name)));
     const moved = [];
     for (const id of new Set(meant)) {
-      const { record, result } = await changeTask(session, id, (seen) =>
-        doneTask(seen, { note, nowMs: session.now() }),
-      );
+      const decide = (seen: TaskRecord) => doneTask(seen, { note, nowMs: session.now() });
+      const { record, result } = await changeTask(session, id, decide, orUnknown(session, id));
       moved.push({ ...result, by_hand: doneByHandOf(record) !== null });
     }
     return { tasks: moved, note };

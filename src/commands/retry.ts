@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { JOIN_FAILED } from '../domain/fan-out/join.ts';
 import { classCovers } from '../domain/retry/classify.ts';
 import { retryTask } from '../domain/task/operations.ts';
-import type { TaskState } from '../domain/task/records.ts';
+import type { TaskRecord, TaskState } from '../domain/task/records.ts';
 import { MOVES } from '../domain/task/states.ts';
 import { kindOf } from '../lib/errors.ts';
 import { ancestorsOf } from '../lib/ids.ts';
@@ -12,7 +12,7 @@ import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { idsKnown, readAll } from './shared/reads.ts';
+import { idsKnown, orUnknown, readAll } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
 export const retry = command({
@@ -92,7 +92,8 @@ async function failedTasks(session: Session, only: string | undefined): Promise<
 }
 
 async function retried(session: Session, taskId: string) {
-  return (await changeTask(session, taskId, (record) => retryTask(record, session.now()))).result;
+  const decide = (record: TaskRecord) => retryTask(record, session.now());
+  return (await changeTask(session, taskId, decide, orUnknown(session, taskId))).result;
 }
 
 /** The children that were cancelled with a task. They are before it: a parent that went on would find them cancelled. */

@@ -7,7 +7,7 @@ import { sendSignal } from '../engine/steps/task-journal.ts';
 import { isoTime } from '../lib/time.ts';
 import { command, operand, optional } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
-import { requireKnown } from './shared/reads.ts';
+import { orUnknown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 import { jsonOf } from './shared/steps.ts';
 
@@ -40,10 +40,10 @@ export const signal = command({
     const name = requireName(signal, 'a signal');
     const data = text === undefined ? null : jsonOf(text, '--data');
     const session = await openSession(context);
-    await requireKnown(session, task);
+    const known = orUnknown(session, task);
     const id = given === undefined ? newId(session.ctx) : requireName(given, 'one of the signals');
     const at = isoTime(session.now());
-    const { isNew, state } = await sendSignal(session, task, { name, id, data, at });
+    const { isNew, state } = await sendSignal(session, task, { name, id, data, at }, known);
     return { task_id: task, signal: name, id, sent: isNew, state };
   },
 });

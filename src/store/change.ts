@@ -48,11 +48,11 @@ type Decider<R> = (
 /** Limit of conflicts in a row. */
 const CHANGE_TRIES = 200;
 
-interface ChangeOptions {
+export interface ChangeOptions {
   /** An answer to the question that the task waits on; one that is there already has precedence. */
   offered?: Answer;
-  /** The error for a task that nothing has happened to. Default: it is changed too. */
-  unknown?: () => Promise<ForgeError>;
+  /** The error for a task that nothing has happened to, or that was removed meanwhile; null: it is changed too. Default: so is any. */
+  unknown?: () => Promise<ForgeError | null>;
   /**
    * What is decided on first, as it was read before; a commit on it conflicts if the record has changed since. An edit of its views that was
    * made meanwhile is not decided on: a change that leaves state and lease as they are leaves it for the next one, and any other moves it aside. Default: it is read.
@@ -78,7 +78,8 @@ export async function changeTask<R>(
   for (let attempt = 0; attempt < CHANGE_TRIES; attempt++) {
     const read = (attempt === 0 ? seen : undefined) ?? (await env.store.read(taskId, { thorough: true }));
     refuseUnreadable(read);
-    if (read.record === null && unknown !== undefined) throw await unknown();
+    const missing = read.record === null ? await unknown?.() : null;
+    if (missing) throw missing;
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
     const known = await withOpenQuestion(env.store, record);
     const due = await dueAnswer(env, known, offered);

@@ -1,13 +1,21 @@
 /** What people make of tasks beside their attempts: `rerun`, `done`, `forget`, and `retry` of several. */
 
-import { beforeEach, describe, expect, test } from 'vitest';
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { answer } from '../../src/commands/answer.ts';
+import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { done } from '../../src/commands/done.ts';
 import { forget } from '../../src/commands/forget.ts';
 import { gc } from '../../src/commands/gc.ts';
+import { question } from '../../src/commands/question.ts';
 import { rerun } from '../../src/commands/rerun.ts';
 import { retry } from '../../src/commands/retry.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { show } from '../../src/commands/show.ts';
+import { signal } from '../../src/commands/signal.ts';
+import { blocking, type Driver } from '../../src/lib/fs/drivers.ts';
+import { openStores } from '../../src/store/open.ts';
 import { code, planOf, World } from '../support/commands/world.ts';
 import { refused } from '../support/refused.ts';
 
@@ -100,6 +108,48 @@ describe('forget', () => {
     await ship('other');
     expect(await forget.run(world.context, { tasks: ['othr'] })).toEqual({ tasks: [] });
     expect(world.warnings.at(-1)).toBe('nothing is kept of task othr. Did you mean other?');
+  });
+
+  test.each<[string, (context: CommandContext) => Promise<unknown>]>([
+    ['cancel', (context) => cancel.run(context, { task: 'build' })],
+    ['done', (context) => done.run(context, { tasks: ['build'] })],
+    ['retry', (context) => retry.run(context, { task: 'build' })],
+    ['signal', (context) => signal.run(context, { task: 'build', signal: 'go' })],
+    ['answer', (context) => answer.run(context, { question: 'build', choice: 'keep' })],
+  ])('what is forgotten while %s is about to change it does not come back', async (verb, change) => {
+    const { attempt } = await world.start('build');
+    if (verb === 'answer') {
+      const options_file = world.write('options.yaml', '[{id: keep, label: Keep}, {id: drop, label: Drop}]');
+      const asked = { decision_key: 'old', question: 'Keep it?', options_file };
+      await question.run(world.context, { task: 'build', attempt, ...asked });
+    } else await world.fail('build', attempt);
+    world.write('plans/phases.yaml', planOf('other'));
+    let forgotten: Promise<unknown> | undefined;
+    const driver: Driver = async (step) => {
+      forgotten ??= forget.run(world.context, { tasks: ['build'] });
+      await forgotten;
+      return blocking(step);
+    };
+    const stores = openStores((await world.session()).paths, driver);
+    expect(await code(() => change({ ...world.context, stores }))).toBe('TASK_NOT_FOUND');
+    expect(world.has('.forge/orchestrator/tasks/build')).toBe(false);
+  });
+
+  test('forget goes on beside others that empty the trash', async () => {
+    const tasks = ['build', 'other'];
+    await ship(...tasks);
+    world.write('plans/phases.yaml', planOf('docs'));
+    const { store } = await world.session();
+    const trash = world.path('.forge/orchestrator/trash');
+    const mkdir = vi.spyOn(fs, 'mkdirSync').mockImplementationOnce((place) => {
+      mkdir.mockRestore();
+      fs.mkdirSync(place);
+      store.gc.emptyTrash();
+      return undefined;
+    });
+    expect(await forget.run(world.context, { tasks })).toEqual({ tasks });
+    expect([world.warnings, fs.existsSync(trash)]).toEqual([[], false]);
+    expect(await store.list()).toEqual([]);
   });
 
   test('forget is refused in the plan, and while the task is worked on', async () => {

@@ -142,14 +142,28 @@ export async function changeKnown<R>(
   session: Session,
   taskId: string,
   decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
+  options: Pick<change.ChangeOptions, 'offered'> = {},
 ): Promise<change.Changed<R>> {
-  return change.changeTask(session, requireTaskId(taskId), decide, { unknown: () => unknownTask(session, taskId) });
+  const unknown = () => unknownTask(session, taskId);
+  return change.changeTask(session, requireTaskId(taskId), decide, { ...options, unknown });
 }
 
 /** A planned task that nothing has happened to is known too. */
 export async function requireKnown(session: Session, taskId: string): Promise<void> {
-  if ((await loadPlan(session))?.plan.byId.has(taskId) === true) return;
-  await requireRecord(session, taskId);
+  if (!(await isPlanned(session, taskId))) await requireRecord(session, taskId);
+}
+
+async function isPlanned(session: Session, taskId: string): Promise<boolean> {
+  return (await loadPlan(session))?.plan.byId.has(taskId) === true;
+}
+
+/**
+ * For `changeTask`: a planned task that nothing has happened to is known too. It is asked whenever there is no record, since another process may
+ * have removed it meanwhile. Throws INVALID_ID.
+ */
+export function orUnknown(session: Session, taskId: string): Pick<change.ChangeOptions, 'unknown'> {
+  requireTaskId(taskId);
+  return { unknown: async () => ((await isPlanned(session, taskId)) ? null : unknownTask(session, taskId)) };
 }
 
 /** The ids of the known tasks that a name means: of one with a matrix all that it makes. Throws like `requireRecord`. */

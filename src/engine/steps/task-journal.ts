@@ -32,7 +32,7 @@ import { andThen, type Decision } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { madeIn } from '../../lib/once.ts';
 import { firstOf } from '../../lib/text.ts';
-import { changeTask } from '../../store/change.ts';
+import { type ChangeOptions, changeTask } from '../../store/change.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
@@ -107,10 +107,10 @@ export async function sendSignal(
   env: Env,
   taskId: string,
   signal: Signal,
+  known: Pick<ChangeOptions, 'unknown'> = {},
 ): Promise<{ isNew: boolean; state: TaskState }> {
-  const { result, record } = await changeTask(env, taskId, (current) =>
-    answered(env, current, signalling(current, signal, writing(env))),
-  );
+  const decide = (current: TaskRecord) => answered(env, current, signalling(current, signal, writing(env)));
+  const { result, record } = await changeTask(env, taskId, decide, known);
   return { isNew: result, state: record.state.state };
 }
 

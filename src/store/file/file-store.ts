@@ -232,27 +232,37 @@ export class FileStore implements TaskStore {
     request: CommitRequest | null,
   ): Promise<FolderCommit | Standing | null> {
     let unwritten: string | null = null;
-    const files = documents.map((document) => {
-      const file = this.#fileOf(taskId, document);
+    const isKnown = request !== null && request.expected > 0;
+    const fileOf = (document: NewDocument) => {
+      const file = this.#fileOf(taskId, document, isKnown);
       if (document.kind !== 'verified') return file;
       // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
       const replace = () => {
-        unwritten = failureOf(() => replaceIn(file.path, file.text, op));
+        try {
+          replaceIn(file.path, file.text, op);
+        } catch (error) {
+          unwritten = errorMessage(error);
+        }
       };
       return { ...file, replace };
-    });
+    };
     const dir = this.layout.task(taskId);
-    const shown = this.#shown.get(taskId)?.views;
-    const on = this.#known.get(taskId)?.version;
+    const [shown, on] = [this.#shown.get(taskId)?.views, this.#known.get(taskId)?.version];
     const commit = request && { dir, request, step: commitTask(dir, { ...request, on, shown }) };
-    const result = await this.#run(`changing task ${taskId}`, createdFor(files, op, commit));
-    if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);
-    return result;
+    try {
+      const result = await this.#run(`changing task ${taskId}`, createdFor(documents.map(fileOf), op, commit));
+      if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);
+      return result;
+    } catch (error) {
+      // Another process has removed the task meanwhile, as `forget` does.
+      if (isKnown && !isRealEntry(dir)) return { kind: 'conflict' };
+      throw error;
+    }
   }
 
-  /** Makes the folders of a document, which is still to be created. */
-  #fileOf(taskId: string, { kind, attemptId, value }: NewDocument): DocumentFile<StandingDocument> {
-    const attempt = this.#tree.ensureAttempt(taskId, attemptId);
+  /** Makes the folders of a document, which is still to be created; not that of a task that is known: it may have been removed. */
+  #fileOf(taskId: string, { kind, attemptId, value }: NewDocument, isKnown: boolean): DocumentFile<StandingDocument> {
+    const attempt = this.#tree.ensureAttempt(taskId, attemptId, { isKnown });
     const id = idOf(value);
     const file = this.#documentPath(kind, taskId, attemptId, id);
     const isOneOfMany = MANY.includes(kind);
@@ -386,15 +396,5 @@ export class FileStore implements TaskStore {
   async listRuns(): Promise<RunManifest[]> {
     const ids = this.#tree.foldersIn(this.layout.runs).filter(isUuid).sort();
     return readable(ids, (id) => this.readRun(id));
-  }
-}
-
-/** Why `work` failed; null when it did not. */
-function failureOf(work: () => void): string | null {
-  try {
-    work();
-    return null;
-  } catch (error) {
-    return errorMessage(error);
   }
 }

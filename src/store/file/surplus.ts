@@ -7,7 +7,7 @@ import type { Driver } from '../../lib/fs/drivers.ts';
 import {
   entriesIn,
   isRealEntry,
-  makeFolder,
+  makePath,
   type Room,
   refuseSymlink,
   sumOf,
@@ -151,9 +151,13 @@ export class SurplusFiles {
   /** Another gc may empty the trash meanwhile. */
   #moveTo(target: string, folder: string): void {
     for (let left = MOVE_TRIES; left > 0 && isRealEntry(folder); left--) {
-      for (const dir of [path.dirname(target), target]) makeFolder(dir);
-      const to = `${target}/${path.basename(folder)}`;
-      if (ifThere(`removing ${folder}`, () => fs.renameSync(folder, to) ?? true) !== null) return;
+      refuseSymlink(path.dirname(target));
+      const moved = ifThere(`removing ${folder}`, () => {
+        makePath(target);
+        fs.renameSync(folder, `${target}/${path.basename(folder)}`);
+        return true;
+      });
+      if (moved) return;
     }
   }
 }

@@ -246,9 +246,9 @@ function* ensureFolder(dir: string): Step<void> {
   yield* io.syncDir(path.dirname(dir));
 }
 
-/** Does `settle`, and makes the commit visible. */
+/** Does `settle`, and makes the commit visible. Of a task that was removed meanwhile nothing is left to be done. */
 export function* settleTask(dir: string, op: string, on?: VersionFile | null): Step<void> {
-  yield* settle(dir, on);
+  yield* unless('ENOENT', settle(dir, on));
   yield* quietly(publish(dir, op));
 }
 

@@ -128,13 +128,13 @@ export class StateTree {
     this.make([orchestrator, tasks, runs]);
   }
 
-  /** Makes an attempt's folders and returns its path. They are durable when its first document is. Throws IO_ERROR. */
-  ensureAttempt(taskId: string, attemptId: string): string {
+  /** Makes an attempt's folders and returns its path. They are durable when its first document is. `isKnown`: the task has its own. Throws IO_ERROR. */
+  ensureAttempt(taskId: string, attemptId: string, { isKnown = false } = {}): string {
     const dir = this.layout.attempt(taskId, attemptId);
     if (this.#look(dir)) return dir;
     this.ensure();
     const task = this.layout.task(taskId);
-    for (const folder of [task, `${task}/attempts`, dir]) makeFolder(folder);
+    for (const folder of [...(isKnown ? [] : [task]), `${task}/attempts`, dir]) makeFolder(folder);
     return dir;
   }
 

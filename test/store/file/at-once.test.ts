@@ -3,11 +3,11 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
-import { blocking, performSync, yielding } from '../../../src/lib/fs/drivers.ts';
+import { blocking, type Driver, performSync, yielding } from '../../../src/lib/fs/drivers.ts';
 import type { FsCall, Step } from '../../../src/lib/fs/operations.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
-import { type FolderRead, readTask } from '../../../src/store/file/task-files.ts';
-import { held, record, refusal, Tree } from '../../support/store/tree.ts';
+import { readTask } from '../../../src/store/file/task-files.ts';
+import { held, id, record, refusal, Tree } from '../../support/store/tree.ts';
 
 const VERDICT = { version: 1, verdict: 'blocked' };
 
@@ -76,8 +76,8 @@ describe('a read beside the first commit of a task', () => {
   );
 });
 
-/** The next call of a reader, once `call` is done. */
-function performed(reading: Step<FolderRead>, call: FsCall): IteratorResult<FsCall, FolderRead> {
+/** The next call of a step, once `call` is done. */
+function performed<T>(reading: Step<T>, call: FsCall): IteratorResult<FsCall, T> {
   let answer: unknown;
   try {
     answer = performSync(call);
@@ -86,6 +86,46 @@ function performed(reading: Step<FolderRead>, call: FsCall): IteratorResult<FsCa
   }
   return reading.next(answer);
 }
+
+describe('a commit beside the removal of its task', () => {
+  test('is made, or conflicts and leaves nothing, whenever the task is removed', async () => {
+    const ends = new Set<string>();
+    for (let before = -1, isOver = false; !isOver; before++) {
+      const task = `build-${before}`;
+      await tree.commit(task, held(task));
+      const remove = () => fs.renameSync(tree.at(task), `${tree.layout.orchestrator}/gone-${task}`);
+      if (before === -1) remove();
+      let calls = 0;
+      const driver: Driver = async (step) => {
+        let call = step.next();
+        while (!call.done) {
+          if (calls++ === before) remove();
+          call = performed(step, call.value);
+        }
+        return call.value;
+      };
+      const answer = { version: 1, question_id: id(1), answered_at: '', answered_by: 'a', option_id: 'b' };
+      const { kind } = await new FileStore(tree.folders, driver).commit(task, {
+        expected: 1,
+        op: `op${before}`,
+        record: record(task, 'awaiting_respawn'),
+        documents: [{ kind: 'answer', attemptId: id(11), value: answer }],
+      });
+      isOver = calls <= before;
+      if (!isOver) expect(tree.has(tree.at(task))).toBe(false);
+      ends.add(kind);
+    }
+    expect([...ends].sort()).toEqual(['committed', 'conflict']);
+  });
+
+  test('has nothing to settle once the task is removed', async () => {
+    await tree.commit('build', held('build'));
+    await tree.store.read('build');
+    fs.rmSync(tree.at('build'), { recursive: true });
+    await tree.store.settle('build', 'settle');
+    expect(tree.has(tree.at('build'))).toBe(false);
+  });
+});
 
 describe('concurrent commits', () => {
   test('of concurrent commits on one version exactly one succeeds, and nothing is lost', async () => {
