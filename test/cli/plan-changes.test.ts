@@ -3,6 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { identifyOwner } from '../../src/process/processes.ts';
 import { folder, orchestrate, within } from '../support/cli.ts';
 
 const PLAN = `# The plan of the mill.
@@ -104,8 +105,8 @@ describe('add', () => {
     const lock = join(cwd, '.forge/orchestrator/.plan.lock');
     mkdirSync(lock);
     const { ino, birthtimeNs } = statSync(lock, { bigint: true });
-    const { host, boot_id } = { host: 'h', boot_id: null };
-    const gone = { pid: 2 ** 22 + 7, host, boot_id };
+    // On Linux no process has a larger id than 2 ** 22.
+    const gone = { ...identifyOwner(process.pid), pid: 2 ** 22 + 7 };
     writeFileSync(`${lock}.owner`, `${ino} ${birthtimeNs}\n${JSON.stringify(gone)}`);
     expect((await orchestrate(['add', 'Second'], { cwd })).code).toBe(0);
     expect(besidePlan(cwd)).toEqual(['phases.yaml']);
