@@ -49,6 +49,9 @@ const END_MS = 3000;
 /** What a shell says of a command that is not there, or can't be run. */
 const NO_COMMAND = [126, 127];
 
+/** What forge itself finds wrong with an agent that goes on. */
+class Unfit extends Error {}
+
 /** Has the agent do the task. Resolves with an exit code: 0 when its turn has ended as turns should. Never rejects. */
 export async function doTask(task: AcpTask, write: Write): Promise<number> {
   const agent = startPiped(task.command, task.args, task.cwd);
@@ -85,7 +88,7 @@ class Turn {
     const hello = await this.#hello(context);
     const { protocolVersion: version } = hello;
     if (version !== PROTOCOL_VERSION)
-      throw new Error(`the agent speaks version ${version} of ACP, and forge version ${PROTOCOL_VERSION}`);
+      throw new Unfit(`the agent speaks version ${version} of ACP, and forge version ${PROTOCOL_VERSION}`);
     const { sessionId, ...opened } = await this.#open(context, hello);
     await this.#ask(context, sessionId, opened.modes);
     const { name, version: release } = hello.agentInfo ?? {};
@@ -146,7 +149,7 @@ class Turn {
       });
     } catch (error) {
       if (late.signal.aborted)
-        throw new Error(`it has said nothing for ${HELLO_MS / 1000} s: is it an agent that speaks ACP?`);
+        throw new Unfit(`it has said nothing for ${HELLO_MS / 1000} s: is it an agent that speaks ACP?`);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -184,7 +187,7 @@ class Turn {
     const { model } = this.#task;
     if (model === null) return textOf(option?.['currentValue']) || textOf(fieldsOf(models)['currentModelId']) || null;
     if (option === undefined && models === undefined)
-      throw new Error(`the agent has no choice of models: leave out ${model}`);
+      throw new Unfit(`the agent has no choice of models: leave out ${model}`);
     this.step = option === undefined ? 'session/set_model' : methods.agent.session.setConfigOption;
     const request =
       option === undefined
@@ -203,7 +206,7 @@ async function failed(error: unknown, step: string, agent: PipedProgram, write: 
     return 1;
   }
   // Its end closes the connection a moment before it is known.
-  const ended = await Promise.race([agent.ended, new Promise<null>((resolve) => setTimeout(resolve, END_MS, null))]);
+  const ended = !(error instanceof Unfit) && (await agent.endsWithin(END_MS)) ? await agent.ended : null;
   if (typeof ended === 'number' && NO_COMMAND.includes(ended)) return ended;
   const how = typeof ended === 'number' ? `with exit code ${ended}` : `by ${ended}`;
   const what = ended === null ? errorMessage(error) : `the agent has ended ${how} before it answered ${step}`;

@@ -8,6 +8,8 @@ export interface PipedProgram {
   stdout: ReadableStream<Uint8Array>;
   /** Resolves with its exit code, with `SIGKILL` and the like, or with why it could not be started; never rejects. */
   ended: Promise<number | string>;
+  /** Whether it has ended, waited for no longer than `ms`. */
+  endsWithin(ms: number): Promise<boolean>;
   /** Ends its stdin, and the program where that does not; resolves when it is gone. */
   end(): Promise<void>;
 }
@@ -24,7 +26,7 @@ export function startPiped(command: string, args: readonly string[], cwd: string
     child.on('error', (error) => resolve(error.message));
     child.on('exit', (code, signal) => resolve(code ?? signal ?? 'it ended in a way that is not known'));
   });
-  const goneWithin = (ms: number) =>
+  const endsWithin = (ms: number) =>
     new Promise<boolean>((resolve) => {
       const timer = setTimeout(() => resolve(false), ms);
       void ended.then(() => {
@@ -36,10 +38,11 @@ export function startPiped(command: string, args: readonly string[], cwd: string
     stdin: Writable.toWeb(child.stdin),
     stdout: Readable.toWeb(child.stdout) as ReadableStream<Uint8Array>,
     ended,
+    endsWithin,
     async end() {
       child.stdin.end();
       for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-        if (await goneWithin(GRACE_MS)) return;
+        if (await endsWithin(GRACE_MS)) return;
         child.kill(signal);
       }
       await ended;

@@ -88,7 +88,12 @@ describe('a turn', () => {
 describe('no turn', () => {
   test.each([
     ['an agent that needs a login', ['login'], 'auth', 'Authentication required (session/new)'],
-    ['an agent of a later version', ['later'], 'crash', 'the agent speaks version 2 of ACP, and forge version 1'],
+    [
+      'an agent of another version, which ends',
+      ['later'],
+      'crash',
+      'the agent speaks version 2 of ACP, and forge version 1',
+    ],
     [
       'an agent that ends at once',
       ['ends', '5'],

@@ -182,4 +182,5 @@ createInterface({ input: process.stdin }).on('line', async (line) => {
   const { id, method, params, ...answer } = JSON.parse(line);
   if (method === undefined) waiting.get(id)?.(answer);
   else if (id !== undefined) send({ id, ...(await ANSWERS[method](params)) });
+  if (mode === 'later') process.stdout.write('', () => process.exit(3));
 });
