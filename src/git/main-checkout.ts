@@ -21,7 +21,7 @@ export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly st
     const leftOut = leaveOut.map((place) => `:(top,exclude,literal)${prefix}${place}`);
     const shown = await gitNames([...status, ...leftOut], { ...gitIn(env, root), timeoutMs: CHECKOUT_TIMEOUT_MS });
     // The plan and the tracker's file are replaced by copies beside them.
-    const lines = shown.filter((line) => !isReplacement(line.slice(3)));
+    const lines = shown.filter((line) => !isReplacement(line.slice(3)) && !isPrintedTo(`${root}/${line.slice(3)}`));
     const at = { dir: root, modules: `${commonDir}/modules`, fallback: commonDir, scratch: commonDir };
     const within = await changedSubmodules(env, { ...at, index: { options: [] } }, 'all');
     const files = new Map(
@@ -32,6 +32,16 @@ export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly st
     );
     return { ...here, files };
   });
+}
+
+/** Whether it is where the output of this process goes, as after `> run.log`. */
+function isPrintedTo(file: string): boolean {
+  try {
+    const { dev, ino } = fs.lstatSync(file);
+    return [1, 2].map((fd) => fs.fstatSync(fd)).some((stat) => stat.dev === dev && stat.ino === ino);
+  } catch {
+    return false;
+  }
 }
 
 /** What tells a file from an earlier one at the same place. */

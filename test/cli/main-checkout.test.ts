@@ -1,7 +1,12 @@
 /** What workers in worktrees do to the main checkout is noticed and named. */
 
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
+import { FORGE } from '../support/cli.ts';
 import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+import { GIT_ENV } from '../support/repository.ts';
 
 const SETTINGS = 'ship: {policy: merge}\nretry: {max_attempts: 1}';
 
@@ -39,6 +44,23 @@ test('a file that was changed before counts only where it is changed again', asy
   );
 });
 
+test('a file that every worker changes is named once', async () => {
+  const appends = `echo more >> "$FORGE_DIR/notes.txt"; ${WORK}`;
+  const { code, warning } = await run({ a: appends, b: appends, c: appends }, `${SETTINGS}\nagents: {max_parallel: 1}`);
+  expect([code, warning.match(/notes\.txt/g)]).toEqual([0, ['notes.txt']]);
+});
+
+test('a file there that the run itself prints to is no change by a worker', async () => {
+  const play = finishing(['id: a, title: A, run: "true", changes: required', 'id: b, title: B, run: "true"'], SETTINGS);
+  const log = path.join(play.at, 'run.log');
+  const fd = fs.openSync(log, 'a');
+  const env = { ...process.env, ...GIT_ENV };
+  spawnSync(process.execPath, [FORGE, 'run'], { cwd: play.at, env, stdio: ['ignore', fd, fd] });
+  fs.closeSync(fd);
+  expect(fs.readFileSync(log, 'utf8')).not.toContain('the main checkout');
+  expect(await play.state('a')).toMatchObject({ last_error: { class: 'verify.unchanged' } });
+});
+
 test('merges of tasks, the state tree, the plan and the file of the tracker are no strange changes', async () => {
   const tracker = 'tracker: {type: file}';
   const issues = (play: Finishing) =>
@@ -63,6 +85,13 @@ test('a worker that has changed only the main checkout fails', async () => {
     state: 'failed',
     last_error: { class: 'verify.elsewhere', message: expect.stringContaining('stray.txt') },
   });
+});
+
+test('a task that has changed nothing does not fail over a file that was not committed before, and that somebody goes on writing to', async () => {
+  const dirty = (play: Finishing) => play.repo.write('run.log', 'mine\n');
+  const { code, warning } = await run({ build: 'echo more >> "$FORGE_DIR/run.log"' }, SETTINGS, dirty);
+  expect(warning).toContain('run.log');
+  expect(code).toBe(0);
 });
 
 test('of several workers all that were at work are named', async () => {

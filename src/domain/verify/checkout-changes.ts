@@ -14,16 +14,16 @@ export interface CheckoutState {
 
 /**
  * What is new in `now`, for people; null for nothing. `tasks`: those whose workers were at work in between. `strange`: commits since
- * `before` that no merge of a task has brought.
+ * `before` that no merge of a task has brought. `told`: names of files of which it is known. Default: none.
  */
 export function checkoutChanges(
   before: CheckoutState,
   now: CheckoutState,
-  { tasks, strange }: { tasks: readonly string[]; strange: readonly string[] },
+  { tasks, strange, told }: { tasks: readonly string[]; strange: readonly string[]; told?: ReadonlySet<string> },
 ): string | null {
-  const dirty = changedSince(before, now).map((name) =>
-    before.files.has(name) ? `${name} (not for the first time)` : name,
-  );
+  const dirty = changedSince(before, now)
+    .filter((name) => !told?.has(name))
+    .map((name) => (before.files.has(name) ? `${name} (not for the first time)` : name));
   const said = [
     ...(now.branch === before.branch ? [] : [`it is on ${at(now)} now, and was on ${at(before)}`]),
     ...(dirty.length === 0 ? [] : [`not committed there, and not so before: ${firstOf(dirty)}`]),

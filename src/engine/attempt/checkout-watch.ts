@@ -12,9 +12,11 @@ import type { Env } from '../env.ts';
 
 class CheckoutWatch {
   readonly #env: Env;
-  /** Each with what was changed in the main checkout since its worker began. */
+  /** Each with the files of the main checkout that were as committed when its worker began, and are not any more. */
   readonly #atWork = new Map<string, Set<string>>();
   #known: CheckoutState | null = null;
+  /** The files there that were named to people, and are still not committed: one that is written to all the time is named once. */
+  #told: ReadonlySet<string> = new Set();
   /** One look at a time: each tells what is new since the one before. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -30,7 +32,7 @@ class CheckoutWatch {
     });
   }
 
-  /** Once that worker is gone: the files that are known to have changed there meanwhile. `look` at it for that. Never throws. */
+  /** Once that worker is gone: the files there that are known to have been as committed and to have changed meanwhile. `look` at it for that. Never throws. */
   async end(taskId: string, { look }: { look: boolean }): Promise<string[]> {
     const changed = this.#atWork.get(taskId);
     if (changed === undefined) return [];
@@ -52,11 +54,19 @@ class CheckoutWatch {
     const now = await orNull(async () => lookAtMainCheckout(this.#env, await notWatched(this.#env)));
     this.#known = now;
     if (before === null || now === null || this.#atWork.size === 0) return;
-    for (const name of changedSince(before, now)) for (const changed of this.#atWork.values()) changed.add(name);
+    const names = changedSince(before, now);
+    // One that was not committed before may be written to by anybody: an editor, `tee`.
+    const fresh = names.filter((name) => !before.files.has(name));
+    for (const name of fresh) for (const changed of this.#atWork.values()) changed.add(name);
     // A checkout that was switched says nothing about who has committed to its branch.
     const isSame = before.branch === now.branch;
     const strange = (isSame && (await orNull(() => plainCommits(this.#env, before.head, now.head)))) || [];
-    const text = checkoutChanges(before, now, { tasks: [...this.#atWork.keys()].sort(), strange });
+    const text = checkoutChanges(before, now, {
+      tasks: [...this.#atWork.keys()].sort(),
+      strange,
+      told: this.#told,
+    });
+    this.#told = new Set([...this.#told, ...names].filter((name) => now.files.has(name)));
     if (text !== null) this.#env.warn(text);
   }
 }
