@@ -43,10 +43,11 @@ export const init = command({
    */
   async run(context, { agents = false, hooks = false }) {
     const paths = projectToBe(context.ctx.cwd, context.dir, context.ctx.env);
-    const additions = [
-      ...(agents ? sectionsFor(paths.project, context.warn) : []),
+    const additionsNow = (warn: (message: string) => void) => [
+      ...(agents ? sectionsFor(paths.project, warn) : []),
       ...(hooks ? [hooksFor(paths.project)] : []),
     ];
+    const additions = additionsNow(context.warn);
     const skills = agents ? agentFiles().filter(({ file }) => canBeIn(paths.project, file, context.warn)) : [];
     openStores(paths).store.ensureTree();
     const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
@@ -54,8 +55,12 @@ export const init = command({
       const written = writeNew(path.join(paths.project, file), text());
       (written ? data.created : data.kept).push(file);
     }
-    for (const { seen, text } of additions) {
-      if (text !== seen.text) replaceSharedFile(paths.project, seen, text);
+    for (let { seen, text } of additions) {
+      while (text !== seen.text && !replaceSharedFile(paths.project, seen, text)) {
+        // Another `init`, or a person, was first: what they have written stays.
+        const now = additionsNow(() => {}).find((each) => each.seen.name === seen.name);
+        ({ seen, text } = now ?? { seen, text: seen.text });
+      }
       const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
       list.push(seen.name);
     }

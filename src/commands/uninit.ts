@@ -38,17 +38,21 @@ export const uninit = command({
     const nameOf = ({ seen }: Addition) => seen.name;
     const gone = changes.filter(({ text }) => text === null).map(nameOf);
     const planned = planRemoval(paths, gone);
-    if (!dryRun) for (const { seen, text } of changes) replaceSharedFile(paths.project, seen, text);
-    const left = dryRun ? [] : removePlanned(paths, planned);
-    const removed = [...planned.files.map(({ file }) => file), ...gone, ...planned.folders].filter(
-      (path) => !left.includes(path),
-    );
+    const stays = ({ seen, text }: Addition) => !replaceSharedFile(paths.project, seen, text);
+    const left = dryRun ? [] : [...changes.filter(stays).map(nameOf), ...removePlanned(paths, planned)];
+    const isLeft = (path: string) => left.includes(path);
+    const removed = [...planned.files.map(({ file }) => file), ...gone, ...planned.folders];
     const updated = changes.filter(({ text }) => text !== null).map(nameOf);
     const kept = [
       ...planned.kept,
       ...left.map((path) => ({ path, reason: 'it has changed just now' })),
       ...additions.flatMap(({ name, reason }) => (reason === null ? [] : [{ path: name, reason }])),
     ];
-    return { project: paths.project, removed, updated, kept };
+    return {
+      project: paths.project,
+      removed: removed.filter((path) => !isLeft(path)),
+      updated: updated.filter((path) => !isLeft(path)),
+      kept,
+    };
   },
 });

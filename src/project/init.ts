@@ -133,7 +133,7 @@ export function removePlanned(paths: ProjectPaths, { files, folders }: Removal):
   const at = (file: string) => path.join(paths.project, file);
   return whileDoing(doing, () => {
     for (const file of files) {
-      if (isAsWritten(paths, file)) fs.unlinkSync(at(file.file));
+      if (isAsWritten(paths, file)) ifThere(doing, () => fs.unlinkSync(at(file.file)));
       else left.push(file.file);
     }
     for (const folder of folders) {
@@ -159,5 +159,5 @@ function isAsWritten(paths: ProjectPaths, { file, text }: InitFile): boolean {
   const stat = fs.lstatSync(place, { throwIfNoEntry: false });
   const wanted = Buffer.from(text());
   if (stat?.isFile() !== true || stat.size !== wanted.length) return false;
-  return readBytes(place, wanted.length).equals(wanted);
+  return ifThere(`reading ${place}`, () => readBytes(place, wanted.length).equals(wanted)) === true;
 }

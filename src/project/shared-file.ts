@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
-import { errorCode, whileDoing } from '../lib/fs/io-errors.ts';
+import { errorCode, ifThere, whileDoing } from '../lib/fs/io-errors.ts';
 import { createFile, makeFolders } from '../lib/fs/new-file.ts';
 import { readBytes } from '../lib/fs/read.ts';
 
@@ -32,7 +32,7 @@ export function readSharedFile(project: string, name: string): SharedFile {
     if (entry === undefined) return { name, path: file, linked: false, text: null };
     const linked = entry.isSymbolicLink();
     const real = linked ? targetOf(file, project) : file;
-    return { name, path: real, linked, text: textOf(real) };
+    return { name, path: real, linked, text: textIn(real) };
   });
 }
 
@@ -57,6 +57,11 @@ function targetOf(file: string, project: string): string {
   throw unfit(`${file} is a symlink that leads out of the project`, 'Put a file of the project in its place.');
 }
 
+/** Null where there is no file. */
+function textIn(file: string): string | null {
+  return ifThere(`reading ${file}`, () => textOf(file));
+}
+
 function textOf(file: string): string {
   const stat = fs.statSync(file);
   const hint = 'Look at what is there; nothing was changed.';
@@ -74,27 +79,26 @@ function unfit(message: string, hint: string): ForgeError {
 }
 
 /**
- * Replaces the file read as `seen` by `text`, whole or not at all; null removes it. Permissions stay. Throws IO_ERROR, also when
- * the file has changed since.
+ * Replaces the file read as `seen` by `text`, whole or not at all; null removes it. Permissions stay. False, and nothing is changed, where
+ * another process has changed the file since. Throws IO_ERROR.
  */
-export function replaceSharedFile(project: string, seen: SharedFile, text: string | null): void {
+export function replaceSharedFile(project: string, seen: SharedFile, text: string | null): boolean {
   const tmp = `${seen.path}.${process.pid}.tmp`;
-  whileDoing(`writing ${seen.path}`, () => {
+  return whileDoing(`writing ${seen.path}`, () => {
     try {
       if (text !== null) {
         makeFolders(project, path.dirname(seen.name));
         fs.rmSync(tmp, { force: true });
-        const mode = seen.text === null ? null : fs.statSync(seen.path).mode & 0o7777;
-        createFile(tmp, Buffer.from(text, 'latin1'), { mode: mode ?? 0o666, flush: true });
+        const { mode } = fs.statSync(seen.path, { throwIfNoEntry: false }) ?? {};
+        createFile(tmp, Buffer.from(text, 'latin1'), { mode: (mode ?? 0o666) & 0o7777, flush: true });
         // That of a new file is less what the umask takes away.
-        if (mode !== null) fs.chmodSync(tmp, mode);
+        if (mode !== undefined) fs.chmodSync(tmp, mode & 0o7777);
       }
-      const now = fs.existsSync(seen.path) ? textOf(seen.path) : null;
-      if (now !== seen.text) {
-        throw unfit(`${seen.path} was changed meanwhile`, 'Repeat the command; nothing was changed by it.');
-      }
+      const now = textIn(seen.path);
+      if (now !== seen.text) return now === null && text === null;
       if (text === null) fs.unlinkSync(seen.path);
       else fs.renameSync(tmp, seen.path);
+      return true;
     } finally {
       fs.rmSync(tmp, { force: true });
     }
