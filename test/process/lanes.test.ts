@@ -260,7 +260,10 @@ describe('workers from lanes', () => {
         .filter((line) => !line.startsWith(OWN_PID))
         .sort();
     };
-    for (const name of new Set([...known, ...more, 'BASH_FUNC_f%%', 'not-a-name']))
-      expect([name, await seen(name, (options) => lanes.start(options))]).toEqual([name, await seen(name, spawnGated)]);
+    for (const name of new Set([...known, ...more, 'BASH_FUNC_f%%', 'not-a-name'])) {
+      const both = [seen(name, (options) => lanes.start(options)), seen(name, spawnGated)];
+      const [inLane, bySpawn] = await Promise.all(both);
+      expect(inLane, name).toEqual(bySpawn);
+    }
   });
 });
