@@ -380,5 +380,13 @@ describe('what an agent says', () => {
     await run.ended;
     expect(read(cwd, 'started')).toBe('x\n');
     expect((await orchestrate(['status'], { cwd })).stdout).toContain('claude: limit until ');
+    // A run that does not do the task that has met it says what it waits for, too.
+    const other = new LiveForge(cwd, ['run', '--task', 'b'], { PATH });
+    const reason = expect.stringContaining('`forge orchestrate retry a` tries it now');
+    expect(await other.event('b waits', ({ type }) => type === 'waiting')).toMatchObject({
+      for: [{ task_id: 'b', reason }],
+    });
+    other.signal('SIGINT');
+    await other.ended;
   });
 });

@@ -116,8 +116,11 @@ function limitHold(
   const { task_id, is, leftMs } = hold;
   if (is === 'ended' && nowMs + leftMs - PROBE_MS < handedInMs) return null;
   const until = isoTime(nowMs + leftMs);
-  const what = is === 'holds' ? 'limit' : `task ${task_id} tries first whether its limit has ended,`;
-  return { task_id, until, message: `${agent}: ${what} until ${until} (task ${task_id})` };
+  const [what, how] =
+    is === 'holds'
+      ? ['limit', `; \`forge orchestrate retry ${task_id}\` tries it now`]
+      : [`task ${task_id} tries first whether its limit has ended,`, ''];
+  return { task_id, until, message: `${agent}: ${what} until ${until} (task ${task_id}${how})` };
 }
 
 /** What only a person can mend, who then repeats what has met it: `verb`. */

@@ -118,8 +118,11 @@ export function ownWaits(
   const survey = surveyOf(scheduling);
   return tasks.flatMap((task) => {
     const [reason] = reasonsToWait(task, scheduling, survey);
-    const isOwn = reason?.on === null || ['OVERLAP_CONFLICT', 'RESOURCE_LIMIT'].includes(reason?.code ?? '');
-    if (reason === undefined || !isOwn) return [];
+    if (reason === undefined) return [];
+    const { code, on } = reason;
+    // A limit is told of the task that has met it, where that is one of these.
+    const isLimit = code === 'AGENT_LIMIT' && !tasks.some(({ id }) => id === on);
+    if (on !== null && !isLimit && code !== 'OVERLAP_CONFLICT' && code !== 'RESOURCE_LIMIT') return [];
     // In front: a line is cut at its end.
     const how = reason.code === 'BACKOFF' ? `\`forge orchestrate retry ${task.id}\` starts it now, else ` : '';
     return { task_id: task.id, reason: how + reason.message };

@@ -156,7 +156,7 @@ test('the reason names the agent, what it was told, and the way out', () => {
     "claude can't be used: auth: as it was told (task first); log in with `claude /login`, then `forge orchestrate retry first`",
   );
   expect(said(met('awaiting_respawn', 'rate_limit', 60_000))).toBe(
-    `claude: limit until ${isoTime(T0 + 60_000)} (task first)`,
+    `claude: limit until ${isoTime(T0 + 60_000)} (task first; \`forge orchestrate retry first\` tries it now)`,
   );
   expect(said(trying(20_000))).toBe(
     `claude: task first tries first whether its limit has ended, until ${isoTime(T0 + 40_000)} (task first)`,
