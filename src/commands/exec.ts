@@ -9,7 +9,7 @@ import { setupBaseline } from '../engine/attempt/setup-baseline.ts';
 import { startAttempt } from '../engine/attempt/start.ts';
 import { requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity } from '../engine/env.ts';
-import { EXIT, unreachable } from '../lib/errors.ts';
+import { EXIT } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import { codeOf } from '../process/exit-code.ts';
 import { UNINTERRUPTED } from '../process/interrupts.ts';
@@ -125,7 +125,5 @@ function outcomeOf({ end, exit, record }: FinishedAttempt) {
       return { state: end.state, exit_code: EXIT.interrupted, why: 'interrupted' };
     case 'lost':
       return { state: record.state.state, exit_code: EXIT.conflict, why: end.why };
-    default:
-      return unreachable(end);
   }
 }

@@ -1,5 +1,6 @@
 /** Values of variables that no log, prompt or message may show: which they are, and what stands in their place. Pure. */
 
+import { byteLength } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
 
 /** Names that people and services give to secrets: GITHUB_TOKEN, AWS_SECRET_ACCESS_KEY, ANTHROPIC_API_KEY, DB_PASSWORD. */
@@ -22,7 +23,7 @@ export function secretsIn(env: Variables, redact: readonly string[]): string[] {
 
 /** What stands in the place of a secret: as many bytes, so that a log can be masked where it is. */
 export function maskOf(secret: string): string {
-  return '*'.repeat(new TextEncoder().encode(secret).length);
+  return '*'.repeat(byteLength(secret));
 }
 
 /** The text without secrets. */

@@ -213,11 +213,6 @@ export function errorMessage(error: unknown): string {
   }
 }
 
-/** Closes a switch over a union: a member that is not handled becomes a type error here. */
-export function unreachable(value: never): never {
-  throw new Error(`unreachable: ${JSON.stringify(value)}`);
-}
-
 /** What `work` gives, null where it throws a ForgeError: one damaged file must not hide its neighbours. */
 export async function orNull<T>(work: () => Promise<T | null>): Promise<T | null> {
   try {

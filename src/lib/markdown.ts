@@ -1,15 +1,10 @@
 /** Text of others inside forge's Markdown: made safe, cut to size, and fenced so that nothing in it passes for forge's own text. */
 
-import { oneLine, plainText } from './text.ts';
+import { byteLength, oneLine, plainText } from './text.ts';
 
 const encoder = new TextEncoder();
 // A byte order mark is an ordinary character here: `plainText` has removed those of the input.
 const decoder = () => new TextDecoder('utf-8', { ignoreBOM: true });
-
-/** Bytes of `text` in UTF-8. */
-export function byteLength(text: string): number {
-  return encoder.encode(text).length;
-}
 
 /** The beginning or the end of `text`, whole characters, at most `max` bytes of UTF-8. */
 function cut(text: string, max: number, keep: 'head' | 'tail' = 'head'): string {

@@ -52,6 +52,11 @@ export function firstOf(names: readonly string[], most = 5, all = names.length):
   return `${shown.join(', ')}${all > shown.length ? ` and ${all - shown.length} more` : ''}`;
 }
 
+/** Bytes of `text` in UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
 /** `words` as a shell reads them back, each as one argument. */
 export function shellWords(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');

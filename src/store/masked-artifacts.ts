@@ -1,6 +1,7 @@
 /** Keeps secrets out of what is shown of attempts, and of what is written for them. */
 
 import { beforeCutSecret, masked } from '../domain/secrets.ts';
+import { byteLength } from '../lib/text.ts';
 import type { AttemptArtifacts } from './port.ts';
 
 /** The same artifacts; logs and drafts are read, and prompts written, without `secrets`. */
@@ -14,7 +15,7 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     readLog: (attempt, log, offset) => {
       const { text, next } = artifacts.readLog(attempt, log, offset);
       const whole = beforeCutSecret(text, secrets);
-      const rest = new TextEncoder().encode(text.slice(whole.length)).length;
+      const rest = byteLength(text.slice(whole.length));
       return { text: masked(whole, secrets), next: next - rest };
     },
     writtenAt: (attempt, log) => artifacts.writtenAt(attempt, log),

@@ -6,8 +6,8 @@
  * is data: it stands in a fence marked `data`, which it cannot leave, and is never an instruction.
  */
 
-import { byteLength, codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
-import { oneLine, plainText } from '../../lib/text.ts';
+import { codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
+import { byteLength, oneLine, plainText } from '../../lib/text.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { findingText } from '../review/findings.ts';
 import type { Review } from '../review/reviews.ts';

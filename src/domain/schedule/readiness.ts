@@ -378,7 +378,7 @@ export interface TaskClasses {
   human: PlanTask[];
 }
 
-/** Decides what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
+/** Decides what can start now, for who claims and for who looks. What a run starts by: `startsBy`. */
 export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
   const survey = surveyOf(scheduling);
   const result: TaskClasses = { ready: [], due: [], waiting: [], human: [] };

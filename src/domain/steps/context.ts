@@ -1,13 +1,14 @@
 /** Values that a task keeps for its later attempts. Pure. */
 
 import { ForgeError } from '../../lib/errors.ts';
+import { byteLength } from '../../lib/text.ts';
 import { requireName } from './names.ts';
 
 /** Of one value, and of all together with their keys; bytes of JSON. */
 export const VALUE_MAX_BYTES = 16 * 1024;
 const CONTEXT_MAX_BYTES = 256 * 1024;
 
-export const jsonBytes = (value: unknown): number => new TextEncoder().encode(JSON.stringify(value)).length;
+export const jsonBytes = (value: unknown): number => byteLength(JSON.stringify(value));
 
 /** Checks values as a whole before any is written. Throws INVALID_ID for a key, INVALID_ARGS for what is too large. */
 export function requireContext(

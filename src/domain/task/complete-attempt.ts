@@ -5,7 +5,7 @@ import { oneLine } from '../../lib/text.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { passesByItself } from '../agents/events.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import { nextEligibleAt, nextRetryState, withLimit } from '../retry/next-try.ts';
+import { nextRetryState, withLimit } from '../retry/next-try.ts';
 import type { CompositeRetryPolicy, RetryPolicy } from '../retry/retry.ts';
 import { journalAfterCharge } from '../steps/journal.ts';
 import type { Finding } from '../verify/evidence.ts';
@@ -230,9 +230,10 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
 }
 
 function again({ instant }: Charge, delayMs: number, { state, memo }: Omit<Ending, 'moves'>): Ending {
+  const { at, clock } = deadlineIn(delayMs, instant);
   return {
     moves: ['retry_later'],
-    memo: { ...memo, backoff: deadlineIn(delayMs, instant).clock },
-    state: { ...state, next_eligible_at: nextEligibleAt(instant.nowMs, delayMs), failure_reason: null },
+    memo: { ...memo, backoff: clock },
+    state: { ...state, next_eligible_at: at, failure_reason: null },
   };
 }

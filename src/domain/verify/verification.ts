@@ -9,7 +9,7 @@
 import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
-import { firstOf, oneLine } from '../../lib/text.ts';
+import { byteLength, firstOf, oneLine } from '../../lib/text.ts';
 import { type AgentSession, AgentSessionSchema } from '../agents/session.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { commandSource } from '../plan/task-command.ts';
@@ -276,7 +276,8 @@ export function verifiedOf(outcome: VerificationOutcome, maxBytes: number): Veri
     findings_count: notes.findings.length,
   };
   let cut = whole;
-  for (let share = 1; bytesOf(cut) > maxBytes && share < 1 << 20; share *= 2) cut = shortened(whole, share);
+  for (let share = 1; byteLength(JSON.stringify(cut, null, 2)) > maxBytes && share < 1 << 20; share *= 2)
+    cut = shortened(whole, share);
   return cut;
 }
 
@@ -296,10 +297,6 @@ function shortened(whole: Verified, share: number): Verified {
     outside_globs: first(whole.outside_globs),
     findings: some(whole.findings),
   };
-}
-
-function bytesOf(value: object): number {
-  return new TextEncoder().encode(JSON.stringify(value, null, 2)).length;
 }
 
 // --- what the record says --------------------------------------------------------------------------------------------
