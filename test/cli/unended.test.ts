@@ -151,6 +151,13 @@ describe('a worker that ends well', () => {
     expect(found).toEqual(unended('steps x, y were at work', { exit_code: 1 }));
   });
 
+  it('a program ends when nothing can end its step any more', async () => {
+    const never = "worker.step('x', () => new Promise(() => {}))";
+    const [called, awaited] = [await program(`${never};\n`), await program(`await ${never};\n`)];
+    expect(called).toEqual(unended('step x was at work', { exit_code: 1 }));
+    expect(awaited).toEqual(called);
+  });
+
   it('a program may end while it waits, and when one of several steps was enough and the others have failed', async () => {
     const found = await program(`
       const slow = worker.step('x', async () => { throw new Error('no'); }, { retry: { max_attempts: 1 } }).catch(() => {});

@@ -135,7 +135,8 @@ describe('a step of a program', () => {
   it('a step of a program is aborted when its attempt has lost the task', async () => {
     const cwd = scripted(`
       await worker.step('slow', ({ signal }) => new Promise((_, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason));
+        const work = setInterval(() => {}, 1000);
+        signal.addEventListener('abort', () => { clearInterval(work); reject(signal.reason); });
         console.log('begun');
       })).catch((error) => note(error.code));
       await worker.step('late', () => note('ran')).catch((error) => note(error.code));

@@ -17,6 +17,8 @@ export interface LeaseKeeper {
   readonly failing: boolean;
   /** Nothing is told after it, whatever a look that has begun finds: the holder itself is about to give it up. */
   stop(): void;
+  /** The process may end while it is kept, when it has nothing else to do. */
+  unref(): void;
 }
 
 /**
@@ -100,5 +102,6 @@ export function keepLease(
       return failing;
     },
     stop,
+    unref: () => void timer.unref(),
   };
 }

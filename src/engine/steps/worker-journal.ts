@@ -141,6 +141,8 @@ export async function attemptJournal(
       const keeper = keepLease(env, { ...attempt, claimId: undefined }, renewed, async () => {
         lost.abort(await whyLost());
       });
+      // A program whose step nothing can end any more ends, as it would by itself.
+      if (interrupts === undefined) keeper.unref();
       const deaf = interrupts?.listen(() => lost.abort(new ForgeError('INTERRUPTED', 'the step was interrupted')));
       try {
         return await work(lost.signal);
