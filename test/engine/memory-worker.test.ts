@@ -452,6 +452,31 @@ describe('a step of a program', () => {
     expect([look.mock.calls.length, tick.mock.calls.length]).toEqual([2, 2]);
   });
 
+  const refused = new Error('connect refused');
+  const looped = new Error('one');
+  looped.cause = new Error('two', { cause: looped });
+  it.each([
+    [new TypeError('fetch failed', { cause: refused }), 'fetch failed: connect refused'],
+    [new AggregateError([refused, new Error('no route')], ''), 'connect refused; no route'],
+    [
+      new AggregateError([refused, refused, refused, refused], 'all failed'),
+      `all failed: ${Array(3).fill('connect refused').join('; ')}`,
+    ],
+    [new Error('outer: connect refused', { cause: refused }), 'outer: connect refused'],
+    [looped, 'one: two: one: two'],
+    [new Error('none', { cause: null }), 'none'],
+  ])(
+    'a step of a program keeps of an error what that was caused by, and the errors that it stands for: %s',
+    async (thrown, text) => {
+      const { worker } = worked();
+      const fails = (attempt: typeof worker) =>
+        attempt.step('x', () => Promise.reject(thrown), { retry: { max_attempts: 1 } });
+      await expect(fails(worker)).rejects.toBe(thrown);
+      await expect(worker.waitFor('go')).rejects.toBeInstanceOf(Parked);
+      await expect(fails(worker.next())).rejects.toMatchObject({ message: text });
+    },
+  );
+
   it('the signal of a step whose time is over is aborted with an error of class timeout', async () => {
     const worker = memoryWorker();
     let reason: unknown;

@@ -83,7 +83,25 @@ export function failureEnd(error: unknown, { instant }: WorkerJournal) {
 /** Anything may be thrown. A class that is none could not be named by a policy of the task. */
 function toldOf(error: unknown): ClassifiedError {
   const name = errorClassSchema().safeParse(thrownField(error, 'class'));
-  return { class: name.success ? name.data : 'error', message: oneLine(errorMessage(error), MESSAGE_MAX_CHARS) };
+  return { class: name.success ? name.data : 'error', message: oneLine(textOf(error), MESSAGE_MAX_CHARS) };
+}
+
+/** Most errors within an error that are told of. */
+const INNER_MAX = 3;
+
+/** With what it was caused by, and the errors that it stands for: `fetch failed` says nothing by itself, and others have no text of their own. */
+function textOf(error: unknown, levels = INNER_MAX): string {
+  const text = errorMessage(error);
+  const [cause, errors] = [thrownField(error, 'cause'), thrownField(error, 'errors')];
+  const inner = [...(cause === undefined || cause === null ? [] : [cause]), ...(Array.isArray(errors) ? errors : [])];
+  const why =
+    levels === 0
+      ? ''
+      : inner
+          .slice(0, INNER_MAX)
+          .map((each) => textOf(each, levels - 1))
+          .join('; ');
+  return text === '' || text.includes(why) ? text || why : `${text}: ${why}`;
 }
 
 /** Levels of lists and objects in a value that a program keeps. */
