@@ -69,8 +69,8 @@ export function callsOf(env: Env, attempt: AttemptRef) {
      */
     async works(): Promise<() => void> {
       stepsAtWork += 1;
-      const by = identifyOwner(env.ctx.pid);
-      if (own !== 'begun') await orNull(() => tell('begun', { name: '', kind: 'step', within, by }));
+      if (own !== 'begun')
+        await orNull(() => tell('begun', { name: '', kind: 'step', within, by: identifyOwner(env.ctx.pid) }));
       return () => {
         stepsAtWork -= 1;
         void turn().then(() => (stepsAtWork > 0 || own === 'over' ? null : orNull(() => tell('over'))));
