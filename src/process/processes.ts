@@ -26,12 +26,16 @@ export function argumentsOf(pid: number): string[] {
 /** `PF_FORKNOEXEC` of linux/sched.h, among the flags of proc_pid_stat(5). */
 const NO_EXEC = 0x40;
 
-/** Whether process `pid` is still a copy of the one that started it, or in the middle of exec. False where that can't be read, as on macOS. */
+/**
+ * Whether process `pid` is about to become another program: it is a copy of the one that started it and waits for nothing, or in the middle of
+ * exec. False where that can't be read, as on macOS.
+ */
 export function isStarting(pid: number): boolean {
   if (process.platform === 'darwin') return false;
   try {
-    const flags = Number(afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'))(9));
-    return (flags & NO_EXEC) !== 0 || readFileSync(`/proc/${pid}/cmdline`).length === 0;
+    const field = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    if (!'RD'.includes(field(3))) return false;
+    return (Number(field(9)) & NO_EXEC) !== 0 || readFileSync(`/proc/${pid}/cmdline`).length === 0;
   } catch {
     return false;
   }

@@ -12,7 +12,7 @@ import type { Env } from '../env.ts';
 type Vars = Readonly<Record<string, string | undefined>>;
 
 /** How long what a worker has left may take until it is the program that it was started as, milliseconds, and how often that is looked at. */
-const EXEC_MS = 300;
+const EXEC_MS = 2_000;
 const LOOK_MS = 5;
 
 export const CALL_TYPE = 'forge.step';
@@ -95,7 +95,6 @@ export async function stepsAtWork(env: Env, attempt: AttemptRef, within: Call['w
  */
 export function addsBegun(env: Env, attempt: AttemptRef, names: string[]) {
   return async (left: readonly ProcessEntry[]): Promise<void> => {
-    // A subshell stays a copy of its shell.
     const end = env.ctx.monotonicMs() + EXEC_MS;
     while (left.some(({ pid }) => isStarting(pid)) && env.ctx.monotonicMs() < end)
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
@@ -103,6 +102,8 @@ export function addsBegun(env: Env, attempt: AttemptRef, names: string[]) {
     if (called.every(({ name }) => name === null)) return;
     const known = new Set((await orNull(() => readCalls(env, attempt)))?.map(({ by }) => by?.pid));
     for (const { pid, name } of called) if (name !== null && !known.has(pid)) names.push(name);
+    // Some have said so meanwhile.
+    names.push(...(await stepsAtWork(env, attempt)));
   };
 }
 
