@@ -4,8 +4,9 @@ import * as z from 'zod/mini';
 import { doneByHandOf, doneTask, NOTE_MAX_CHARS } from '../domain/task/by-hand.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { changeTask } from '../store/change.ts';
+import { cancelChildren } from './shared/cancelling.ts';
 import { command, optional, requireLength, tasksField } from './shared/command.ts';
-import { moveSchema } from './shared/data.ts';
+import { countSchema, moveSchema } from './shared/data.ts';
 import { idsKnown, orUnknown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 
@@ -26,6 +27,8 @@ export const done = command({
           ...moveSchema().shape,
           /** False: it had shipped by its own work. */
           by_hand: z.boolean(),
+          /** Its children that were cancelled: what they were for is done. */
+          children: countSchema(),
         }),
       ),
       note: z.nullable(z.string()),
@@ -43,7 +46,9 @@ export const done = command({
     for (const id of new Set(meant)) {
       const decide = (seen: TaskRecord) => doneTask(seen, { note, nowMs: session.now() });
       const { record, result } = await changeTask(session, id, decide, orUnknown(session, id));
-      moved.push({ ...result, by_hand: doneByHandOf(record) !== null });
+      const by_hand = doneByHandOf(record) !== null;
+      const children = by_hand ? await cancelChildren(session, id, `${id}, which made it, is done by hand`) : 0;
+      moved.push({ ...result, by_hand, children });
     }
     return { tasks: moved, note };
   },

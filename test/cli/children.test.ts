@@ -171,6 +171,20 @@ describe('a child', () => {
     ]);
   });
 
+  it('a child that is not over is cancelled when its parent is done by hand, so a run ends well', async () => {
+    const cwd = await made([child('x'), child('y'), child('z')]);
+    await orchestrate(['run', '--task', 'a/files/z'], { cwd });
+    const { claim_id } = (await dataOf(cwd, 'show', 'a')).lease;
+    await within(['release', 'a', '--claim', claim_id], { cwd });
+    const { stdout } = await orchestrate(['done', 'a', 'b'], { cwd });
+    expect(stdout).toBe('a is shipped, by hand. 2 children of it are cancelled.\nb is shipped, by hand.\n');
+    const { tasks } = await within(['status'], { cwd });
+    expect(tasks.map(({ state }: { state: string }) => state).sort()).toEqual([
+      ...['cancelled', 'cancelled', 'shipped', 'shipped', 'shipped'],
+    ]);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+  });
+
   it('a child that was cancelled with a task above it goes on with that, and one that was cancelled by itself does not', async () => {
     const cwd = await made([child('x'), child('y'), child('z')]);
     await orchestrate(['run', '--task', 'a/files/z'], { cwd });

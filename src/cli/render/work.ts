@@ -86,7 +86,10 @@ export const WORK = {
 
   done: ({ tasks }, context) =>
     tasks
-      .map(({ task_id, state, by_hand }) => `${isNow(task_id, state, context)}${by_hand ? ', by hand' : ''}.`)
+      .map(({ task_id, state, by_hand, children }) => {
+        const are = `${plural(children, 'child', 'children')} of it ${children === 1 ? 'is' : 'are'} cancelled`;
+        return `${isNow(task_id, state, context)}${by_hand ? ', by hand' : ''}.${children === 0 ? '' : ` ${are}.`}`;
+      })
       .join('\n'),
 
   forget: ({ tasks }, { palette }) =>
