@@ -487,6 +487,19 @@ describe('a step of a program', () => {
     expect(reason).toMatchObject({ class: 'timeout' });
   });
 
+  it.each([
+    ['work that has begun', Promise.resolve(1), 'x takes a function, and was given a promise, of work that has begun'],
+    ['nothing', undefined, 'x takes a function, and was given what is none: undefined'],
+  ])(
+    'a step, a look and a tick of a program that is no function but %s is refused, and not tried again',
+    async (_what, fn, message) => {
+      const asked = { code: 'INVALID_ARGS', message };
+      await expect(memoryWorker().step('x', fn as never)).rejects.toMatchObject(asked);
+      await expect(memoryWorker().waitUntil('x', fn as never)).rejects.toMatchObject(asked);
+      await expect(memoryWorker().repeat('x', fn as never, { every: '1m' })).rejects.toMatchObject(asked);
+    },
+  );
+
   it('children with an input that JSON has no form for are refused', async () => {
     const children = [{ name: 'x', run: 'true', input: 1n }];
     await expect(memoryWorker().fanOut('files', children)).rejects.toMatchObject({ code: 'INVALID_ARGS' });

@@ -72,6 +72,15 @@ export async function tryOnce(
   }
 }
 
+/** Programs in JavaScript may give the work itself in place of a function that does it. Throws INVALID_ARGS. */
+export function requireFunction(fn: unknown, name: string): void {
+  if (typeof fn === 'function') return;
+  const given = fn instanceof Promise ? 'a promise, of work that has begun' : `what is none: ${typeof fn}`;
+  throw new ForgeError('INVALID_ARGS', `${name} takes a function, and was given ${given}`, {
+    hint: `Write '${name}', () => ...`,
+  });
+}
+
 /** What a function has thrown, as a policy matches it and as it is kept. */
 export function failureEnd(error: unknown, { instant }: WorkerJournal) {
   const retryAfterMs = thrownRetryAfter(error, instant().nowMs);

@@ -22,7 +22,7 @@ import {
 } from '../../domain/steps/waits.ts';
 import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
 import { isMistake } from './mistakes.ts';
-import { asJson, copyOf, failureEnd, TimeUp, tryOnce } from './one-try.ts';
+import { asJson, copyOf, failureEnd, requireFunction, TimeUp, tryOnce } from './one-try.ts';
 import { type AtWork, madeAround, Pass } from './pass.ts';
 import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
 import { confirmed, type WorkerJournal } from './worker-journal.ts';
@@ -115,6 +115,7 @@ export class StepWorker {
    */
   step<T>(name: string, fn: (scope: StepScope) => T | Promise<T>, options: StepOptions = {}): Promise<T> {
     return this.#once<T>(name, 'step', async (place) => {
+      requireFunction(fn, name);
       const timeoutMs = options.timeout === undefined ? null : durationOf(options.timeout, 'timeout');
       const { journal, own, lost } = place;
       const policy = await journal.policyOf(options.retry);
@@ -166,6 +167,7 @@ export class StepWorker {
     options: WaitUntilOptions = {},
   ): Promise<void> {
     return this.#once(name, 'wait-until', async (place) => {
+      requireFunction(fn, name);
       const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
       const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
       const { journal, own, lost } = place;
@@ -228,6 +230,7 @@ export class StepWorker {
       const { readRepeat } = await import('../../domain/steps/repeats.ts');
       const { throughTicks } = await import('./through-ticks.ts');
       const { start } = written;
+      requireFunction(fn, name);
       const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
       const { journal, own, lost } = place;
       const inTill = new Set<string>();
