@@ -39,7 +39,16 @@ function holdingBy(pid: string, owner: number, folders: readonly string[], ids: 
   } catch (error) {
     // Agents that protect their memory cannot be inspected. Only git makes these locks, and a git process has that name.
     const { code } = error as NodeJS.ErrnoException;
-    return isGit && (code === 'EACCES' || code === 'EPERM') ? 'unknown' : 'free';
+    return isGit && (code === 'EACCES' || code === 'EPERM') && runs(pid) ? 'unknown' : 'free';
+  }
+}
+
+/** False from its end on, also until its parent has waited for it: it has no memory then, and its files are hidden from all but root. */
+function runs(pid: string): boolean {
+  try {
+    return /^VmSize:/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
   }
 }
 
