@@ -308,12 +308,13 @@ async function requireKnown(
 }
 
 async function freshPlan(session: Session, options: GcInput): Promise<{ plan: GcPlan; litter: string[] }> {
-  // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
-  const [tracker, git, [plan, found]] = await Promise.all([
+  // git is started first, and works while this process reads the tree and the plan, which leaves it no time for anything else. The plan comes
+  // last: what was claimed is in it by then, also where it was added just now.
+  const [tracker, git, [found, plan]] = await Promise.all([
     lookAtTracker(session),
     gitLook(session),
     new Promise((resolve) => setImmediate(resolve)).then(
-      async () => [await plannedTasks(session), await session.store.snapshot()] as const,
+      async () => [await session.store.snapshot(), await plannedTasks(session)] as const,
     ),
   ]);
   if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);

@@ -103,8 +103,9 @@ export const status = command({
   /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
   async run(context, options) {
     const session = await openSession(context);
-    const loaded = await loadPlan(session);
+    // Before the plan: what was claimed is in it by then, also where it was added just now.
     const all = await readAll(session);
+    const loaded = await loadPlan(session);
     const { reads, runs } = all;
     const chosen = options.run === undefined ? null : (await requireRun(session, options.run)).run_id;
     const mine = (read: TaskSummaryRead | undefined) =>

@@ -1,14 +1,56 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { add } from '../../src/commands/add.ts';
 import { claim } from '../../src/commands/claim.ts';
+import { gc } from '../../src/commands/gc.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { status } from '../../src/commands/status.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
+import { openStores } from '../../src/store/open.ts';
 import { dirOf } from '../support/commands/divergences.ts';
 import { code, keysOf, planOf, STRANGER, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
   world = new World(TWO_PHASES);
+});
+
+/** Calls `look` with stores in which `change` happens before call number `at` that reads. False: it makes fewer calls. */
+async function whileLooking(at: number, look: (context: CommandContext) => Promise<void>, change: () => Promise<void>) {
+  const { paths } = await world.session();
+  const stores = openStores(paths);
+  let calls = 0;
+  for (const name of ['snapshot', 'list', 'parents', 'read'] as const) {
+    const call = stores.store[name].bind(stores.store) as (...given: unknown[]) => Promise<unknown>;
+    const counted = async (...given: unknown[]) => {
+      if (calls++ === at) await change();
+      return call(...given);
+    };
+    Object.assign(stores.store, { [name]: counted });
+  }
+  await look({ ...world.context, stores });
+  return calls > at;
+}
+
+describe('a task that is added and claimed while others look', () => {
+  test.each<[string, (context: CommandContext) => Promise<unknown[]>]>([
+    ['status', async (context) => (await status.run(context, {})).warnings],
+    ['gc', async (context) => (await gc.run(context, { dry_run: true })).reported],
+  ])('is never one that %s takes to be in no plan', async (_, look) => {
+    world = new World(planOf('build'));
+    await world.start('build');
+    for (let at = 0, isMade = true; isMade; at++) {
+      const id = `more-${at}`;
+      isMade = await whileLooking(
+        at,
+        async (context) => expect(await look(context)).toEqual([]),
+        async () => {
+          await add.run(world.context, { title: 'More', id });
+          await claim.run(world.context, { task: id });
+        },
+      );
+    }
+  });
 });
 
 describe('status', () => {
