@@ -3,6 +3,7 @@
 import * as z from 'zod/mini';
 import { conditionOn, tasksNamed } from '../domain/plan/plan.ts';
 import { verdictOn } from '../domain/schedule/fates.ts';
+import type { TaskState } from '../domain/task/records.ts';
 import { isInFlight, phaseDue } from '../domain/task/states.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { command, operand } from './shared/command.ts';
@@ -22,7 +23,7 @@ export const drop = command({
   output: () =>
     z.strictObject({
       ...changedTaskFields(),
-      /** Tasks that depend on it, and so never start. */
+      /** Tasks that depend on it, and so never start; without those that have shipped. */
       blocks: z.array(z.string()),
       /** False where it was dropped before. */
       changed: z.boolean(),
@@ -44,10 +45,12 @@ export const drop = command({
               other.depends_on.includes(id) && verdictOn(conditionOn(other, id), 'dropped', false) !== 'holds',
           ),
       );
+      const blocks: string[] = [];
+      for (const { id } of waits) if ((await stateOf(session, id)) !== 'shipped') blocks.push(id);
       return {
         file: place.file,
         edits: changed ? [{ path: [...place.path, 'status'], set: 'dropped' }] : [],
-        result: { task_id: task, blocks: waits.map(({ id }) => id), changed },
+        result: { task_id: task, blocks, changed },
       };
     });
   },
@@ -55,8 +58,7 @@ export const drop = command({
 
 /** Throws ILLEGAL_TRANSITION for a task that is worked on, or has been shipped. */
 async function refuseUnlessIdle(session: Session, taskId: string): Promise<void> {
-  const { record } = await session.store.read(taskId);
-  const state = record?.state.state ?? 'unclaimed';
+  const state = await stateOf(session, taskId);
   if (state === 'shipped')
     throw new ForgeError('ILLEGAL_TRANSITION', `task ${taskId} is shipped, so it can't be dropped any more`, {
       hint: 'Nothing was changed.',
@@ -65,4 +67,8 @@ async function refuseUnlessIdle(session: Session, taskId: string): Promise<void>
   throw new ForgeError('ILLEGAL_TRANSITION', `task ${taskId} is ${state}, so it can't be dropped now`, {
     hint: `End it first: forge orchestrate cancel ${taskId}`,
   });
+}
+
+async function stateOf({ store }: Session, taskId: string): Promise<TaskState> {
+  return (await store.read(taskId)).record?.state.state ?? 'unclaimed';
 }

@@ -190,7 +190,9 @@ describe('drop', () => {
     const { stdout } = await orchestrate(['drop', 'build'], { cwd });
     expect(stdout).toContain(`build is dropped (${FILE}:7).\nIt blocks test`);
     expect(planIn(cwd)).toBe(PLAN.replace('run: "true"\n', 'run: "true"\n        status: dropped\n'));
-    expect(await within(['drop', 'build'], { cwd })).toMatchObject({ changed: false });
+    expect(await within(['drop', 'build'], { cwd })).toMatchObject({ changed: false, blocks: ['test'] });
+    await within(['done', 'test'], { cwd });
+    expect(await within(['drop', 'build'], { cwd })).toMatchObject({ blocks: [] });
   });
 });
 
