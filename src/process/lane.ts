@@ -31,7 +31,7 @@ const NAME = /^(?!_$)[A-Za-z_]\w*$/;
 
 /** Variables that bash has a use of its own for, and would change or obey. Source: bash(1), Shell Variables. */
 const OF_BASH =
-  /^(?:BASH.*|COMP_.*|EPOCH.*|POSIX.*|DIRSTACK|E?UID|FUNCNAME|GROUPS|HISTCMD|IFS|LINENO|PPID|S?RANDOM|SECONDS|SHELLOPTS|TMOUT)$/;
+  /^(?:BASH.*|COMP_.*|EPOCH.*|POSIX.*|DIRSTACK|E?UID|FUNCNAME|GROUPS|HISTCMD|IFS|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|SHELLOPTS|TMOUT)$/;
 
 /** Variables that bash or `cd` has changed in the lane. */
 const CHANGED = ['OLDPWD', 'SHLVL'];

@@ -177,7 +177,9 @@ describeUnless(noTerminal, 'run on a terminal', () => {
 
   it('the live view of run stays until the workers have stopped after Ctrl-C', async () => {
     const stubborn = `trap 'touch told' TERM; ${worker('a')}`;
-    const cwd = project([`id: a, title: A, run: "${stubborn}"`]);
+    const cwd = project([`id: a, title: A, run: "${stubborn}"`], {
+      '.forge/settings.yaml': 'agents: {kill_grace_ms: 10m}\n',
+    });
     const seen = run({ cwd });
     await seen.sees(/● a .*a works/);
     seen.type('\x03');

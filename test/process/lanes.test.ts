@@ -229,6 +229,10 @@ describe('workers from lanes', () => {
     expect(await warm(lanes)).not.toBe(process.pid);
   });
 
+  test('a worker with a variable that bash may set at any moment is not for a lane', async () => {
+    expect(await newLane().start(job('true', { env: { PIPESTATUS: 'odd' } }))).toBe(null);
+  });
+
   test('variables that bash has a use of its own for are handed on as by a spawn', async () => {
     const lanes = newLanes();
     await warm(lanes);
