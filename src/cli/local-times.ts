@@ -2,8 +2,8 @@
 
 import { isTime } from '../lib/time.ts';
 
-// In backquotes stands a command, in quotes what was written: both stay as they are.
-const TIMES = /`[^`]*`|"[^"]*"|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
+// In backquotes stands a command, in quotes what was written: both stay as they are, and so does a time within a name.
+const TIMES = /`[^`]*`|"[^"]*"|(?<![\w.:/-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?![.:/-]?\w)/g;
 
 /** A command to copy, on a line of its own: it stays as it is, and on one line, since a newline would run the first half of it. */
 export const COMMAND = /^[ $]*(?:forge|cd) /;

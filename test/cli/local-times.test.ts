@@ -18,6 +18,12 @@ test.each([
   ['--until "2030-02-30T09:05:03Z": no day', '--until "2030-02-30T09:05:03Z": no day'],
   ['2030-13-15T09:05:03Z is no time', '2030-13-15T09:05:03Z is no time'],
   ['nothing of Z', 'nothing of Z'],
+  [`(${at(2030, 0, 15, 9, 5, 3)}); until ${at(2030, 0, 15, 9, 5, 4)}: late.`, '(09:05:03); until 09:05:04: late.'],
+  ['step in.2030-01-15T09:05:03.000Z', 'step in.2030-01-15T09:05:03.000Z'],
+  [
+    'step 2030-01-15T09:05:03Z.upload, logs/2030-01-15T09:05:03Z',
+    'step 2030-01-15T09:05:03Z.upload, logs/2030-01-15T09:05:03Z',
+  ],
 ])('%s is shown as %s', (text, shown) => {
   expect(withLocalTimes(text, now.getTime())).toBe(shown);
 });
