@@ -90,6 +90,16 @@ describe('a wait for a time', () => {
     expect(await orchestrate(['cancel', 'a'], { cwd })).toMatchObject({ code: 0 });
   });
 
+  it('retry of a task that is parked over a step says how that step is tried now', async () => {
+    const cwd = project(['id: a, title: A'], { '.forge/settings.yaml': PARKING });
+    const script = `${F} step far --retry '{max_attempts: 2, base: 1h, cap: 1h}' -- false`;
+    await orchestrate(['exec', 'a', '--', 'sh', '-c', script], { cwd });
+    const refused = (await orchestrate(['retry', 'a', '--json'], { cwd })).json().error;
+    const [, command = ''] = /`forge orchestrate (steps [^`]+)` has that step tried now/.exec(refused.hint) ?? [];
+    expect(await orchestrate(command.split(' '), { cwd })).toMatchObject({ code: 0 });
+    expect(await dataOf(cwd, 'why', 'a')).toMatchObject({ ready: true });
+  });
+
   it('a wait for a time that a person resets lets the parked task go on at once, and begins anew', async () => {
     const cwd = scripted(`${F} wait soak --for $(cat length)\necho behind >> ledger\n`);
     writeFileSync(join(cwd, 'length'), '1d');

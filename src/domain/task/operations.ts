@@ -312,13 +312,10 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   const { task_id, state, next_eligible_at } = record.state;
   if (state === 'waiting') {
     const message = `task ${task_id} is waiting: ${parkedText(record.state)}`;
-    throw refusal(
-      'ILLEGAL_TRANSITION',
-      record,
-      message,
-      { move: 'reopen' },
-      'It goes on by itself; to start again, end it first with `forge orchestrate cancel <task>`.',
-    );
+    const tried = record.state.waits_for?.find(({ kind }) => kind === 'step');
+    const now = tried && `; \`forge orchestrate steps ${task_id} --reset ${tried.name}\` has that step tried now`;
+    const hint = `It goes on by itself${now ?? ''}; to start again, end it first with \`forge orchestrate cancel ${task_id}\`.`;
+    throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'reopen' }, hint);
   }
   if (isClaimable(state)) {
     const memo = spendingAfterRetry(record);
