@@ -13,8 +13,8 @@ import { openSession } from './shared/session.ts';
 export const inbox = command({
   changes: false,
   notes:
-    'Open questions, checkpoints that are due, reviews and merges that no run makes, agents without a login, budgets that are used\n' +
-    'up, what runs have given up, and what has failed: each with the command that settles it.',
+    'Open questions, tasks that wait for a signal, checkpoints that are due, reviews and merges that no run makes, agents without a login,\n' +
+    'budgets that are used up, what runs have given up, and what has failed: each with the command that settles it.',
   examples: [
     ['inbox', 'everything that waits for you'],
     ['inbox --json', 'the same for a script'],

@@ -15,6 +15,7 @@ const SHOWN = 20;
 
 const KINDS: Record<Item['kind'], readonly [sign: string, colour: keyof Palette, heading: string]> = {
   question: ['?', 'yellow', 'Questions'],
+  signal: ['~', 'yellow', 'Signals'],
   checkpoint: ['▹', 'yellow', 'Checkpoints'],
   review: ['◆', 'yellow', 'To review'],
   merge: ['◆', 'green', 'To merge'],

@@ -1,9 +1,10 @@
-/** What waits for a person: questions, checkpoints, reviews and merges, and what runs have given up. Pure. */
+/** What waits for a person: questions, signals, checkpoints, reviews and merges, and what runs have given up. Pure. */
 
 import { JOIN_FAILED } from '../fan-out/join.ts';
 import { isOverByPlan, type PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
+import { parkedText } from '../steps/parking.ts';
 import { heldOf, heldText } from '../task/held.ts';
 import { readable } from '../task/records.ts';
 import { budgetReasons, projectText } from './budgets.ts';
@@ -11,7 +12,17 @@ import { reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './
 import { queueFor } from './run-order.ts';
 
 /** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
-export const INBOX_KINDS = ['question', 'checkpoint', 'review', 'merge', 'login', 'budget', 'held', 'failed'] as const;
+export const INBOX_KINDS = [
+  'question',
+  'signal',
+  'checkpoint',
+  'review',
+  'merge',
+  'login',
+  'budget',
+  'held',
+  'failed',
+] as const;
 type InboxKind = (typeof INBOX_KINDS)[number];
 
 export interface InboxItem {
@@ -75,7 +86,13 @@ function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey)
     if (last_error?.class === JOIN_FAILED || task.continue_on_error) return null;
     return wanting('failed', last_error ? errorText(last_error) : 'it failed', [`retry ${task.id}`, 'run']);
   }
-  if (reasonsToWait(task, scheduling, survey).some(({ code }) => code === 'BUDGET')) {
+  const waits = reasonsToWait(task, scheduling, survey);
+  const [signal, ...others] = record.state.waits_for ?? [];
+  // What also waits for a time goes on by itself.
+  const isSignal = [signal, ...others].every((each) => each?.kind === 'wait-for');
+  if (signal && isSignal && waits.some(({ code }) => code === 'TASK_PARKED'))
+    return wanting('signal', parkedText(record.state), [`signal ${task.id} ${signal.name}`, 'run']);
+  if (waits.some(({ code }) => code === 'BUDGET')) {
     const [own] = budgetReasons(task, scheduling, () => null);
     if (own !== undefined) return wanting('budget', own.message, [`retry ${task.id}`, 'run']);
   }

@@ -30,6 +30,12 @@ function withMemo(state: TaskState, memo: Partial<TaskRecord['memo']>): TaskReco
   return { ...made, memo: { ...made.memo, ...memo } };
 }
 
+/** Parked over a signal. */
+function waiting(wake_at: string | null, ...besides: NonNullable<TaskRecord['state']['waits_for']>): TaskRecord {
+  const made = record('waiting');
+  return { ...made, state: { ...made.state, wake_at, waits_for: [{ kind: 'wait-for', name: 'go' }, ...besides] } };
+}
+
 const SIGN = { id: 'sign', owner_type: 'human' };
 
 describe('the inbox', () => {
@@ -51,6 +57,19 @@ describe('the inbox', () => {
       scheduling(onePhase({ id: 'build' }), { build: record('blocked_on_question') }),
       [['question', 'build', ['answer build OPTION']]],
     ],
+    [
+      'a task that waits for a signal',
+      scheduling(onePhase({ id: 'build' }), { build: waiting(null) }),
+      [['signal', 'build', ['signal build go', 'run']]],
+    ],
+    [
+      'no task that waits for a time besides',
+      scheduling(onePhase({ id: 'build' }), {
+        build: waiting(null, { kind: 'wait', name: 'soak' }),
+      }),
+      [],
+    ],
+    ['no task whose signal is there', scheduling(onePhase({ id: 'build' }), { build: waiting(isoTime(T0)) }), []],
     [
       'a failed task',
       scheduling(onePhase({ id: 'build' }), { build: failed({ class: 'exit.1', message: 'no' }) }),
