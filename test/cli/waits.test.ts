@@ -47,13 +47,15 @@ describe('a wait for a time', () => {
 
   it('a wait for a time gives its slot to another task', async () => {
     const cwd = project(
-      [
-        `id: a, title: A, run: '${F} wait soak --for 2s'`,
-        `id: b, title: B, run: 'test "$(${F} show a --json | grep -c waiting)" = 1'`,
-      ],
+      [`id: a, title: A, run: '${F} wait soak --until 2999-01-01T00:00:00Z'`, 'id: b, title: B, run: "true"'],
       { '.forge/settings.yaml': `${PARKING}agents: {max_parallel: 1}\n` },
     );
-    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    const run = new LiveForge(cwd, ['run']);
+    await run.event('the end of the other', ({ type, task_id }) => type === 'task_finished' && task_id === 'b');
+    const states = (await dataOf(cwd, 'status')).tasks.map(({ state }: { state: string }) => state);
+    expect(states).toEqual(['waiting', 'shipped']);
+    run.child.kill('SIGINT');
+    await run.ended;
   });
 
   it('a wait for a time that is short is waited out in place', async () => {
