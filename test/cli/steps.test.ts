@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { lookUp } from '../../src/process/processes.ts';
-import { answerOf, dataOf, F, linesIn, orchestrate, project, startCli } from '../support/cli.ts';
+import { answerOf, dataOf, F, linesIn, orchestrate, project, startCli, within } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
 /** A project with one task, whose body is this script, and three attempts. */
@@ -51,6 +51,17 @@ describe('a step', () => {
     expect((await orchestrate(['show', 'a'], { cwd })).stdout).toMatch(
       /\n\nSteps\n {2}version {2}done in .*\n {2}build /,
     );
+  });
+
+  it.each([
+    ['step', 'x', '--', 'true'],
+    ['wait', 'x', '--for', '1s'],
+    ['context', 'get', 'x'],
+    ['join', 'x'],
+  ])('%s of a task that there is not says so', async (...call) => {
+    const cwd = scripted('');
+    const env = { ...(await atWork(cwd)), FORGE_TASK_ID: 'b' };
+    await expect(within(call, { cwd, env })).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
   });
 
   it('a step is tried again in place, with one key and a policy of its own', async () => {

@@ -11,7 +11,7 @@ import { isMistake, noteMistake } from '../../engine/steps/mistakes.ts';
 import type { CommandOfStep, EndedCommand } from '../../engine/steps/step-command.ts';
 import { alone, type Place } from '../../engine/steps/through.ts';
 import { attemptJournal, confirmed } from '../../engine/steps/worker-journal.ts';
-import { EXIT, orNull } from '../../lib/errors.ts';
+import { EXIT, ForgeError, orNull } from '../../lib/errors.ts';
 import { requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import { codeOf } from '../../process/exit-code.ts';
@@ -42,6 +42,7 @@ export function workerCommand<I extends z.ZodMiniObject, O extends z.ZodMiniType
       return await made.run(context, input);
     } catch (error) {
       const { task, attempt } = input as { task: string; attempt: string };
+      if (error instanceof ForgeError && error.code === 'STALE_ATTEMPT') await refuseUnknown(context, task);
       if (isMistake(error))
         await orNull(async () =>
           noteMistake(await openSession(context), { taskId: task, attemptId: attempt }, error, EXIT.usage),
@@ -50,6 +51,16 @@ export function workerCommand<I extends z.ZodMiniObject, O extends z.ZodMiniType
     }
   };
   return command({ ...made, run });
+}
+
+/** No attempt of a task that there is not is stale. Throws TASK_NOT_FOUND. */
+async function refuseUnknown(context: CommandContext<never>, task: string): Promise<void> {
+  const session = await openSession(context);
+  const { record, problem } = await session.store.read(task);
+  if (record !== null || problem !== null) return;
+  const { orUnknown } = await import('./reads.ts');
+  const missing = await orUnknown(session, task).unknown?.();
+  if (missing) throw missing;
 }
 
 /** A step or a wait that is over. */
