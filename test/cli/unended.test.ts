@@ -34,12 +34,18 @@ describe('a worker that ends well', () => {
     );
   });
 
-  it.skipIf(process.platform === 'darwin')(
-    'a script that ends while a step of it has only just started has failed',
-    async () => {
-      expect(await script(`${F} step x -- sleep 60 &\n`)).toEqual(unended('step x was at work'));
-    },
-  );
+  it
+    .skipIf(process.platform === 'darwin')
+    .each([
+      `${F} step x`,
+      `${F} step --json x`,
+      `${F} step --timeout 5m x`,
+      `${F} step --timeout=5m x`,
+      `${F} --json --dir . step x --json`,
+      `node "\${FORGE_CLI%.cjs}-orchestrate.cjs" step x`,
+    ])('a script that ends while a step of it has only just started has failed: %s', async (call) => {
+    expect(await script(`${call} -- sleep 60 &\n`)).toEqual(unended('step x was at work'));
+  });
 
   it('a script that leaves what is no step has not failed', async () => {
     const found = await script(`sleep 60 &\n${F} steps --json > /dev/null &\n`);

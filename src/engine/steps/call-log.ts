@@ -107,10 +107,14 @@ export function addsBegun(env: Env, attempt: AttemptRef, names: string[]) {
   };
 }
 
+/** The word of a command line behind which the verb stands, and an option whose value is the next word. */
+const BEFORE_VERB = /^orchestrate$|(?:^|\/)forge-orchestrate(?:\.cjs)?$/;
+const TAKES_NEXT = /^--(?!(?:json|no-color)$)[^=]+$/;
+
 /** The step that a command line calls; null for any other. */
 function calledStep(argv: readonly string[]): string | null {
-  const verb = argv.findIndex((word, at) => word === 'step' && argv[at - 1] === 'orchestrate');
-  if (verb < 0) return null;
-  const words = argv.slice(verb + 1, argv.indexOf('--', verb));
-  return words.find((word, at) => NAME_PATTERN.test(word) && words[at - 1]?.startsWith('--') !== true) ?? null;
+  const start = argv.findIndex((word) => BEFORE_VERB.test(word));
+  const words = start < 0 ? [] : argv.slice(start + 1, argv.indexOf('--', start));
+  const [verb, name] = words.filter((word, at) => !word.startsWith('-') && !TAKES_NEXT.test(words[at - 1] ?? ''));
+  return verb === 'step' && name !== undefined && NAME_PATTERN.test(name) ? name : null;
 }
