@@ -18,7 +18,7 @@ import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
 import { instantOf, observerOf } from '../engine/env.ts';
 import { SKIP_CODES } from '../engine/gc/admin-release.ts';
 import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
-import { buildSnapshot } from '../engine/gc/snapshot.ts';
+import { buildSnapshot, ofOneMoment } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { removeLeft } from '../lib/fs/litter.ts';
@@ -328,7 +328,8 @@ async function freshPlan(session: Session, options: GcInput): Promise<{ plan: Gc
   await requireKnown(options.task, () => tasksNamedIn(snapshot));
   const removeShippedAfterMs = removeAfterOf(options);
   const removeOrphanWorktrees = options.remove_orphan_worktrees === true;
-  return { plan: planGc(snapshot, { removeOrphanWorktrees, removeShippedAfterMs }), litter };
+  const { rows } = planGc(snapshot, { removeOrphanWorktrees, removeShippedAfterMs });
+  return { plan: { version: 1, rows: await ofOneMoment(session, rows) }, litter };
 }
 
 /** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */

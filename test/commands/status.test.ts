@@ -3,12 +3,13 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { add } from '../../src/commands/add.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { gc } from '../../src/commands/gc.ts';
+import { question } from '../../src/commands/question.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { status } from '../../src/commands/status.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
 import { openStores } from '../../src/store/open.ts';
 import { dirOf } from '../support/commands/divergences.ts';
-import { code, keysOf, planOf, STRANGER, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
+import { code, keysOf, MINUTE_MS, planOf, STRANGER, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
 beforeEach(() => {
@@ -51,6 +52,30 @@ describe('a task that is added and claimed while others look', () => {
       );
     }
   });
+});
+
+test.each<[string, (context: CommandContext) => Promise<unknown[]>]>([
+  ['status', async (context) => (await status.run(context, {})).warnings],
+  ['gc', async (context) => (await gc.run(context, { dry_run: true })).planned],
+])('a question that is asked while %s looks is no rest of an earlier attempt', async (_, look) => {
+  world = new World(planOf('build'));
+  const options_file = world.write('options.yaml', '[{id: keep, label: Keep}, {id: drop, label: Drop}]');
+  await world.fail('build', (await world.start('build')).attempt);
+  world.wait(MINUTE_MS);
+  let isAsked = false;
+  const { paths } = await world.session();
+  const stores = openStores(paths);
+  const snapshot = stores.store.snapshot.bind(stores.store);
+  stores.store.snapshot = async () => {
+    const seen = await snapshot();
+    const { attempt } = await world.start('build');
+    const asked = { decision_key: 'old', question: 'Keep it?', options_file };
+    await question.run(world.context, { task: 'build', attempt, ...asked });
+    isAsked = true;
+    return seen;
+  };
+  expect(await look({ ...world.context, stores })).toEqual([]);
+  expect(isAsked).toBe(true);
 });
 
 describe('status', () => {

@@ -3,7 +3,7 @@
 import { detectCheapDivergences, isAtRest } from '../../domain/gc/plan-gc.ts';
 import type { Plan } from '../../domain/plan/plan.ts';
 import { type Warning, warningOf } from '../../domain/warnings.ts';
-import { buildSnapshot } from '../../engine/gc/snapshot.ts';
+import { buildSnapshot, ofOneMoment } from '../../engine/gc/snapshot.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { AllRead } from './reads.ts';
@@ -23,7 +23,8 @@ export async function divergences(session: Session, plan: Plan | null, all: AllR
     });
     const snapshot = await buildSnapshot(session, { plan: plan?.tasks ?? null, tasks, runs, seen });
     seen.keep();
-    return detectCheapDivergences(snapshot).flatMap(({ task_id, row, action, severity, reason }): Warning[] => {
+    const rows = await ofOneMoment(session, detectCheapDivergences(snapshot));
+    return rows.flatMap(({ task_id, row, action, severity, reason }): Warning[] => {
       // Row 2 reports records, which have a warning of their own.
       if (action === 'report_orphan' && row === 2) return [];
       if (action === 'report_orphan')

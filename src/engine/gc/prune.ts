@@ -22,7 +22,7 @@ import { isoTime } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
 import type { Leftovers, TaskSummaryRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { identityOf } from './snapshot.ts';
+import { identityOf, isStill } from './snapshot.ts';
 
 /** What a task has lost, or is to lose. */
 interface PrunedTask extends Room {
@@ -170,11 +170,6 @@ async function whyNot({ store, ctx }: Env, { task: { task_id }, identity }: DueT
   if (read.problem !== null || !isStill(identity, read)) return CHANGED;
   const worker = read.record?.worker ?? null;
   return worker !== null && ctx.liveness(worker) === 'alive' ? 'its worker still runs' : null;
-}
-
-function isStill(identity: TaskIdentity, read: TaskSummaryRead): boolean {
-  const now = identityOf(read);
-  return now.version === identity.version && now.digest === identity.digest;
 }
 
 /**

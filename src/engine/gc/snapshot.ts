@@ -1,6 +1,6 @@
 /** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
 
-import type { GcLease, GcSnapshot, GcTask, TaskIdentity } from '../../domain/gc/gc-plan.ts';
+import type { GcLease, GcPlanRow, GcSnapshot, GcTask, TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import { issuesOf } from '../../domain/gc/projection.ts';
 import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import { isLate, lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
@@ -76,6 +76,29 @@ async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskSummar
 /** Names what a decision is made on. Hand-made content is named by the checksums of the files that it is in. */
 export function identityOf({ version, record }: Pick<TaskSummaryRead, 'version' | 'record'>): TaskIdentity {
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
+}
+
+/** Rows that compare a record with what lies beside it. */
+const BESIDE: readonly GcPlanRow['row'][] = [5, 8, 11, 12, 13];
+
+/**
+ * `rows` without what was found beside a record that has changed since it was read: a question that was asked in between is no rest of an
+ * earlier attempt. Throws IO_ERROR.
+ */
+export async function ofOneMoment({ store }: Pick<Env, 'store'>, rows: readonly GcPlanRow[]): Promise<GcPlanRow[]> {
+  const kept: GcPlanRow[] = [];
+  for (const each of rows) {
+    const { row, task_id, identity } = each;
+    const isBeside = BESIDE.includes(row) && identity !== null;
+    if (!isBeside || isStill(identity, await store.read(task_id, { thorough: true }))) kept.push(each);
+  }
+  return kept;
+}
+
+/** Whether a task is as it was when `identity` was taken. */
+export function isStill(identity: TaskIdentity, read: Pick<TaskSummaryRead, 'version' | 'record'>): boolean {
+  const now = identityOf(read);
+  return now.version === identity.version && now.digest === identity.digest;
 }
 
 function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtifacts, now: Instant): GcTask {
