@@ -20,6 +20,7 @@ import {
   seenState,
   type TaskRecord,
   type TaskState,
+  type TaskSummary,
 } from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
@@ -96,7 +97,7 @@ export function putBackEvent({ state }: TaskRecord): RunEvent {
 }
 
 /** The event of a task that failed because its workers were lost too often. `record` null: unreadable. */
-export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEvent {
+export function gaveUpEvent(task_id: string, record: TaskSummary | null): RunEvent {
   return {
     type: 'task_finished',
     task_id,

@@ -13,7 +13,7 @@ import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
 import type { ForgeError } from '../../lib/errors.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import type { TaskRead } from '../../store/port.ts';
+import type { TaskSummaryRead } from '../../store/port.ts';
 import { agentPolicies } from '../attempt/completion.ts';
 import { setupTail } from '../attempt/output.ts';
 import type { Env } from '../env.ts';
@@ -113,7 +113,7 @@ export class Integrations {
   }
 
   /** Why this run does not continue with some tasks. Without those that another process has moved on. */
-  refusals(reads: ReadonlyMap<string, TaskRead>): [taskId: string, why: string][] {
+  refusals(reads: ReadonlyMap<string, TaskSummaryRead>): [taskId: string, why: string][] {
     return [...this.#deferred].flatMap(([id, { phase, work, givenUp }]): [string, string][] => {
       const state = reads.get(id)?.record?.state;
       if (givenUp === null || state === undefined || state.current_attempt_id !== work) return [];

@@ -5,7 +5,7 @@ import type { RunEvent } from '../../domain/run/events.ts';
 import { dueAt } from '../../domain/task/deadlines.ts';
 import { errorMessage, isOfAll } from '../../lib/errors.ts';
 import { resumeIfSettled } from '../../store/change.ts';
-import type { TaskRead } from '../../store/port.ts';
+import type { TaskSummaryRead } from '../../store/port.ts';
 import { type Env, instantOf } from '../env.ts';
 
 export class QuestionWatch {
@@ -25,7 +25,7 @@ export class QuestionWatch {
    * Whether the task has just moved on. To be asked at every look: a deadline passes, and an answer may have been cut
    * short, without a change of the record. Throws IO_ERROR.
    */
-  async resumed(read: TaskRead): Promise<boolean> {
+  async resumed(read: TaskSummaryRead): Promise<boolean> {
     try {
       return (await resumeIfSettled(this.#env, read)) !== null;
     } catch (error) {
@@ -38,7 +38,7 @@ export class QuestionWatch {
   }
 
   /** Emits an event when a question is first seen, and when it is settled. To be asked before `resumed`: it may be over by then. */
-  async tell({ task_id, record }: TaskRead): Promise<void> {
+  async tell({ task_id, record }: TaskSummaryRead): Promise<void> {
     if (record === null) return;
     const open = openQuestion(record);
     const shown = this.#shown.get(task_id);

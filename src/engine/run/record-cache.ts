@@ -3,7 +3,8 @@
 import { openQuestion } from '../../domain/question/questions.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { fromIso } from '../../lib/time.ts';
-import type { ChangeCursor, TaskRead, TaskStore } from '../../store/port.ts';
+import type { ChangeCursor, TaskStore, TaskSummaryRead } from '../../store/port.ts';
+import { summarized } from '../../store/summary.ts';
 
 /** State that was committed is not there any more. `atWork`: tasks whose workers may have removed it. */
 export function stateGone(taskId: string, atWork: readonly string[]): ForgeError {
@@ -14,7 +15,7 @@ export function stateGone(taskId: string, atWork: readonly string[]): ForgeError
 }
 
 export class RecordCache {
-  readonly reads = new Map<string, TaskRead>();
+  readonly reads = new Map<string, TaskSummaryRead>();
   readonly #store: TaskStore;
   readonly #gone: ((taskId: string) => ForgeError) | null;
   #cursor: ChangeCursor | null = null;
@@ -23,7 +24,7 @@ export class RecordCache {
   /** When a backoff, a wait or a question of a task ends, ISO 8601. */
   readonly #ends = new Map<string, string>();
   /** Those that name children. */
-  readonly parents = new Map<string, TaskRead>();
+  readonly parents = new Map<string, TaskSummaryRead>();
   readonly #readAgain = new Set<string>();
   /** Tasks that wait for an answer. */
   readonly asking = new Set<string>();
@@ -51,7 +52,7 @@ export class RecordCache {
   }
 
   /** What is known of `tasks` now. Throws as `refresh` does. */
-  async all(tasks: readonly { id: string }[]): Promise<Iterable<TaskRead>> {
+  async all(tasks: readonly { id: string }[]): Promise<Iterable<TaskSummaryRead>> {
     await this.refresh(tasks);
     return this.reads.values();
   }
@@ -69,7 +70,7 @@ export class RecordCache {
 
   async #read(taskId: string, cursor: ChangeCursor | null): Promise<void> {
     const before = this.reads.get(taskId);
-    const read = await this.#store.read(taskId, { cursor });
+    const read = summarized(await this.#store.read(taskId, { cursor }));
     // Versions only grow. A record that is gone is not one that never was: taken for new, the task would start over and over.
     if (this.#gone !== null && before !== undefined && read.version < before.version) throw this.#gone(taskId);
     this.reads.set(taskId, read);

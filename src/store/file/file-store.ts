@@ -133,7 +133,7 @@ export class FileStore implements TaskStore {
       readTask(this.#tree.taskFolder(taskId), taskId, thorough, this.#known.get(taskId)),
     );
     isRead?.(newestOf(read.names));
-    this.#known.set(taskId, this.layout.task(taskId), read.whole);
+    this.#known.read(taskId, this.layout.task(taskId), read.whole);
     return read;
   }
 

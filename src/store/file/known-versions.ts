@@ -1,6 +1,7 @@
-/** What this process has read or committed last of each task. */
+/** What this process has read or committed last of each task that may go on. */
 
 import fs from 'node:fs';
+import { isTerminal } from '../../domain/task/states.ts';
 import type { KnownVersion } from './protocol.ts';
 import { type VersionFile, versionName } from './record-file.ts';
 
@@ -13,18 +14,27 @@ export class KnownVersions {
 
   /** What was committed: others may have committed more, and this process read that, before it is told of it. */
   committed(taskId: string, dir: string, version: VersionFile): void {
-    if ((this.#known.get(taskId)?.version.n ?? 0) < version.n) this.set(taskId, dir, version);
+    if ((this.#known.get(taskId)?.version.n ?? 0) < version.n) this.#set(taskId, dir, version);
   }
 
   /** What was read. `dir`: the task's folder. `version`: null: it has none that is whole. */
-  set(taskId: string, dir: string, version: VersionFile | null): void {
-    if (version === null) this.#known.delete(taskId);
-    else if (this.#known.get(taskId)?.version !== version)
-      this.#known.set(taskId, {
-        version,
-        writtenMs: version.open ? null : writtenMs(`${dir}/${versionName(version.n)}`),
-      });
+  read(taskId: string, dir: string, version: VersionFile | null): void {
+    if (version === null || isLast(version)) this.#known.delete(taskId);
+    else this.#set(taskId, dir, version);
   }
+
+  #set(taskId: string, dir: string, version: VersionFile): void {
+    if (this.#known.get(taskId)?.version === version) return;
+    this.#known.set(taskId, {
+      version,
+      writtenMs: version.open ? null : writtenMs(`${dir}/${versionName(version.n)}`),
+    });
+  }
+}
+
+/** Whether the task is over: a run would hold the records of thousands, and who commits on one needs none, since nothing is added to its file. */
+function isLast({ open, record }: VersionFile): boolean {
+  return open === undefined && record.lease === null && isTerminal(record.state.state);
 }
 
 /** Null where it is gone. */

@@ -12,6 +12,7 @@ import fs from 'node:fs';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
+import { summarized } from '../summary.ts';
 import { artifactsOf, LEASE_FILE, type Stamp, stampOf } from './gc-files.ts';
 import { versionName } from './record-file.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
@@ -129,8 +130,8 @@ export class SnapshotCache {
         if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);
         return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
       }
-      const { version, origin, record, problem, warnings, names, whole } = readAnew(taskId);
-      const read = { task_id: taskId, version, origin, record: record && summaryOf(record), problem, warnings };
+      const { names, whole, ...anew } = readAnew(taskId);
+      const read = summarized(anew);
       this.#anew.set(taskId, { read, names, addedTo: whole?.open ? versionName(whole.open.first) : null });
       return read;
     });
@@ -225,47 +226,4 @@ function placesOf(origin: TaskSummaryRead['origin'], names: readonly string[], a
   const changes = (name: string) =>
     name === 'state.json' || name === addedTo || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
   return ['', ...names.filter(changes).map((name) => `/${name}`)];
-}
-
-export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
-  const { task_id, attempt_count, current_attempt_id, next_eligible_at, failure_reason, last_error, updated_at } =
-    state;
-  const { wake_at, waits_for } = state;
-  const { generation, abandons, absorbed, questions, backoff, verification, definition, agent, completion } = memo;
-  const { spending, review_hold, held, summary, fan_outs, reuse } = memo;
-  const updated_by = { run_id: state.updated_by.run_id };
-  const completed = completion && { attempt_id: completion.attempt_id };
-  return {
-    state: {
-      task_id,
-      state: state.state,
-      attempt_count,
-      current_attempt_id,
-      next_eligible_at,
-      wake_at,
-      waits_for,
-      failure_reason,
-      last_error,
-      updated_at,
-      updated_by,
-    },
-    lease,
-    memo: {
-      generation,
-      abandons,
-      absorbed,
-      questions,
-      backoff,
-      verification,
-      definition,
-      agent,
-      spending,
-      review_hold,
-      held,
-      summary,
-      fan_outs,
-      reuse,
-      completion: completed,
-    },
-  };
 }

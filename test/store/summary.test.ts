@@ -1,10 +1,10 @@
-/** The cached summary of a record: its state, and nothing else. */
+/** The summary of a record: its state, and nothing else. */
 
 import { expect, test } from 'vitest';
-import { TASK_STATES, type TaskRecord, type TaskSummary } from '../../../src/domain/task/records.ts';
-import { summaryOf } from '../../../src/store/file/snapshot-cache.ts';
-import { id, record } from '../../support/domain/tasks.ts';
-import fc from '../../support/properties.ts';
+import { TASK_STATES, type TaskRecord, type TaskSummary } from '../../src/domain/task/records.ts';
+import { summaryOf } from '../../src/store/summary.ts';
+import { id, record } from '../support/domain/tasks.ts';
+import fc from '../support/properties.ts';
 
 const kept = (whole: TaskSummary): TaskSummary => JSON.parse(JSON.stringify(summaryOf(whole)));
 
