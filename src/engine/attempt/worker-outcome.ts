@@ -13,7 +13,6 @@ import type { Outcome } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
 import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import { evidenceOf } from '../../domain/verify/evidence.ts';
-import { changesWanted } from '../../domain/verify/verification.ts';
 import { errorMessage, orNull } from '../../lib/errors.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { fromIso } from '../../lib/time.ts';
@@ -146,8 +145,9 @@ async function failedStep(env: Env, { taskId, attemptId }: AttemptRef, exit: Wor
 
 /** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */
 async function onlyElsewhere(env: Env, worker: EndedWorker): Promise<ClassifiedError | null> {
-  // Of a task that need not change anything an empty branch says nothing: people and their editors change the main checkout as well.
-  if (worker.elsewhere.length === 0 || changesWanted(worker.task, env.settings) === 'none') return null;
+  // Of a task that is to change nothing an empty branch says nothing.
+  const wanted = worker.task.changes ?? env.settings.changes;
+  if (worker.elsewhere.length === 0 || wanted === 'none') return null;
   return (await isEmpty(env, worker)) ? elsewhereFault(worker.elsewhere) : null;
 }
 
