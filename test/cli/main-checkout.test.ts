@@ -87,11 +87,15 @@ test('a worker that has changed only the main checkout fails', async () => {
   });
 });
 
-test('a task that has changed nothing does not fail over a file that was not committed before, and that somebody goes on writing to', async () => {
-  const dirty = (play: Finishing) => play.repo.write('run.log', 'mine\n');
-  const { code, warning } = await run({ build: 'echo more >> "$FORGE_DIR/run.log"' }, SETTINGS, dirty);
-  expect(warning).toContain('run.log');
-  expect(code).toBe(0);
+test('a worker that changes only the main checkout fails in each attempt, also over the file that it changed in the one before', async () => {
+  const { play, code } = await run(
+    { build: 'echo more >> "$FORGE_DIR/notes.txt"' },
+    `${SETTINGS.replace('max_attempts: 1', 'max_attempts: 2, base: 0')}`,
+  );
+  expect([code, await play.state('build')]).toMatchObject([
+    1,
+    { state: 'failed', attempt_count: 2, last_error: { class: 'verify.elsewhere' } },
+  ]);
 });
 
 test('of several workers all that were at work are named', async () => {

@@ -12,7 +12,7 @@ import type { Env } from '../env.ts';
 
 class CheckoutWatch {
   readonly #env: Env;
-  /** Each with the files of the main checkout that were as committed when its worker began, and are not any more. */
+  /** Each with what was changed in the main checkout since its worker began. */
   readonly #atWork = new Map<string, Set<string>>();
   #known: CheckoutState | null = null;
   /** The files there that were named to people, and are still not committed: one that is written to all the time is named once. */
@@ -32,7 +32,7 @@ class CheckoutWatch {
     });
   }
 
-  /** Once that worker is gone: the files there that are known to have been as committed and to have changed meanwhile. `look` at it for that. Never throws. */
+  /** Once that worker is gone: the files that are known to have changed there meanwhile. `look` at it for that. Never throws. */
   async end(taskId: string, { look }: { look: boolean }): Promise<string[]> {
     const changed = this.#atWork.get(taskId);
     if (changed === undefined) return [];
@@ -55,9 +55,7 @@ class CheckoutWatch {
     this.#known = now;
     if (before === null || now === null || this.#atWork.size === 0) return;
     const names = changedSince(before, now);
-    // One that was not committed before may be written to by anybody: an editor, `tee`.
-    const fresh = names.filter((name) => !before.files.has(name));
-    for (const name of fresh) for (const changed of this.#atWork.values()) changed.add(name);
+    for (const name of names) for (const changed of this.#atWork.values()) changed.add(name);
     // A checkout that was switched says nothing about who has committed to its branch.
     const isSame = before.branch === now.branch;
     const strange = (isSame && (await orNull(() => plainCommits(this.#env, before.head, now.head)))) || [];
