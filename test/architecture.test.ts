@@ -157,6 +157,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   croner: (file) => file === 'src/domain/steps/schedule.ts',
   'node:module': (file) => file === 'src/lib/patterns.ts',
   'node:vm': (file) => file === 'src/cli/start.ts',
+  'node:v8': (file) => file === 'src/process/heap.ts',
   'node:path': () => true,
   // Which step of a program calls another.
   'node:async_hooks': (file) => file === 'src/engine/steps/pass.ts',

@@ -27,6 +27,7 @@ import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
+import { growHeapSlowly } from '../process/heap.ts';
 import { Lanes } from '../process/lanes.ts';
 import { missingProgram, workerEnvironment } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
@@ -137,6 +138,7 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     notifier?.see(event);
   };
   const warn = (message: string) => emit({ type: 'warning', message });
+  growHeapSlowly();
   return interruptible(context, async (interrupts) => {
     const session = await openSession({ ...context, warn }, yielding);
     const { loaded: before, options } = await planFor(session, given);
