@@ -79,7 +79,7 @@ describe('done', () => {
   test('ships a checkpoint as a person says, and rerun takes that back', async () => {
     world.write('plans/phases.yaml', planOf('sign, owner_type: human', 'after, depends_on: [sign]'));
     expect(await done.run(world.context, { tasks: ['sign'], note: 'seen' })).toEqual({
-      tasks: [{ task_id: 'sign', state: 'shipped', by_hand: true }],
+      tasks: [{ task_id: 'sign', state: 'shipped', by_hand: true, children: 0 }],
       note: 'seen',
     });
     const shown = await show.run(world.context, { task: 'sign' });
