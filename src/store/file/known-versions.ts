@@ -1,9 +1,12 @@
-/** What this process has read or committed last of each task that may go on. */
+/** What this process has read or committed last of each task. */
 
 import fs from 'node:fs';
 import { isTerminal } from '../../domain/task/states.ts';
 import type { KnownVersion } from './protocol.ts';
 import { type VersionFile, versionName } from './record-file.ts';
+
+/** Tasks of which this is known, from which on those that are over are left out: a run would hold the records of tens of thousands. */
+const MANY = 1_000;
 
 export class KnownVersions {
   readonly #known = new Map<string, KnownVersion>();
@@ -19,7 +22,7 @@ export class KnownVersions {
 
   /** What was read. `dir`: the task's folder. `version`: null: it has none that is whole. */
   read(taskId: string, dir: string, version: VersionFile | null): void {
-    if (version === null || isLast(version)) this.#known.delete(taskId);
+    if (version === null || (this.#known.size >= MANY && isLast(version))) this.#known.delete(taskId);
     else this.#set(taskId, dir, version);
   }
 
@@ -32,7 +35,7 @@ export class KnownVersions {
   }
 }
 
-/** Whether the task is over: a run would hold the records of thousands, and who commits on one needs none, since nothing is added to its file. */
+/** Whether the task is over. Who commits on it all the same need not know this version, since nothing is added to its file. */
 function isLast({ open, record }: VersionFile): boolean {
   return open === undefined && record.lease === null && isTerminal(record.state.state);
 }
