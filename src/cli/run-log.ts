@@ -287,11 +287,14 @@ export class RunLog {
     const ids = failed.flatMap(({ task_id, goes_on }) => (goes_on ? [] : task_id));
     const own = this.#failures.find(({ task_id }) => ids.includes(task_id))?.task_id;
     const again = ids.length > 1 ? '--failed' : (own ?? ids[0]);
-    if (again !== undefined) return [`forge orchestrate retry ${again}`, 'forge orchestrate run'];
-    if (exit_code === 1) return ['forge orchestrate status'];
     const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
     const asks = by('TASK_WAITS_FOR_ANSWER')?.task_id;
-    if (asks !== undefined) return [answerCommand(asks), 'forge orchestrate run'];
+    const first = [
+      ...(again === undefined ? [] : [`forge orchestrate retry ${again}`]),
+      ...(asks === undefined ? [] : [answerCommand(asks)]),
+    ];
+    if (first.length > 0) return [...first, 'forge orchestrate run'];
+    if (exit_code === 1) return ['forge orchestrate status'];
     if (by('NO_COMMAND') !== undefined) return ['forge orchestrate claim --next'];
     const human = by('TASK_HUMAN')?.task_id;
     if (human !== undefined) return [`forge orchestrate show ${human}`, `forge orchestrate done ${human}`];

@@ -58,7 +58,7 @@ const input = z.object({
     'What is shown of workers: failures (default), each line, all at the end, or nothing',
   ),
   wait: flag(
-    'Wait for answers and signals when nothing else is left, as it does on a terminal; else it ends with 4 then',
+    'Wait for people when nothing else is left: answers and signals, as on a terminal, and checkpoints; else it ends with 4',
   ),
   junit: optional.text('file', 'Write at the end the outcome of each task, as JUnit XML'),
   summary: optional.text(
@@ -115,7 +115,7 @@ export const run = command({
     ['run', 'the whole plan'],
     ['run --max-parallel 4 --on-failure stop', 'four at a time, until the first failure'],
     ['run --task build --task docs', 'two tasks and what they depend on'],
-    ['run --wait', 'also for answers and signals, without a terminal'],
+    ['run --wait', 'also for answers, signals and checkpoints of people'],
     ['run --output prefixed', 'with every line that a worker writes'],
     ['run --from build', 'build again, and all that was made of it'],
     ['run --only docs --force', 'docs once more, and nothing else'],
@@ -173,6 +173,7 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
         onFailure: options.on_failure ?? 'continue',
         output: options.output ?? context.output ?? 'failures',
         answers: options.wait === true || context.person === true,
+        checkpoints: options.wait === true,
       },
       source,
       interrupts,

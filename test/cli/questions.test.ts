@@ -92,6 +92,34 @@ describe('run', () => {
     expect((await run.ended).code).toBe(0);
   });
 
+  it('run --wait waits for checkpoints too, and names what is to be done about them', async () => {
+    const cwd = project([
+      'id: approve, title: approve, owner_type: human',
+      'id: publish, title: publish, depends_on: [approve], run: "true"',
+      'id: announced, title: announced, owner_type: human, depends_on: [publish]',
+    ]);
+    const run = startCli(['orchestrate', 'run', '--wait'], { cwd });
+    for (const id of ['approve', 'announced']) {
+      await until(`the run waits for ${id}`, () => run.stdout().includes(`… waiting for ${id} (a person does it`));
+      await orchestrate(['done', id], { cwd });
+    }
+    expect(await run.ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/^✓ publish +shipped/m) });
+  });
+
+  it('a run with a failure and an open question names both commands that move it on', async () => {
+    const cwd = planned({ a: asker('k') });
+    const more = "\n      - { id: b, title: b, retry: { max_attempts: 1 }, run: 'false' }\n";
+    writeFileSync(
+      join(cwd, 'plans/phases.yaml'),
+      readFileSync(join(cwd, 'plans/phases.yaml'), 'utf8').trimEnd() + more,
+    );
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect({ code, next: stdout.split('\nNext\n')[1] }).toEqual({
+      code: 1,
+      next: '  forge orchestrate retry b\n  forge orchestrate answer a OPTION\n  forge orchestrate run\n',
+    });
+  });
+
   it('run prints a question with the command that answers it', async () => {
     const cwd = planned({ a: asker('k', '--default drop --deadline 1s') });
     const { code, stdout } = await orchestrate(['run', '--wait'], { cwd });

@@ -4,6 +4,8 @@ import { thrownField } from '../../lib/errors.ts';
 import { fromIso, parseDuration, UNIT_MS } from '../../lib/time.ts';
 
 const SECONDS = /^\d{1,15}(?:\.\d{1,9})?$/;
+/** From here on seconds are a Unix time, as in X-RateLimit-Reset: as a delay they would be 31 years. */
+const UNIX_TIME_FROM = 1e9;
 
 /** A date, or a date and a time of day. */
 const ISO_TIME = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
@@ -20,12 +22,15 @@ const WORDED =
   /(\d{1,15}(?:\.\d{1,9})?)\s*(ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|milliseconds?)(?![a-z])[\s,]*(?:and\s+)?/giy;
 
 export const RETRY_AFTER_FORMS =
-  'seconds (120), a duration (90s, 1h30m, 5 minutes), an ISO 8601 time or a date of HTTP';
+  'seconds (120), a duration (90s, 1h30m, 5 minutes), an ISO 8601 time, a Unix time or a date of HTTP';
 
-/** Milliseconds since the epoch of `RETRY_AFTER_FORMS`; null for any other text. Digits are seconds, as in HTTP. */
+/** Milliseconds since the epoch of `RETRY_AFTER_FORMS`; null for any other text. */
 export function parseRetryAfter(text: string, nowMs: number): number | null {
   const said = text.trim();
-  if (SECONDS.test(said)) return nowMs + Math.round(Number(said) * 1000);
+  if (SECONDS.test(said)) {
+    const ms = Math.round(Number(said) * 1000);
+    return Number(said) < UNIX_TIME_FROM ? nowMs + ms : ms;
+  }
   const delayMs = parseDuration(said) ?? wordedMs(said);
   if (delayMs !== null) return nowMs + delayMs;
   const isHttp = HTTP_DATES.some((form) => form.test(said));

@@ -45,15 +45,22 @@ export function selectedTasks(taskIds: readonly string[] | null, plan: Plan, alo
 /** Reasons that time or work in flight removes. */
 const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'RESOURCE_LIMIT'];
 
+interface Awaited {
+  surrounding?: ReadonlySet<string>;
+  answers?: boolean;
+  checkpoints?: boolean;
+}
+
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
  * obstacle is in flight, in backoff, or can still start itself. `surrounding`: tasks in flight that wait for the runner itself. Default: none.
  * `answers`: whether what others send is waited for too: the answer to an open question, or its deadline, and a signal. Default: true.
+ * `checkpoints`: whether a person's checkpoints count as well, since they are waited for. Default: false.
  */
 export function mayStillRun(
   scheduling: SchedulingContext,
   selected: ReadonlySet<string>,
-  { surrounding = new Set(), answers = true }: { surrounding?: ReadonlySet<string>; answers?: boolean } = {},
+  { surrounding = new Set(), answers = true, checkpoints = false }: Awaited = {},
 ): PlanTask[] {
   const survey = surveyOf(scheduling);
   const known = new Map<string, boolean>();
@@ -76,12 +83,13 @@ export function mayStillRun(
     const record = readable(scheduling.recordOf(task.id));
     const isUnderWay = record !== null && phaseDue(record.state.state) !== null;
     if (isUnderWay && heldReason(record, scheduling.observer) !== null) return true;
-    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    if (!isAwaited(task)) return false;
     // What these have ends with the runner alone.
     if (isShortBy(surrounding, task, scheduling, survey)) return false;
     return reasons.every(({ code, on }) => {
       if (code === 'OVERLAP_CONFLICT') return on === null || !surrounding.has(on);
       if (PASSING.includes(code)) return true;
+      if (code === 'TASK_HUMAN') return checkpoints;
       // Its deadline settles a question that the record names.
       if (code === 'TASK_WAITS_FOR_ANSWER') return answers && record !== null && openQuestion(record) !== null;
       if (code === 'TASK_PARKED')
@@ -94,6 +102,8 @@ export function mayStillRun(
       return false;
     });
   };
+  const isAwaited = (task: PlanTask) =>
+    selected.has(task.id) && (hasWork(task, scheduling) || (checkpoints && task.human));
   // Without a time limit it may never come.
   const mayBeSent = ({ state }: TaskSummary) =>
     answers && (state.waits_for ?? []).some(({ kind }) => kind === 'wait-for');
@@ -102,7 +112,7 @@ export function mayStillRun(
     awaitedChildren(id, record, scheduling.plan).some((all) =>
       all.every((child) => hasEnded(child.id) || progresses(child.id)),
     );
-  const asked = scheduling.plan.tasks.filter((task) => selected.has(task.id) && hasWork(task, scheduling));
+  const asked = scheduling.plan.tasks.filter(isAwaited);
   // In turn: a chain of thousands in which each asks for the next has more levels than a stack.
   for (const node of turns(edges(scheduling.plan, asked))) if (asked[node] !== undefined) progresses(asked[node].id);
   return asked.filter((task) => progresses(task.id) && !isOver(reasonsToWait(task, scheduling, survey)));

@@ -148,7 +148,7 @@ export class RunLoop {
     this.#progress.look(this.#active, this.#integrations.running(), () => this.#scheduling());
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const over = { surrounding: this.#surrounding, answers: this.#options.answers };
+    const over = { ...this.#options, surrounding: this.#surrounding };
     const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), over);
     if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
     return hopeful.length > 0 || this.#plans.lacks(this.#seen.parents.values());

@@ -23,4 +23,6 @@ export interface RunOptions {
   output: OutputMode;
   /** Whether the run goes on while all that is left waits for answers or signals. */
   answers: boolean;
+  /** Whether it goes on while all that is left waits for checkpoints of people. */
+  checkpoints: boolean;
 }

@@ -7,6 +7,7 @@ describe('a time to try again', () => {
   test.each<[text: string, delayMs: number]>([
     ['120', 120_000],
     ['0', 0],
+    ['1893456037', 37_000],
     ['1.5', 1500],
     [' 90s\n', 90_000],
     ['1h30m', 5_400_000],
