@@ -14,7 +14,7 @@ import {
 } from '../../domain/task/records.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
-import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
+import { blocking, type Driver } from '../../lib/fs/drivers.ts';
 import { entriesIn, isRealEntry, makeFolder, realEntriesIn, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
 import { exclusively, type LockOwner } from '../../lib/fs/locks.ts';
@@ -63,9 +63,9 @@ import {
   type FolderCommit,
   type FolderRead,
   lookAtTask,
+  readNow,
   readTask,
   settleTask,
-  unreadable,
 } from './task-files.ts';
 import { type Layout, replaceIn, type StateTree } from './tree.ts';
 
@@ -137,10 +137,8 @@ export class FileStore implements TaskStore {
     return read;
   }
 
-  /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
   #readNow(taskId: string, read: () => Step<FolderRead>): FolderRead {
-    const problem = this.#tree.problemAt(taskId);
-    return problem ? unreadable(taskId, problem) : whileDoing(`reading task ${taskId}`, () => runSync(read()));
+    return readNow(taskId, read, () => this.#tree.problemAt(taskId));
   }
 
   async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
@@ -206,7 +204,8 @@ export class FileStore implements TaskStore {
     const runs = await seen.runs(() => this.listRuns());
     refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());
-    const tasks = seen.read(ids, (id) => this.#readNow(id, () => lookAtTask(this.layout.task(id), id, false)));
+    const look = (id: string) => lookAtTask(this.#tree.folderOf(id), id, false);
+    const tasks = seen.read(ids, (id) => this.#readNow(id, () => look(id)));
     return { tasks, runs, seen };
   }
 

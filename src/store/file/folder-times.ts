@@ -4,10 +4,10 @@
  */
 
 import fs from 'node:fs';
+import { isSettled } from '../../lib/fs/file-times.ts';
 import { ifThere, NO_PATH } from '../../lib/fs/io-errors.ts';
 import type { ChangeCursor, Changes } from '../port.ts';
 import { newestOf } from './protocol.ts';
-import { TICK_MS } from './snapshot-cache.ts';
 import type { Layout } from './tree.ts';
 
 /** What is known of the folders; one for all cursors that follow from one another, since a large plan has thousands. */
@@ -107,7 +107,7 @@ function timeOf(folder: string): { inode: number; mtimeMs: number; isSettled: bo
   const stat = fs.lstatSync(folder, { throwIfNoEntry: false });
   const { ino: inode, mtimeMs } = stat ?? NO_FOLDER;
   // In what is no folder nothing changes.
-  return { inode, mtimeMs, isSettled: stat?.isDirectory() !== true || Date.now() - mtimeMs > TICK_MS };
+  return { inode, mtimeMs, isSettled: stat?.isDirectory() !== true || isSettled(mtimeMs, Date.now()) };
 }
 
 const GONE = -1;

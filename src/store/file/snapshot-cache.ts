@@ -3,7 +3,7 @@
  *
  * A summary is valid while the inode and ctime of all that it was read from are the same: the task's folder, the files that
  * people edit, the attempt folders and their files. No program can set a ctime; git's index relies on it in the same way.
- * As there, what changed within `TICK_MS` before the snapshot is not kept, since a second change could have the same ctime.
+ * As there, what changed just before the snapshot is not kept, since a second change could have the same ctime.
  * A version file is checked where versions are added to it; others never change. The list of tasks is checked by the folder that holds theirs.
  * Source: stat(2), and "racy git" in git's technical documentation.
  */
@@ -11,15 +11,13 @@
 import fs from 'node:fs';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
+import { isSettled } from '../../lib/fs/file-times.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
 import { summarized } from '../summary.ts';
 import { artifactsOf, LEASE_FILE, type Stamp, stampOf } from './gc-files.ts';
 import { versionName } from './record-file.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
 import type { Layout } from './tree.ts';
-
-/** More than the granularity of times in any file system, milliseconds. */
-export const TICK_MS = 2000;
 
 /** Tasks read anew from which on the cache is written; for fewer, reading them again costs less. */
 const WORTH_KEEPING = 256;
@@ -200,7 +198,7 @@ export class SnapshotCache {
 
   /** Whether the next change gets another ctime. */
   #isSettled([, , changedMs]: Stamp): boolean {
-    return changedMs <= this.#startedMs - TICK_MS;
+    return isSettled(changedMs, this.#startedMs);
   }
 }
 

@@ -13,7 +13,8 @@ import {
 } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
-import { errorCode } from '../../lib/fs/io-errors.ts';
+import { runSync } from '../../lib/fs/drivers.ts';
+import { errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { type Handle, quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
@@ -41,9 +42,18 @@ export interface FolderRead extends TaskRead {
   whole: VersionFile | null;
 }
 
-/** A task of which nothing can be read. */
-export function unreadable(task_id: string, problem: string): FolderRead {
-  return { task_id, version: 0, names: [], whole: null, warnings: [], origin: 'none', record: null, problem };
+/**
+ * What `read` gives, or a task of which nothing can be read where it fails and `problemAt` says what is wrong with the folder. Reading never
+ * waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR.
+ */
+export function readNow(task_id: string, read: () => Step<FolderRead>, problemAt: () => string | null): FolderRead {
+  try {
+    return whileDoing(`reading task ${task_id}`, () => runSync(read()));
+  } catch (error) {
+    const problem = problemAt();
+    if (problem === null) throw error;
+    return { task_id, version: 0, names: [], whole: null, warnings: [], origin: 'none', record: null, problem };
+  }
 }
 
 /** `lookAtTask` for what may be decided and committed on it. */

@@ -49,6 +49,13 @@ export class StateTree {
     return dir;
   }
 
+  /** `taskFolder` for a caller that has looked at the folders above it. */
+  folderOf(taskId: string): string {
+    const dir = this.layout.task(taskId);
+    refuseSymlink(dir);
+    return dir;
+  }
+
   /** What is wrong with what is in the place of a task's folder; null where that is a folder, or nothing. Throws IO_ERROR where the tree is elsewhere. */
   problemAt(taskId: string): string | null {
     const dir = this.layout.task(taskId);

@@ -333,14 +333,17 @@ describe('changes since', () => {
     expect(await changedSince(first.cursor)).toEqual([]);
   });
 
-  test("a commit is among the changes that the file system's clock does not tell from the one before", async () => {
-    const now = new Date();
+  test.each([
+    ['of whole seconds', 1_800_000_000_000, 1900],
+    ['of milliseconds', 1_800_000_000_010, 90],
+  ])('a commit is among the changes that a clock %s may not tell from the one before', async (_clock, at, laterMs) => {
+    await tree.commit('build', record('build'));
     const commit = async () => {
       await tree.change('build', (before) => before);
-      fs.utimesSync(tree.at('build'), now, now);
+      fs.utimesSync(tree.at('build'), new Date(at), new Date(at));
     };
-    await tree.commit('build', record('build'));
     await commit();
+    vi.useFakeTimers({ toFake: ['Date'], now: at + laterMs });
     const { cursor } = await tree.store.changesSince(null);
     expect(await changedSince(cursor)).toEqual([]);
     await commit();
