@@ -17,10 +17,20 @@ const PLAN_FIELDS = ['depends_on', 'discovered_from', 'blocked_by', 'phase'];
 
 /** A candidate a line, with a tab before what it is; nothing when anything fails. */
 export async function candidateLines(words: readonly string[]): Promise<string> {
-  const last = words.at(-1) ?? '';
-  const found = await candidates(words.slice(0, -1), last.startsWith('-')).catch(() => []);
+  const { before, last, joined } = splitLast(words);
+  const found = await candidates(before, last.startsWith('-')).catch(() => []);
   const fitting = found.filter(([word]) => word.startsWith(last));
-  return fitting.map(([word, about]) => `${word}\t${oneLine(about, 80)}\n`).join('');
+  return fitting.map(([word, about]) => `${joined}${word}\t${oneLine(about, 80)}\n`).join('');
+}
+
+/** What is completed, and the words before it. Of `--output=pre` it is `pre`: bash hands that on as three words, other shells as one, of which `joined` is the rest. */
+function splitLast(words: readonly string[]): { before: string[]; last: string; joined: string } {
+  const last = words.at(-1) ?? '';
+  const [, joined = '', option = '', value = ''] = /^((--[^=]+)=)(.*)$/.exec(last) ?? [];
+  if (joined !== '') return { before: [...words.slice(0, -1), option], last: value, joined };
+  if (last === '=') return { before: words.slice(0, -1), last: '', joined };
+  const isParted = words.at(-2) === '=' && words.at(-3)?.startsWith('--') === true;
+  return { before: words.slice(0, isParted ? -2 : -1), last, joined };
 }
 
 /** What may stand behind `before`: options when `dashed`, else the rest. Throws UNKNOWN_VERB, and what reading the plan does. */
