@@ -101,10 +101,34 @@ describe('join', () => {
       child('x'),
       bad,
     ]);
-    await orchestrate(['run'], { cwd });
+    const run = await orchestrate(['run', '--json'], { cwd });
     const told = ['{"name":"x","state":"shipped","result":null}', '{"name":"bad","state":"failed","result":null}'];
     expect(linesIn(cwd, 'all')).toEqual([...told, ...told]);
     expect((await dataOf(cwd, 'show', 'a')).state.state).toBe('shipped');
+    // Its parent has gone on without it.
+    expect(run.code).toBe(0);
+    expect(JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
+      failed: [{ task_id: 'a/files/bad', goes_on: true }],
+      exit_code: 0,
+    });
+    expect((await dataOf(cwd, 'inbox')).items).toEqual([]);
+  });
+
+  it('a task with continue_on_error does not fail a run, nor stop it, by a child of its that has failed', async () => {
+    const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
+    const cwd = project(
+      [
+        'id: a, title: A, run: sh -e body.sh, retry: {max_attempts: 1}, continue_on_error: true',
+        'id: b, title: B, run: echo b > ledger, depends_on: [a]',
+      ],
+      { 'body.sh': `${FAN}${F} join files\n`, 'children.jsonl': bad },
+    );
+    expect(await orchestrate(['run', '--on-failure', 'stop'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd, 'ledger')).toEqual(['b']);
+    expect((await dataOf(cwd, 'show', 'a')).state).toMatchObject({
+      state: 'failed',
+      last_error: { class: 'join.failed' },
+    });
   });
 
   it('join whose output a script keeps before it reads it ends the script while the task is parked', async () => {

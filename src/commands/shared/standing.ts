@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { isOverByPlan } from '../../domain/plan/plan.ts';
+import { othersGoOn } from '../../domain/schedule/fates.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
 import { queueFor } from '../../domain/schedule/run-order.ts';
 import { mayStillRun } from '../../domain/schedule/run-selection.ts';
@@ -105,7 +106,7 @@ function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness
   if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id)), { answers: false }).length > 0)
     return next('run', 'tasks are ready, or will be');
   const failed = tasks.find(
-    ({ id, continue_on_error: goesOn }) => !goesOn && seenState(scheduling.recordOf(id)) === 'failed',
+    (task) => seenState(scheduling.recordOf(task.id)) === 'failed' && !othersGoOn(task, scheduling),
   );
   if (failed !== undefined)
     return next(`logs ${failed.id}`, `it failed; then \`forge orchestrate retry ${failed.id}\``);

@@ -24,9 +24,11 @@ function childTask(
   fanOut: string,
   { name, run, title, env, retry, timeout_ms, input }: Child,
 ): PlanTask {
-  const { phase_id, type, priority, status, question_budget, worker, model, args, shell, cwd, changes } = parent;
+  const { phase_id, type, priority, status, question_budget, continue_on_error } = parent;
+  const { worker, model, args, shell, cwd, changes } = parent;
   return filledTask({
-    ...{ phase_id, type, priority, status, question_budget, worker, model, args, shell, cwd, changes },
+    ...{ phase_id, type, priority, status, question_budget, continue_on_error },
+    ...{ worker, model, args, shell, cwd, changes },
     id: childId(parent.id, fanOut, name),
     parent: parent.id,
     input,

@@ -145,7 +145,7 @@ export const RunFinishedSchema = () =>
         z.strictObject({
           task_id: z.string(),
           error: z.nullable(ClassifiedErrorSchema()),
-          /** Its `continue_on_error`: the run can end well all the same. */
+          /** Others do all the same, so the run can end well: its `continue_on_error`, or the task that made it has. */
           goes_on: z.boolean(),
         }),
       ),

@@ -29,7 +29,7 @@ export interface TaskResult {
   error: ClassifiedError | null;
   /** The end of its output, of one that failed in this run: stderr, then stdout. */
   excerpt: string;
-  /** Its failure counts as success for what depends on it, and for the run: `continue_on_error`. */
+  /** Its failure counts as success for what depends on it, and for the run. */
   goes_on: boolean;
   /** Why it was skipped, or that it had failed before; a clause. Empty for any other. */
   why: string;

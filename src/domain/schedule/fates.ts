@@ -13,7 +13,7 @@ import {
   type PlanPhase,
   type PlanTask,
 } from '../plan/plan.ts';
-import { readable, type SeenRecord, type TaskState } from '../task/records.ts';
+import { readable, type SeenRecord, seenState, type TaskState } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
 import { edges, turns } from './critical-path.ts';
 
@@ -46,6 +46,15 @@ export interface Fates {
   isFinished(phase: PlanPhase): boolean;
   /** Whether none of its tasks is open. */
   isOver(phase: PlanPhase): boolean;
+}
+
+/** Whether others go on when the task has failed: by its word in the plan, or since the task that made it is over, and did not fail by it. */
+export function othersGoOn(task: PlanTask, { plan, recordOf }: Pick<Standing, 'plan' | 'recordOf'>): boolean {
+  if (task.continue_on_error) return true;
+  const parent = plan.byId.get(task.parent ?? '');
+  if (parent === undefined) return false;
+  const state = seenState(recordOf(parent.id));
+  return isOverByPlan(parent) || state === 'shipped' || state === 'cancelled' || othersGoOn(parent, { plan, recordOf });
 }
 
 export type Verdict = 'holds' | 'waits' | 'skips' | 'loses';

@@ -8,6 +8,7 @@ import { parkedText } from '../steps/parking.ts';
 import { heldOf, heldText } from '../task/held.ts';
 import { readable } from '../task/records.ts';
 import { budgetReasons, projectText } from './budgets.ts';
+import { othersGoOn } from './fates.ts';
 import { reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './readiness.ts';
 import { queueFor } from './run-order.ts';
 
@@ -82,8 +83,8 @@ function ofRecord(task: PlanTask, scheduling: SchedulingContext, survey: Survey)
     return wanting('question', `it asks about ${asked?.decision_key ?? 'something'}`, [`answer ${task.id} OPTION`]);
   }
   if (state === 'failed') {
-    // Its children that have failed are there themselves, and it goes on with them. Nothing waits for one that others go on without.
-    if (last_error?.class === JOIN_FAILED || task.continue_on_error) return null;
+    // Its children that have failed are there themselves, and it goes on with them. Nothing waits for one without which others go on.
+    if (last_error?.class === JOIN_FAILED || othersGoOn(task, scheduling)) return null;
     return wanting('failed', last_error ? errorText(last_error) : 'it failed', [`retry ${task.id}`, 'run']);
   }
   const waits = reasonsToWait(task, scheduling, survey);

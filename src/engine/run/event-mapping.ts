@@ -5,6 +5,7 @@ import { commandSource } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { reuseOf } from '../../domain/reuse/reuse.ts';
 import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
+import { othersGoOn } from '../../domain/schedule/fates.ts';
 import {
   type Reason,
   reasonsToWait,
@@ -159,7 +160,7 @@ export function leftovers(
     if (planned !== null || shown === 'skipped' || state === 'shipped' || state === 'cancelled') continue;
     if (state === 'failed') {
       const error = errorInfo(readable(record)?.state.last_error);
-      left.failed.push({ task_id: task.id, error, goes_on: task.continue_on_error });
+      left.failed.push({ task_id: task.id, error, goes_on: othersGoOn(task, scheduling) });
       continue;
     }
     const why = refused.get(task.id);
