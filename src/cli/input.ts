@@ -70,24 +70,43 @@ function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
   return usageError(verb, `${what}: expected ${expected ?? `a whole number ${range}`}`);
 }
 
-/** `input` with the text of stdin where `-` stands for it. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
+/**
+ * `input` with the text of stdin where `-` stands for it, and of a pipe that is named as a file, such as `<(...)` of a shell. Throws INVALID_ARGS
+ * when stdin is a terminal, and for what can't be read.
+ */
 export function withStdin(schema: Command['input'], input: Input): Input {
-  if (!Object.values(input).includes('-')) return input;
-  const from = fieldsOf(schema).filter(({ key, stdin }) => stdin && input[key] === '-');
-  const target = ({ key, stdin }: FieldInfo) => (stdin === 'content' ? contentFieldOf(schema, key) : null) ?? key;
-  return { ...input, ...Object.fromEntries(from.map((field) => [target(field), readStdin(nameOf(field))])) };
+  const texts = fieldsOf(schema).flatMap((field) => {
+    const { key, stdin } = field;
+    const value = input[key];
+    const target = (stdin === 'content' ? contentFieldOf(schema, key) : null) ?? key;
+    if (stdin && value === '-') return [[target, readStdin(nameOf(field))]];
+    return stdin === 'content' && isPipe(value) ? [[target, readText(value, `${nameOf(field)} ${value}: it`)]] : [];
+  });
+  return texts.length === 0 ? input : { ...input, ...Object.fromEntries(texts) };
+}
+
+function isPipe(value: unknown): value is string {
+  try {
+    return typeof value === 'string' && fs.statSync(value).isFIFO();
+  } catch {
+    // The command says why it cannot be read.
+    return false;
+  }
 }
 
 /** The text of stdin. Throws INVALID_ARGS when it is a terminal, or can't be read; `flag` wants it. */
 export function readStdin(flag: string): string {
-  const hint = `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
   // At a terminal the command would seem to hang.
-  if (process.getBuiltinModule('node:tty').isatty(0)) {
-    throw new ForgeError('INVALID_ARGS', `${flag} - reads stdin, which is a terminal`, { hint });
-  }
+  if (!process.getBuiltinModule('node:tty').isatty(0)) return readText(0, `${flag} -: stdin`, pipeHint(flag));
+  throw new ForgeError('INVALID_ARGS', `${flag} - reads stdin, which is a terminal`, { hint: pipeHint(flag) });
+}
+
+const pipeHint = (flag: string) => `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
+
+function readText(file: string | 0, what: string, hint?: string): string {
   try {
-    return fs.readFileSync(0, 'utf8').trimEnd();
+    return fs.readFileSync(file, 'utf8').trimEnd();
   } catch (cause) {
-    throw new ForgeError('INVALID_ARGS', `${flag} -: stdin cannot be read`, { hint, cause });
+    throw new ForgeError('INVALID_ARGS', `${what} cannot be read`, { ...(hint && { hint }), cause });
   }
 }

@@ -55,7 +55,7 @@ export const fanOut = workerCommand({
  */
 function linesOf(children: unknown, from: string): { text: string; file: string } {
   if (children === undefined) return { text: readUserFile(from, '--from', MAX_BYTES), file: from };
-  if (typeof children === 'string') return { text: children, file: 'stdin' };
+  if (typeof children === 'string') return { text: children, file: from === '-' ? 'stdin' : from };
   const lines = Array.isArray(children) ? children : [children];
   return { text: lines.map((line) => JSON.stringify(line)).join('\n'), file: 'children' };
 }

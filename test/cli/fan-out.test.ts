@@ -1,6 +1,8 @@
 /** Fan-outs: the children that a task makes while it is worked on. */
 
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { orchestrate, project, within } from '../support/cli.ts';
@@ -34,6 +36,22 @@ describe('fan-out', () => {
       { name: 'files', kind: 'fan-out', status: 'completed', result: { children: 2 } },
       { name: 'none', kind: 'fan-out', status: 'completed', result: { children: 0 } },
     ]);
+  });
+
+  it('fan-out reads its children from a pipe that is named as a file, as a shell names that of <(...)', async () => {
+    const { cwd, env } = await atWork();
+    execFileSync('mkfifo', [join(cwd, 'pipe')]);
+    const args = ['fan-out', 'files', '--from', 'pipe', '--json'];
+    const [answer] = await Promise.all([
+      orchestrate(args, { cwd, env }),
+      writeFile(join(cwd, 'pipe'), `${child('x')}\nno JSON\n`),
+    ]);
+    expect(answer.json().error.details.problems).toMatchObject([{ place: { file: 'pipe', line: 2 } }]);
+    const [made] = await Promise.all([
+      orchestrate(args, { cwd, env }),
+      writeFile(join(cwd, 'pipe'), `${child('x')}\n`),
+    ]);
+    expect(made.json()).toMatchObject({ data: { children: 1 } });
   });
 
   it('fan-out gives a later attempt the set that is there, whatever it is given', async () => {
