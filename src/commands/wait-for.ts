@@ -41,6 +41,8 @@ export const waitFor = workerCommand({
         look: async () => (now, looker) => afterSignalLook(now, looker, { timeoutMs, fallback }),
       }),
     );
-    return { ...shownStep(options.task, step, recorded), data: step.result ?? null };
+    const shown = shownStep(options.task, step, recorded);
+    if (shown.why !== null) context.note?.(`${name} has failed: ${shown.why}`);
+    return { ...shown, data: step.result ?? null };
   },
 });

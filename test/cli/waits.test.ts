@@ -394,6 +394,12 @@ describe('a wait for a signal', () => {
     expect(linesIn(cwd, 'got')).toEqual(['"none"']);
   });
 
+  it('a wait for a signal says why it has failed when its time is up', async () => {
+    const cwd = scripted(`${F} wait-for go --timeout 200ms 2> told\n`);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(linesIn(cwd, 'told')).toEqual(['go has failed: signal go did not come within 200ms']);
+  });
+
   it.each([
     [['signal', 'a', 'no name'], /can't name a signal/],
     [['signal', 'a', 'go', '--data', 'text'], /--data takes JSON/],
