@@ -107,7 +107,10 @@ async function bundleLibrary(outDir) {
     // It shares the cache of plans and settings with the command: they are of one source.
     transform: { define: buildId() },
     output: {
-      ...{ format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'shared-[name]-[hash].js', minify: MINIFY },
+      ...{ format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'shared-[name]-[hash].js' },
+      // Of an error that ends a program Node shows the line that made it: it must not be most of the file.
+      minify: { ...MINIFY, codegen: false },
+      comments: false,
       // What a worker needs before its first step: each file more costs it a millisecond.
       codeSplitting: {
         groups: [{ debugName: 'worker', name: (id, all) => (neededBy(worker, all).has(id) ? 'worker' : null) }],

@@ -117,6 +117,17 @@ describe('a step of a program', () => {
     expect((await dataOf(cwd, 'show', 'a')).state.last_error).toMatchObject({ class: 'fatal.step' });
   });
 
+  it('a program that ends by an error of forge shows where that was made, and no other source', async () => {
+    const cwd = scripted(
+      `await worker.step('slow', () => new Promise(() => {}), { timeout: 1, retry: { max_attempts: 1 } });`,
+      ', retry: {max_attempts: 1}',
+    );
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(1);
+    expect(stdout).toContain('step slow: slow took longer than its timeout of 1ms');
+    expect(Buffer.byteLength((await orchestrate(['logs', 'a'], { cwd })).stdout)).toBeLessThan(2000);
+  });
+
   it('a step of a program that waits ends its program, and the next attempt goes on behind it', async () => {
     const body = `await worker.step('one', () => note('one'));\nnote('pass');\nawait worker.wait('soak', 300);\nnote(await worker.waitFor('go'));`;
     const cwd = project([`id: a, title: A, run: node body.mjs, retry: {max_attempts: 1}`], {

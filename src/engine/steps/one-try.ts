@@ -1,11 +1,12 @@
 /** One call of a function of a program, within its time, and for as long as its attempt holds the task. */
 
-import { type ClassifiedError, errorClassSchema } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, errorClassSchema, overLimit } from '../../domain/retry/classify.ts';
 import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
 import { Parked } from '../../domain/steps/parking.ts';
 import { errorMessage, ForgeError, thrownField } from '../../lib/errors.ts';
 import { isDeeperThan } from '../../lib/json.ts';
 import { oneLine } from '../../lib/text.ts';
+import { durationText } from '../../lib/time.ts';
 import { timerOf } from '../timer.ts';
 import { isMistake, MESSAGE_MAX_CHARS } from './mistakes.ts';
 import type { AtWork } from './pass.ts';
@@ -38,8 +39,8 @@ export async function tryOnce(
     };
   });
   over.catch(() => {});
-  const tooLong = () => stop(new TimeUp(`step ${name} took longer than ${timeoutMs} ms`));
-  const timer = timerOf(timeoutMs, tooLong);
+  const limit = timeoutMs === null ? null : durationText(timeoutMs);
+  const timer = timerOf(timeoutMs, () => stop(new TimeUp(`${name} ${overLimit(limit)}`)));
   const lose = () => stop(lost.reason);
   if (lost.aborted) lose();
   lost.addEventListener('abort', lose, { once: true });
