@@ -96,6 +96,16 @@ describe('a wait of a program', () => {
     await worker.next().wait('soak', '1h');
   });
 
+  it('a wait of a program that is too short to park it is over once the clock of its test says so', {
+    timeout: 15_000,
+  }, async () => {
+    const clock = { nowMs: T0 };
+    const waited = memoryWorker({ now: () => clock.nowMs }).wait('soak', '20s');
+    await new Promise(setImmediate);
+    clock.nowMs += 20_000;
+    await waited;
+  });
+
   it('a time that is no time is refused: of a wait, and of the first tick of a repeat', async () => {
     const { worker } = worked();
     const none = new Date(Number.NaN);

@@ -9,7 +9,7 @@ import { once } from '../../lib/once.ts';
 import { timerOf, turn } from '../timer.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
-/** How often a wait in place looks whether what it waits for is there, milliseconds. */
+/** How often a wait in place looks whether what it waits for is there, and what time it is, milliseconds. */
 const LOOK_MS = 500;
 
 interface PassSleeper extends Sleeper {
@@ -175,7 +175,7 @@ export class AtWork {
 
 async function rest(journal: WorkerJournal, left: () => number, isThere: Sleep['isThere'], lost: AbortSignal) {
   for (let ms = left(); ms > 0; ms = left()) {
-    await pause(isThere === undefined ? ms : Math.min(ms, LOOK_MS), lost);
+    await pause(Math.min(ms, LOOK_MS), lost);
     if (isThere?.(await journal.readAgain())) return;
   }
 }
