@@ -77,13 +77,16 @@ test('copies that are about to replace the plan or the file of the tracker are n
   expect([code, warning]).toEqual([0, '']);
 });
 
-test('a worker that has changed only the main checkout fails', async () => {
+test('a worker that has changed only the main checkout fails, and the error says what to do where another program did it', async () => {
   const { play, code, warning } = await run({ build: 'echo x > "$FORGE_DIR/stray.txt"' });
   expect(code).toBe(1);
   expect(warning).toContain('stray.txt');
   expect(await play.state('build')).toMatchObject({
     state: 'failed',
-    last_error: { class: 'verify.elsewhere', message: expect.stringContaining('stray.txt') },
+    last_error: {
+      class: 'verify.elsewhere',
+      message: expect.stringMatching(/stray\.txt; where another program writes that, let git ignore it/),
+    },
   });
 });
 

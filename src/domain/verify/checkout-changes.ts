@@ -42,7 +42,7 @@ export function changedSince(before: CheckoutState, now: CheckoutState): string[
 /** Why an attempt has failed whose worker has committed nothing, while `names` were changed in the main checkout; null without any. */
 export function elsewhereFault(names: readonly string[]): ClassifiedError | null {
   if (names.length === 0) return null;
-  const message = `nothing is committed to its branch, and the main checkout was changed meanwhile: ${firstOf(names)}`;
+  const message = `nothing is committed to its branch, and the main checkout was changed meanwhile: ${firstOf(names)}; where another program writes that, let git ignore it, and where the task need not change files, set \`changes: none\``;
   return { class: 'verify.elsewhere', message: oneLine(message, 500) };
 }
 
