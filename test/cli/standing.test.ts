@@ -105,6 +105,18 @@ describe('a command of several lines', () => {
   });
 });
 
+it('status says of a checkpoint that it is for a person until it is done or cancelled', async () => {
+  const cwd = project(['a', 'b', 'c'].map((id) => `id: ${id}, title: ${id}, owner_type: human`));
+  await text(cwd, 'done', 'a');
+  await text(cwd, 'cancel', 'b');
+  expect((await text(cwd, 'status')).split('\n').slice(3, -1)).toEqual([
+    expect.stringMatching(/a +shipped/),
+    expect.stringMatching(/b +cancelled/),
+    expect.stringMatching(/c +unclaimed/),
+    expect.stringMatching(/^ +for a person$/),
+  ]);
+});
+
 it('of many open runs those with a task are listed first', async () => {
   const cwd = project(['id: a, title: A']);
   const { data } = (await orchestrate(['claim', 'a', '--json'], { cwd })).json();

@@ -6,6 +6,7 @@ import { errorText, shortErrorText } from '../../domain/retry/classify.ts';
 import { parkedText } from '../../domain/steps/parking.ts';
 import { heldText } from '../../domain/task/held.ts';
 import { usedText } from '../../domain/task/spending.ts';
+import { isTerminal } from '../../domain/task/states.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, fitting, hang, pad, padId, plural, widest, widthOf } from '../layout.ts';
@@ -120,7 +121,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   if (row.branch !== null) parts.push(`branch ${row.branch}`);
   if (row.held !== null) parts.push(`given up ${ago(row.held.at, context)}: ${heldText(row.held)}`);
   if (shown !== null) parts.push(errorText(shown));
-  if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');
+  if (parts.length === 0 && row.human && row.planned === 'active' && !isTerminal(state)) parts.push('for a person');
   if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');
   return parts.length === 0
     ? []
