@@ -209,7 +209,7 @@ function warningsOf(
   const recordOf = (taskId: string) => records.get(taskId);
   const { settings, settingsWarnings } = session;
   const texts = [...(loaded?.warnings ?? []), ...settingsWarnings, ...data.notEnforced(settings)];
-  const changed = loaded && redefinedText(loaded.plan, recordOf);
+  const changed = loaded && redefinedText(loaded.plan, recordOf, settings);
   const warnings = [...texts, ...(changed === null ? [] : [changed])].map((text) => warningOf(text));
   const odd = shown.flatMap(({ read }) => (read === undefined ? [] : recordWarnings(read)));
   const left = shown.flatMap(({ task, read }) => (task === null && read !== undefined ? [read.task_id] : []));

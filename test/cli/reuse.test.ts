@@ -92,6 +92,22 @@ describe('a task with cache', () => {
     },
   );
 
+  it('a task that has shipped without cache is done once more when its plan says it, but not one that a person has done; a later change has it done again', async () => {
+    const tasks = (...keys: string[]) =>
+      ['build', 'sign'].map((id) => [`id: ${id}, title: T, run: "echo ${id} >> ledger"`, ...keys].join(', '));
+    const cwd = made(tasks());
+    expect((await orchestrate(['done', 'sign'], { cwd, env })).code).toBe(0);
+    expect(await doneBy(cwd)).toMatchObject({ done: ['build'] });
+    for (const id of ['build', 'sign'])
+      await orchestrate(['edit', id, '--set', 'cache=true', '--set', 'inputs=src'], { cwd, env });
+    const status = JSON.parse((await orchestrate(['status', '--json'], { cwd, env })).stdout);
+    expect(status.data.warnings).toEqual([]);
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build'], warnings: [] });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [] });
+    writeFileSync(join(cwd, 'src/a'), '2');
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build'] });
+  });
+
   it('ships unchanged, with its outputs, when it was done for the same before: here, and in another checkout', async () => {
     const cwd = made();
     await doneBy(cwd);

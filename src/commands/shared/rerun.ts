@@ -1,5 +1,6 @@
 /** Beginning tasks again from the start: which ones, in which order, and that none is begun when one of them can't be. */
 
+import { isRedefined } from '../../domain/plan/definition.ts';
 import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { changedTasks, isReusable, reuseOf } from '../../domain/reuse/reuse.ts';
 import { dependencyOrder, dependentsOf } from '../../domain/schedule/selection.ts';
@@ -99,17 +100,15 @@ export async function changedSince(
   for (const task of reused) {
     const record = await readRecord(task.id);
     const reuse = record === null ? null : reuseOf(record);
+    // It was done by a plan that did not say `cache`, or by another program than its own.
+    if (record !== null && reuse === null && isRedefined(task, record)) standing.set(task.id, false);
     if (record === null || reuse === null) continue;
     const { isSame, isPresent } = await standsBy(session, task, record, reuse, readRecord);
     const isBack = puttingBack && isSame && !isPresent && (await putBack(session, task, reuse));
     if (isBack) back.push(record);
     standing.set(task.id, isPresent || isBack);
   }
-  const changed = changedTasks(
-    reused,
-    (id) => records.get(id) ?? null,
-    ({ id }) => standing.get(id) === true,
-  );
+  const changed = changedTasks(reused, standing);
   return { changed: changed.map(({ id }) => id), putBack: back };
 }
 

@@ -122,18 +122,13 @@ export function doneBy(record: TaskSummary | null): string | null {
 
 /**
  * The shipped tasks that are no longer what they were done for, with all that depend on them and may be reused themselves; in the order of
- * `order`. `stands`: whether the task is what it was done for, and its outputs are there.
+ * `order`. `standing`: of each, whether it is what it was done for, and its outputs are there.
  */
-export function changedTasks(
-  order: readonly PlanTask[],
-  recordOf: (taskId: string) => TaskSummary | null,
-  stands: (task: PlanTask) => boolean,
-): PlanTask[] {
+export function changedTasks(order: readonly PlanTask[], standing: ReadonlyMap<string, boolean>): PlanTask[] {
   const changed = new Set<string>();
   return order.filter((task) => {
-    const record = recordOf(task.id);
-    if (record === null || reuseOf(record) === null) return false;
-    if (stands(task) && !task.depends_on.some((id) => changed.has(id))) return false;
+    const stands = standing.get(task.id);
+    if (stands === undefined || (stands && !task.depends_on.some((id) => changed.has(id)))) return false;
     changed.add(task.id);
     return true;
   });

@@ -167,6 +167,8 @@ export function doneTask(
     memo: {
       abandons: 0,
       ...closedLedger(record),
+      // What was given out is not what was done.
+      definition: undefined,
       done_by_hand: { at: isoTime(nowMs), note: said } satisfies DoneByHand,
     },
     by: null,

@@ -112,7 +112,7 @@ export class RunLoop {
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
     try {
       await this.#look();
-      const changed = redefinedText(this.#plan(), (id) => this.#seen.reads.get(id)?.record);
+      const changed = redefinedText(this.#plan(), (id) => this.#seen.reads.get(id)?.record, this.#env.settings);
       if (changed !== null) this.#emit({ type: 'warning', message: changed });
       while (await this.#step()) await this.#pause();
     } finally {
