@@ -200,6 +200,8 @@ describe('the files that globs match', () => {
       'lib/node_modules/x/f.js',
       'node_modules/x/f.js',
     ]);
+    expect(names('*/node_modules/x/*')).toEqual(['lib/node_modules/x/f.js']);
+    expect(names('{lib,node_modules}/x/*')).toEqual(['node_modules/x/f.js']);
   });
 
   test('the files that globs match have a digest of their content, in parts where they are large, and links of where they point', () => {

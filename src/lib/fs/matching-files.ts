@@ -28,7 +28,8 @@ export function matchingFiles(folder: string, globs: readonly string[]): Matchin
   for (const source of globs.filter((source) => !source.startsWith('!'))) {
     const base = textBeforeWildcards(source);
     const start = base.includes('/') ? base.slice(0, base.lastIndexOf('/')) : '';
-    for (const file of below(folder, start, { globs: globsOf([source]), base })) found.set(file.path, file);
+    const skipped = SKIPPED.filter((name) => !source.split(/[/{},]/).includes(name));
+    for (const file of below(folder, start, { globs: globsOf([source]), base, skipped })) found.set(file.path, file);
   }
   const left = [...found.values()].filter((file) => !without.some((glob) => matches(glob, file.path)));
   return left.sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -37,6 +38,7 @@ export function matchingFiles(folder: string, globs: readonly string[]): Matchin
 interface Wanted {
   globs: readonly Glob[];
   base: string;
+  skipped: readonly string[];
 }
 
 function* below(folder: string, at: string, wanted: Wanted): Generator<MatchingFile> {
@@ -51,9 +53,8 @@ function* below(folder: string, at: string, wanted: Wanted): Generator<MatchingF
   for (const entry of entries) {
     const name = at === '' ? entry.name : `${at}/${entry.name}`;
     if (entry.isDirectory()) {
-      const isNamed = wanted.base.split('/').includes(entry.name);
       const mayHave = name.startsWith(wanted.base) || `${wanted.base}/`.startsWith(`${name}/`);
-      if (mayHave && (isNamed || !SKIPPED.includes(entry.name))) yield* below(folder, name, wanted);
+      if (mayHave && !wanted.skipped.includes(entry.name)) yield* below(folder, name, wanted);
     } else if (entry.isFile() || entry.isSymbolicLink()) {
       if (!wanted.globs.some((glob) => matches(glob, name))) continue;
       const stat = fs.lstatSync(path.join(folder, name), { throwIfNoEntry: false });
