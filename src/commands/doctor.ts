@@ -20,6 +20,7 @@ import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
 import { tableFault } from '../process/processes.ts';
 import { requireProject, shown } from '../project/find-project.ts';
+import { refuseOverLimit } from '../project/over-limit.ts';
 import { loadPlanned } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
 import { openStores } from '../store/open.ts';
@@ -28,7 +29,6 @@ import { type Check, type Facts, type Finding, fail, ok, warn } from './shared/c
 import { command } from './shared/command.ts';
 import { notEnforced, textOrNull } from './shared/data.ts';
 import { allLitter } from './shared/litter.ts';
-import { refuseOverLimit } from './shared/over-limit.ts';
 import { accounts, forge, publishers, reviewer, worker } from './shared/program-checks.ts';
 
 export const doctor = command({

@@ -4,17 +4,21 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { PlanText } from '../domain/plan/places.ts';
 import type { Plan } from '../domain/plan/plan.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { overLimit } from '../domain/schedule/resources.ts';
+import type { Settings } from '../domain/settings/settings.ts';
+import { ForgeError, type Problem } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import type { LockOwner } from '../lib/fs/locks.ts';
 import { replaceIfSame } from '../lib/fs/new-file.ts';
 import type { YamlEdit } from '../lib/yaml-edit.ts';
 import type { TaskStore } from '../store/port.ts';
 import type { FanOutStore } from './fan-outs.ts';
+import { type LimitedPlan, OVER_LIMIT_HINT, overLimitProblems } from './over-limit.ts';
 import { problemsText } from './parse-cache.ts';
 import { filesOf, includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
 
 export type PlanEditEnv = PlanEnv & {
+  settings: Pick<Settings, 'limits'>;
   store: FanOutStore & Pick<TaskStore, 'planTurn'>;
   newOp(): string;
   warn(message: string): void;
@@ -92,23 +96,30 @@ async function checked(
   const read = includedBy(env);
   const first = source.file === seen.file ? text : seen.text;
   const parsed = parsePlan(first, seen.file, (file) => (file === source.file ? text : read(file)));
-  if (parsed.ok) {
+  const planned = { file: seen.file, text: first };
+  const problems = parsed.ok ? await newlyOver(env, seen, { ...parsed, ...planned }) : parsed.problems;
+  if (parsed.ok && problems.length === 0) {
     for (const warning of newIn(parsed.warnings, seen.warnings)) env.warn(warning);
     return text;
   }
   const lines = text.split('\n');
-  throw new ForgeError(
-    'PHASES_PARSE_ERROR',
-    `with that change there would be ${problemsText(parsed.problems, source.file)}`,
-    {
-      problems: parsed.problems.map((problem) =>
-        problem.place.file === source.file
-          ? { ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' }
-          : problem,
-      ),
-      hint: 'Nothing was changed. The places are those that the lines would have.',
-    },
-  );
+  throw new ForgeError('PHASES_PARSE_ERROR', `with that change there would be ${problemsText(problems, source.file)}`, {
+    problems: problems.map((problem) =>
+      problem.place.file === source.file ? { ...problem, source: lines[(problem.place.line ?? 0) - 1] ?? '' } : problem,
+    ),
+    hint: 'Nothing was changed. The places are those that the lines would have.',
+  });
+}
+
+/** What tasks use that could not start any more. One that can't start already is in the way of no other edit, such as the one that mends it. */
+async function newlyOver(
+  { settings: { limits } }: PlanEditEnv,
+  before: LimitedPlan,
+  after: LimitedPlan,
+): Promise<Problem[]> {
+  const known = new Set(overLimit(before.plan.tasks, limits).map(({ task_id }) => task_id));
+  const over = (await overLimitProblems(after, limits)).filter(({ task_id }) => !known.has(task_id));
+  return over.map(({ problem }) => ({ ...problem, suggestion: OVER_LIMIT_HINT }));
 }
 
 /** Those that were not there before, whatever line they name. */

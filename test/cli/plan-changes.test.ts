@@ -162,6 +162,33 @@ describe('edit', () => {
     expect(planIn(cwd)).toBe(PLAN);
   });
 
+  it('edit and add put no task into the plan that uses more than the limit, and mend or drop one of those that are there', async () => {
+    const over = (n: number) => `\n      - {id: over${n}, title: O, run: "true", uses: [{gpu: 9}]}`;
+    const cwd = project(PLAN.replace('run: "true"}', `run: "true"}${over(1)}${over(2)}`));
+    mkdirSync(join(cwd, '.forge'));
+    writeFileSync(join(cwd, '.forge/settings.yaml'), 'limits: {gpu: 2}\n');
+    const before = planIn(cwd);
+    for (const args of [
+      ['edit', 'build', '--set', 'uses=[{gpu: 3}]'],
+      ['add', 'Train', '--set', 'uses=[{gpu: 3}]'],
+    ]) {
+      const { json } = await orchestrate([...args, '--json'], { cwd });
+      expect(json().error).toMatchObject({
+        code: 'PHASES_PARSE_ERROR',
+        details: {
+          problems: [
+            { message: expect.stringMatching(/^task "(build|train)": it uses 3 of gpu, more than the limit of 2$/) },
+          ],
+        },
+      });
+      expect(planIn(cwd)).toBe(before);
+    }
+    await within(['edit', 'over1', '--set', 'uses=gpu'], { cwd });
+    expect((await orchestrate(['run', '--dry-run'], { cwd })).stderr).toContain('"over2": it uses 9');
+    await within(['drop', 'over2'], { cwd });
+    expect((await orchestrate(['run', '--dry-run'], { cwd })).code).toBe(0);
+  });
+
   it('a part that an anchor shares is not changed; an alias is, where it stands', async () => {
     const cwd = project(PLAN.replace('run: "true"\n', 'run: &r "true"\n').replace('run: "true"}', 'run: *r}'));
     const { stderr } = await orchestrate(['edit', 'build', '--set', 'run=make'], { cwd });

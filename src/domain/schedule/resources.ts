@@ -3,7 +3,7 @@
 import { madeIn } from '../../lib/once.ts';
 import { own } from '../../lib/own.ts';
 import { closest, oneLine } from '../../lib/text.ts';
-import type { Plan, PlanTask } from '../plan/plan.ts';
+import { isOverByPlan, type Plan, type PlanTask } from '../plan/plan.ts';
 
 /** The most of each resource that tasks in flight may use together. */
 export type Limits = Readonly<Record<string, number>>;
@@ -104,7 +104,7 @@ export function shortageText({ resource, wanted, limit, holders }: Shortage): st
 /** What is wrong with what tasks use: more than the limit, which can never be had. */
 export function overLimit(tasks: readonly PlanTask[], limits: Limits): { task_id: string; message: string }[] {
   return tasks.flatMap((task) => {
-    const shortage = shortageOf(task, [], limits);
+    const shortage = isOverByPlan(task) ? null : shortageOf(task, [], limits);
     return shortage === null ? [] : [{ task_id: task.id, message: `task "${task.id}": ${shortageText(shortage)}` }];
   });
 }

@@ -70,7 +70,11 @@ describe('tasks that use resources', () => {
   });
 
   test('more than the limit is an error, and a name without a limit a warning with a guess', () => {
-    const wrong = onePhase({ id: 'x', uses: [{ gpu: 4 }] }, { id: 'y', uses: ['depoly', 'paint'] });
+    const wrong = onePhase(
+      { id: 'x', uses: [{ gpu: 4 }] },
+      { id: 'y', uses: ['depoly', 'paint'] },
+      { id: 'z', uses: [{ gpu: 4 }], status: 'dropped' },
+    );
     expect(overLimit(wrong.tasks, LIMITS)).toEqual([
       { task_id: 'x', message: 'task "x": it uses 4 of gpu, more than the limit of 3' },
     ]);
