@@ -257,7 +257,9 @@ class Editor {
     const alone = this.#source.slice(lineStart(this.#source, lastStart), lastStart).trim() === '';
     if (!alone || lineStart(this.#source, lastStart) === 0) return put(lastEnd, `, ${text}`);
     const comma = hasComma ? [] : put(lastEnd, ',');
-    const line = this.#lines([text + (hasComma ? ',' : '')], this.#column(lastStart));
+    // Between brackets it may be tabs.
+    const indent = this.#source.slice(lineStart(this.#source, lastStart), lastStart);
+    const line = this.#newline + indent + text + (hasComma ? ',' : '');
     return this.#source.slice(lastEnd, lineEnd(this.#source, lastEnd)).replace(/^,/, '').replace(/#.*/, '').trim() ===
       ''
       ? [...comma, ...put(lineEnd(this.#source, lastEnd), line)]

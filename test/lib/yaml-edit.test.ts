@@ -175,6 +175,13 @@ describe('an edit of YAML', () => {
       '{b: 2}, # y\n  {b: 3}',
     ],
     ['brackets that end with a comma keep it', 'a: [\n  b,\n  ]\n', { path: ['a'], append: 'c' }, '  b,', '  b,\n  c,'],
+    [
+      'JSON that is indented by tabs is added to with tabs',
+      '{\n\t"a": [\n\t\t{"id": "x"}\n\t]\n}',
+      { path: ['a'], append: { id: 'y' } },
+      '"x"}',
+      '"x"},\n\t\t{"id":"y"}',
+    ],
     ['JSON stays JSON', '{"a": [{"id": "x"}]}', { path: ['a'], append: { id: 'y' } }, '"x"}', '"x"}, {"id":"y"}'],
     ['keys above that are missing are made', 'a: 1\n', { path: ['b', 'c'], set: 2 }, 'a: 1', 'a: 1\nb: {c: 2}'],
     [
