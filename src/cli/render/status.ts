@@ -121,7 +121,8 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   if (row.branch !== null) parts.push(`branch ${row.branch}`);
   if (row.held !== null) parts.push(`given up ${ago(row.held.at, context)}: ${heldText(row.held)}`);
   if (shown !== null) parts.push(errorText(shown));
-  if (parts.length === 0 && row.human && row.planned === 'active' && !isTerminal(state)) parts.push('for a person');
+  const isOver = state !== 'unreadable' && isTerminal(state);
+  if (parts.length === 0 && row.human && row.planned === 'active' && !isOver) parts.push('for a person');
   if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');
   return parts.length === 0
     ? []
