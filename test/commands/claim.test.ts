@@ -72,6 +72,14 @@ describe('claim', () => {
     expect((await runList.run(world.context, {})).runs).toHaveLength(1);
   });
 
+  test('two claims at once under one id are one, and leave one run', async () => {
+    const claim_id = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
+    const once = () => claim.run(world.context, { task: 'build', claim_id });
+    const [first, second] = await Promise.all([once(), once()]);
+    expect(second).toEqual(first);
+    expect((await runList.run(world.context, {})).runs.map((run) => run.run_id)).toEqual([first.run_id]);
+  });
+
   test('claim with a released id is refused', async () => {
     const { claim_id } = await claim.run(world.context, { task: 'build' });
     await release.run(world.context, { task: 'build', claim: claim_id });

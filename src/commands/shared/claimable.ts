@@ -32,7 +32,7 @@ interface Choice {
  * new one with `fields`. `take` returns null when it has failed the task instead. Throws what refuses a claim, TASK_NOT_FOUND,
  * RUN_NOT_FOUND, INVALID_ARGS, INTERRUPTED.
  */
-export async function takeTask<T>(
+export async function takeTask<T extends object>(
   session: Session,
   verb: string,
   { task: named, next = false, run, claimId }: Choice,

@@ -39,10 +39,10 @@ export function endRun(session: Session, runId: string): Promise<EndedRun | null
 
 /**
  * Does `work` under the run that is named, which must exist, else under a new one. A run that was opened for work that was
- * then refused is taken back; after IO_ERROR something may be done under it all the same. Throws RUN_NOT_FOUND, and what `work`
- * throws.
+ * then refused is taken back, and so is one whose work names another (`run_id`) that did it already; after IO_ERROR something may be done under it all
+ * the same. Throws RUN_NOT_FOUND, and what `work` throws.
  */
-export async function underRun<T>(
+export async function underRun<T extends object>(
   session: Session,
   runId: string | undefined,
   fields: Partial<RunManifest>,
@@ -51,7 +51,9 @@ export async function underRun<T>(
   if (runId !== undefined) return work((await requireRun(session, runId)).run_id);
   const { run_id } = await openRun(session, fields);
   try {
-    return await work(run_id);
+    const done = await work(run_id);
+    if ('run_id' in done && done.run_id !== run_id) await session.store.discardRun(run_id);
+    return done;
   } catch (error) {
     if (!(error instanceof ForgeError && error.code === 'IO_ERROR')) await session.store.discardRun(run_id);
     throw error;
