@@ -4,6 +4,7 @@ import path from 'node:path';
 import { jsonError } from '../commands/shared/error-body.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { isGone, START_AGAIN } from '../lib/gone.ts';
 import { oneLine } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
 import { exitCodeOf, humanError, type Sources } from './errors.ts';
@@ -117,7 +118,8 @@ export class Screen {
   }
 
   /** Prints what went wrong: on stdout as JSON, else on stderr. Returns the exit code. */
-  async fail(error: unknown): Promise<number> {
+  async fail(thrown: unknown): Promise<number> {
+    const error = isGone(thrown) ? new ForgeError('IO_ERROR', thrown.message, { hint: START_AGAIN }) : thrown;
     if (this.json) this.output.json(jsonError(error, this.verb));
     else {
       const sources = error instanceof ForgeError && error.problems.length > 0 ? await this.#sources() : () => null;

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
 import { codeCache } from '../lib/fs/code-cache.ts';
+import { goneError, isGone, START_AGAIN } from '../lib/gone.ts';
 import { BUILD } from '../project/build.ts';
 import type { MainOptions } from './main.ts';
 import { leadingWords } from './words.ts';
@@ -62,9 +63,23 @@ function textOf(filename: string): string {
     // All of it is ASCII; of the encodings that hold for it, Node reads this one quickest.
     return readFileSync(filename, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
-      error.message = `${filename}, a file of forge itself, is gone: forge was replaced or removed while it ran. Start the command again.`;
-    throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    throw goneError(filename);
+  }
+}
+
+interface Main {
+  main(options: MainOptions): Promise<boolean>;
+}
+
+function mainOf(load: Loader): Main {
+  try {
+    return load('./main.cjs') as unknown as Main;
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    // What says it otherwise is not there.
+    process.stderr.write(`error[IO_ERROR]: ${error.message}\nhint: ${START_AGAIN}\n`);
+    process.exit(1);
   }
 }
 
@@ -77,7 +92,7 @@ export async function start(argv: readonly string[], version: () => string): Pro
   const load = loader(__dirname, code?.kept ?? new Map());
   // Else Node, with nothing left to do, takes its heap down piece by piece.
   process.once('beforeExit', () => process.exit());
-  const { main } = load('./main.cjs') as { main(options: MainOptions): Promise<boolean> };
+  const { main } = mainOf(load);
   const understood = await main({ argv, version, keep: load.keep });
   // Options of Node may be options of V8, with which it compiles otherwise.
   if (!understood || code === null || process.execArgv.length > 0 || process.env['NODE_OPTIONS']) return;
