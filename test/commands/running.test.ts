@@ -336,6 +336,16 @@ describe('exec', () => {
     expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: 130, why: 'interrupted' });
   });
 
+  test('of two exec at once of one task the second is told that the task has an owner', async () => {
+    const world = new World(planOf('a'));
+    const command = ['sh', '-c', 'while [ -e plans ] && ! [ -e over ]; do sleep 0.01; done'];
+    const both = [1, 2].map(() => execute(world, { task: 'a', command }));
+    // The one that is refused ends first.
+    await expect(Promise.race(both)).rejects.toMatchObject({ code: 'LEASE_EXISTS' });
+    world.write('over', '');
+    expect((await Promise.allSettled(both)).map((ended) => ended.status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+
   test('a refused exec leaves no run', async () => {
     const world = new World(planOf('a', 'b, depends_on: [a]'));
     expect(await code(() => execute(world, { task: 'b' }))).toBe('NOT_READY');

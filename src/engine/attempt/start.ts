@@ -309,9 +309,9 @@ function opening(
     env.now(),
   );
   return (current) => {
+    const started = startWork(env, request, draft, { worker, work }, current);
     refuseIfMoved(current, seen);
-    const documents = [{ kind: 'manifest' as const, attemptId, value: manifest }];
-    return { ...startWork(env, request, draft, { worker, work }, current), documents };
+    return { ...started, documents: [{ kind: 'manifest' as const, attemptId, value: manifest }] };
   };
 }
 
@@ -366,7 +366,7 @@ function childFacts(
   return { child: { parent, inputFile, resultFile: artifacts.placeForDraft(draft, 'result') } };
 }
 
-/** The worker already has its attempt number and generation, so the record that they came from must not have changed. */
+/** The worker already has its attempt number and generation, so the record that they came from must not have changed, even where it can be had again. */
 function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
   if (record.memo.generation === seen.memo.generation && record.state.attempt_count === seen.state.attempt_count)
     return;
