@@ -20,6 +20,7 @@ import { isoTime } from '../lib/time.ts';
 import { withOpenQuestion } from '../store/change.ts';
 import { command, invalidArgs, operand, optional, SAMPLE } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
+import { warnOfPlan } from './shared/planned.ts';
 import { changeKnown, requireRecord } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
@@ -85,6 +86,7 @@ export const answer = command({
       const first = await read('answer');
       if (first !== null && first.option_id !== option_id) throw otherwise(questionId, first);
     }
+    await warnOfPlan(session, task_id);
     return { question_id: questionId, option_id, task_id, state: record.state.state };
   },
 });

@@ -1,9 +1,11 @@
 /** `forget`: remove the state of tasks that have left the plan. */
 
 import * as z from 'zod/mini';
+import { tasksNamed } from '../domain/plan/plan.ts';
 import { isInFlight } from '../domain/task/states.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { ancestorsOf, requireTaskId } from '../lib/ids.ts';
+import { firstOf } from '../lib/text.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { readToDecide } from '../store/change.ts';
 import { command, operand } from './shared/command.ts';
@@ -30,7 +32,7 @@ export const forget = command({
   async run(context, { tasks }) {
     const session = await openSession(context);
     const { plan, file } = await requirePlan(session);
-    const planned = tasks.find((id) => plan.byId.has(id));
+    const planned = tasks.find((id) => tasksNamed(plan, requireTaskId(id)).length > 0);
     if (planned !== undefined)
       throw new ForgeError('ILLEGAL_TRANSITION', `task ${planned} is in ${file}: it can't be forgotten`, {
         details: { task_id: planned },
@@ -55,8 +57,11 @@ async function keptOf(session: Session, tasks: readonly string[]): Promise<strin
   const named = new Set(tasks.map((id) => requireTaskId(id)));
   const kept = await session.store.list();
   for (const id of named) {
-    const { hint = '' } = kept.includes(id) ? {} : nearest(id, kept);
-    if (!kept.includes(id)) session.warn(`nothing is kept of task ${id}${hint === '' ? '' : `. ${hint}`}`);
+    if (kept.includes(id)) continue;
+    // What a matrix made of it is kept under names of its own.
+    const made = kept.filter((other) => other.startsWith(`${id}.`));
+    const { hint } = made.length > 0 ? { hint: `Kept: ${firstOf(made)}.` } : nearest(id, kept);
+    session.warn(`nothing is kept of task ${id}${hint === undefined ? '' : `. ${hint}`}`);
   }
   return kept.filter((id) => [id, ...ancestorsOf(id)].some((each) => named.has(each)));
 }

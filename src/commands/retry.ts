@@ -12,6 +12,7 @@ import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, invalidArgs, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
+import { warnOfPlan } from './shared/planned.ts';
 import { idsKnown, orUnknown, readAll } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
@@ -93,7 +94,9 @@ async function failedTasks(session: Session, only: string | undefined): Promise<
 
 async function retried(session: Session, taskId: string) {
   const decide = (record: TaskRecord) => retryTask(record, session.now());
-  return (await changeTask(session, taskId, decide, orUnknown(session, taskId))).result;
+  const { result } = await changeTask(session, taskId, decide, orUnknown(session, taskId));
+  await warnOfPlan(session, taskId);
+  return result;
 }
 
 /** The children that were cancelled with a task. They are before it: a parent that went on would find them cancelled. */

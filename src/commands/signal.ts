@@ -7,6 +7,7 @@ import { sendSignal } from '../engine/steps/task-journal.ts';
 import { isoTime } from '../lib/time.ts';
 import { command, operand, optional } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
+import { warnOfPlan } from './shared/planned.ts';
 import { orUnknown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 import { jsonOf } from './shared/steps.ts';
@@ -32,6 +33,8 @@ export const signal = command({
       id: z.string(),
       /** False where it had come before. */
       sent: z.boolean(),
+      /** The task is parked on it, and goes on. */
+      wakes: z.boolean(),
       /** How the task stands. */
       state: stateSchema(),
     }),
@@ -43,7 +46,8 @@ export const signal = command({
     const known = orUnknown(session, task);
     const id = given === undefined ? newId(session.ctx) : requireName(given, 'one of the signals');
     const at = isoTime(session.now());
-    const { isNew, state } = await sendSignal(session, task, { name, id, data, at }, known);
-    return { task_id: task, signal: name, id, sent: isNew, state };
+    const { isNew, wakes, state } = await sendSignal(session, task, { name, id, data, at }, known);
+    if (wakes) await warnOfPlan(session, task);
+    return { task_id: task, signal: name, id, sent: isNew, wakes, state };
   },
 });

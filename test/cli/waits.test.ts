@@ -351,10 +351,22 @@ describe('a wait for a signal', () => {
       code: 4,
       stdout: expect.stringMatching(/it waits for signal approval; `forge orchestrate signal a approval` sends\s+it/),
     });
+    const other = await orchestrate(['signal', 'a', 'other'], { cwd });
+    expect(other).toMatchObject({ code: 0, stdout: 'signal other is sent\n' });
     const sent = await orchestrate(['signal', 'a', 'approval', '--data', '{"by": "me"}'], { cwd });
     expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('task a goes on with the next run') });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(linesIn(cwd)).toEqual(['got {"by":"me"}']);
+  });
+
+  it('a signal warns where the plan keeps the task from going on that it wakes', async () => {
+    const cwd = scripted(`${F} wait-for go\n`);
+    await orchestrate(['run'], { cwd });
+    await orchestrate(['edit', 'a', '--set', 'status=paused'], { cwd });
+    expect(await orchestrate(['signal', 'a', 'go', '--json'], { cwd })).toMatchObject({
+      stdout: expect.stringContaining('"wakes":true'),
+      stderr: expect.stringContaining('task a does not go on: the plan says that it is paused'),
+    });
   });
 
   it('a wait for a signal wakes a run that works on the task', async () => {

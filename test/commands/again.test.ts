@@ -152,6 +152,19 @@ describe('forget', () => {
     expect(await store.list()).toEqual([]);
   });
 
+  test('forget of a task with a matrix is refused in the plan, and names what is kept of it once it has left', async () => {
+    const matrix = planOf('build, matrix: {node: [20, 22]}', 'other');
+    world.write('plans/phases.yaml', matrix);
+    await ship('build.node-20', 'build.node-22');
+    expect(await refused(() => forget.run(world.context, { tasks: ['build'] }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      message: expect.stringMatching(/^task build is in /),
+    });
+    world.write('plans/phases.yaml', planOf('other'));
+    expect(await forget.run(world.context, { tasks: ['build'] })).toEqual({ tasks: [] });
+    expect(world.warnings.at(-1)).toBe('nothing is kept of task build. Kept: build.node-20, build.node-22.');
+  });
+
   test('forget is refused in the plan, and while the task is worked on', async () => {
     await world.start('build');
     expect(await code(() => forget.run(world.context, { tasks: ['build'] }))).toBe('ILLEGAL_TRANSITION');
@@ -161,6 +174,13 @@ describe('forget', () => {
       hint: expect.stringContaining('forge orchestrate cancel build'),
     });
   });
+});
+
+test('retry warns of a task that the plan keeps from going on', async () => {
+  await world.fail('other', (await world.start('other')).attempt);
+  world.write('plans/phases.yaml', planOf('build', 'other, status: dropped'));
+  expect((await retry.run(world.context, { task: 'other' })).state).toBe('awaiting_respawn');
+  expect(world.warnings).toEqual(['task other does not go on: the plan says that it is dropped']);
 });
 
 test('retry takes several tasks', async () => {

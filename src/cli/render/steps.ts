@@ -27,10 +27,10 @@ export const STEPS = {
   'wait-for'({ data, status }) {
     return status === 'completed' ? plainJson(data) : '';
   },
-  signal({ task_id, signal, sent, state }, { palette }) {
+  signal({ task_id, signal, sent, wakes }, { palette }) {
     const what = sent ? 'is sent' : 'had come before';
-    const next = state === 'waiting' ? `; task ${task_id} goes on with the next run` : '';
-    return `signal ${palette.bold(signal)} ${what}${sent ? next : ''}`;
+    const next = wakes ? `; task ${task_id} goes on with the next run` : '';
+    return `signal ${palette.bold(signal)} ${what}${next}`;
   },
   context({ value, found, values }, _context, { action }) {
     // In a script its output would be in the way.

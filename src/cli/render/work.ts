@@ -68,7 +68,7 @@ export const WORK = {
   },
 
   retry({ tasks }, context) {
-    const lines = tasks.map(({ task_id, state }) => `${isNow(task_id, state, context)} and may be claimed.`);
+    const lines = tasks.map(({ task_id, state }) => `${isNow(task_id, state, context)}, and can be tried again.`);
     return lines.length === 0 ? 'No such task has failed.' : lines.join('\n');
   },
 

@@ -1,7 +1,7 @@
 /** Tasks of the plan by the names that a person gives them. */
 
 import { type Plan, type PlanTask, tasksNamed } from '../../domain/plan/plan.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { closest, firstOf } from '../../lib/text.ts';
 import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
@@ -32,6 +32,12 @@ export function idsMeant(loaded: LoadedPlan, names: readonly string[]): string[]
 export function nearest(word: string, known: Iterable<string>): { hint?: string } {
   const near = closest(word, known);
   return near === null ? {} : { hint: `Did you mean ${near}?` };
+}
+
+/** Warns where the plan keeps a task from going on that could. A plan that can't be read says nothing. */
+export async function warnOfPlan(session: Session, taskId: string): Promise<void> {
+  const status = (await orNull(() => loadPlan(session)))?.plan.byId.get(taskId)?.status ?? 'active';
+  if (status !== 'active') session.warn(`task ${taskId} does not go on: the plan says that it is ${status}`);
 }
 
 /** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */

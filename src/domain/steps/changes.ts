@@ -128,19 +128,27 @@ export function* parking(
   return { ...parkTask(record, park, { lease, nowMs: writing.nowMs }), result: park };
 }
 
+export interface Sent {
+  /** False: it had come before. */
+  isNew: boolean;
+  /** The task is parked on it, and goes on. */
+  wakes: boolean;
+}
+
 /**
- * Keeps a signal, and wakes the task where it waits for it. False: the signal has come before. Throws INVALID_ARGS for what is too large,
+ * Keeps a signal, and wakes the task where it waits for it. Throws INVALID_ARGS for what is too large,
  * ILLEGAL_TRANSITION for a task that is over, SCHEMA_INVALID.
  */
-export function* signalling(record: TaskRecord, signal: Signal, writing: Writing): Reading<Decision<boolean>> {
+export function* signalling(record: TaskRecord, signal: Signal, writing: Writing): Reading<Decision<Sent>> {
   refuseSignal(record);
   const kept = yield* addingEntries(
     record,
     { ...personWriter(record, writing), entriesFor: (read) => signalEntries(read, signal) },
     writing,
   );
-  if (kept.record === null) return repeated(false);
-  return { ...andThen(record, kept, (next) => wakeFor(next, signal.name, writing.nowMs)), result: true };
+  if (kept.record === null) return repeated({ isNew: false, wakes: false });
+  const woken = andThen(record, kept, (next) => wakeFor(next, signal.name, writing.nowMs));
+  return { ...woken, result: { isNew: true, wakes: woken.result } };
 }
 
 /** The writer that stands for a person, who needs no lease for what it adds. */

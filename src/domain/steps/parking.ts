@@ -133,9 +133,9 @@ export function wakeFor(
   name: string,
   nowMs: number,
   isMeant = (kind: WaitsFor['kind']): boolean => kind === 'wait-for',
-): Decision<null> {
+): Decision<boolean> {
   const { state, waits_for: waits = [] } = record.state;
-  if (state !== 'waiting' || !waits.some((wait) => wait.name === name && isMeant(wait.kind))) return repeated(null);
+  if (state !== 'waiting' || !waits.some((wait) => wait.name === name && isMeant(wait.kind))) return repeated(false);
   const woken = { state: { wake_at: isoTime(nowMs) }, memo: { backoff: null } };
-  return { ...changed(record, { moves: [], lease: null, by: null, nowMs, ...woken }), result: null };
+  return { ...changed(record, { moves: [], lease: null, by: null, nowMs, ...woken }), result: true };
 }

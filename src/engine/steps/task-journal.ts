@@ -12,6 +12,7 @@ import {
   type Recalled,
   readingJournal,
   readingOrNew,
+  type Sent,
   signalling,
   type Writing,
 } from '../../domain/steps/changes.ts';
@@ -100,7 +101,7 @@ export async function parkAttempt(
 }
 
 /**
- * Keeps a signal for a task, and wakes the task where it waits for it. `isNew` false: it has come before. Throws INVALID_ARGS for what is too
+ * Keeps a signal for a task, and wakes the task where it waits for it. Throws INVALID_ARGS for what is too
  * large, ILLEGAL_TRANSITION for a task that is over, SCHEMA_INVALID, IO_ERROR.
  */
 export async function sendSignal(
@@ -108,10 +109,10 @@ export async function sendSignal(
   taskId: string,
   signal: Signal,
   known: Pick<ChangeOptions, 'unknown'> = {},
-): Promise<{ isNew: boolean; state: TaskState }> {
+): Promise<Sent & { state: TaskState }> {
   const decide = (current: TaskRecord) => answered(env, current, signalling(current, signal, writing(env)));
   const { result, record } = await changeTask(env, taskId, decide, known);
-  return { isNew: result, state: record.state.state };
+  return { ...result, state: record.state.state };
 }
 
 /** Makes a step run again, with or without an owner of the task; one that is parked over it goes on. Throws INVALID_ARGS for a step that there is not. */
@@ -135,7 +136,7 @@ async function write(
   env: Env,
   taskId: string,
   writerOf: (record: TaskRecord) => JournalWriter,
-  { seen, wakes }: { seen?: TaskRead | undefined; wakes?: (next: TaskRecord) => Decision<null> },
+  { seen, wakes }: { seen?: TaskRead | undefined; wakes?: (next: TaskRecord) => Decision<boolean> },
 ): Promise<ReadJournal> {
   const decide = async (current: TaskRecord) => {
     const decision = await answered(env, current, addingEntries(current, writerOf(current), writing(env)));
