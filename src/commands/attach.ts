@@ -28,22 +28,31 @@ export const attach = command({
     const session = await openSession(context);
     session.lasts();
     const open = new Set<string>();
+    /** Ids of what was settled by the last look; null before the first. */
+    let settled: Set<string> | null = null;
     for (;;) {
       const manifest = await requireRun(session, run);
       const { run_id } = manifest;
       // Asked before looking: what was asked until the run's end is still told.
       const standing = runStanding(session, manifest);
-      for (const question of await questionRows(session, { run: run_id })) {
-        if (question.status === 'open' && !open.has(question.question_id)) {
-          open.add(question.question_id);
+      const rows = await questionRows(session, { run: run_id });
+      for (const question of rows) {
+        const { question_id: id, status } = question;
+        // It may be asked and settled between two looks.
+        if (!open.has(id) && (status === 'open' || (isSettled(question) && settled?.has(id) === false))) {
+          open.add(id);
           context.emit?.({ type: 'question_opened', question });
-        } else if (question.status !== 'open' && open.delete(question.question_id)) {
-          context.emit?.({ type: 'question_settled', question });
         }
+        if (status !== 'open' && open.delete(id)) context.emit?.({ type: 'question_settled', question });
       }
+      settled = new Set(rows.filter(isSettled).map((question) => question.question_id));
       if (standing !== 'open') return { run_id, ended: true };
       if (context.signal?.aborted) return { run_id, ended: false };
       await new Promise((resolve) => setTimeout(resolve, ATTACH_MS));
     }
   },
 });
+
+function isSettled({ status }: QuestionRow): boolean {
+  return status === 'answered' || status === 'expired';
+}

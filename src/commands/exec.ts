@@ -105,7 +105,7 @@ async function tell(session: Session, task: PlanTask, runId: string, attempt_id:
   const notifier = new Notifier(session, { run_id: runId, project, titleOf: () => task.title });
   const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
   notifier.see(attemptEvent(base, finished, session.now(), null));
-  await new QuestionWatch(session, notifier.see).tell(await session.store.read(task.id));
+  await new QuestionWatch(session, attempt_id, notifier.see).tell(await session.store.read(task.id));
   await notifier.settled();
 }
 

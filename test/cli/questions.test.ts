@@ -202,6 +202,29 @@ it('attach shows the questions of a run until it is over', async () => {
   expect((await orchestrate(['attach', '--run', '00000000-0000-7000-8000-000000000bad'], { cwd })).code).toBe(2);
 });
 
+it('run and attach tell a question too that is settled between two looks of theirs', async () => {
+  const answers = `test -e k.told || { "${process.execPath}" "${FORGE}" orchestrate answer a keep; touch answered; }`;
+  const cwd = planned({ a: `until test -e go; do sleep 0.02; done; ${asker('k')}; ${answers}`, b: asker('other') });
+  const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });
+  const events = eventsOf(run);
+  await until('the run', () => events().length > 0);
+  const attached = startCli(['orchestrate', 'attach', '--run', String(events()[0]?.['run_id']), '--json'], { cwd });
+  const seen = eventsOf(attached);
+  await until('the question of the other', () => seen().length > 0);
+  // Neither looks until it is answered.
+  for (const each of [run, attached]) each.process.kill('SIGSTOP');
+  writeFileSync(join(cwd, 'go'), '');
+  await until('the answer', () => existsSync(join(cwd, 'answered')));
+  for (const each of [run, attached]) each.process.kill('SIGCONT');
+  await until('what comes of it', () => existsSync(join(cwd, 'k.told')));
+  await orchestrate(['answer', 'b', 'keep'], { cwd });
+  for (const each of [run, attached]) expect((await each.ended).code).toBe(0);
+  for (const all of [events(), seen()]) {
+    const about = all.filter(({ type, decision_key: key }) => type.startsWith('question') && key === 'k');
+    expect(about.map(({ type }) => type)).toEqual(['question_opened', 'question_settled']);
+  }
+});
+
 it('a worker that does not end after asking is stopped', async () => {
   const cwd = planned({ a: `${asker('k', '--default keep --deadline 1ms')}; test -e k.told || sleep 600` });
   const settings = await orchestrate(['init'], { cwd });

@@ -1,6 +1,6 @@
 /** Watches questions for a run: emits events about them, and resumes tasks when they are settled. */
 
-import { openQuestion, settledQuestion } from '../../domain/question/questions.ts';
+import { ledgerOf, type OpenQuestion, openQuestion, type SettledQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { dueAt } from '../../domain/task/deadlines.ts';
 import { errorMessage, isOfAll } from '../../lib/errors.ts';
@@ -11,13 +11,17 @@ import { type Env, instantOf } from '../env.ts';
 export class QuestionWatch {
   readonly #env: Env;
   readonly #emit: (event: RunEvent) => void;
-  /** The open question of each task that an event was emitted for. */
-  readonly #shown = new Map<string, string>();
+  /** An id: nothing is emitted of questions that were settled by the time that it was made. */
+  readonly #since: string;
+  /** Questions of which was emitted that they are open. */
+  readonly #shown = new Set<string>();
+  readonly #settled = new Set<string>();
   /** Tasks with an unreadable answer; each is reported once. */
   readonly #damaged = new Set<string>();
 
-  constructor(env: Env, emit: (event: RunEvent) => void) {
+  constructor(env: Env, since: string, emit: (event: RunEvent) => void) {
     this.#env = env;
+    this.#since = since;
     this.#emit = emit;
   }
 
@@ -37,25 +41,33 @@ export class QuestionWatch {
     }
   }
 
-  /** Emits an event when a question is first seen, and when it is settled. To be asked before `resumed`: it may be over by then. */
+  /**
+   * Emits an event when a question is first seen, and when it is settled; both where that came between two looks. To be asked before `resumed`: it
+   * may be over by then.
+   */
   async tell({ task_id, record }: TaskSummaryRead): Promise<void> {
     if (record === null) return;
-    const open = openQuestion(record);
-    const shown = this.#shown.get(task_id);
-    if (shown === open?.question_id) return;
-    if (shown !== undefined) {
-      this.#shown.delete(task_id);
-      const settled = settledQuestion(record, shown);
-      if (settled !== null) {
-        const { question_id, decision_key, option_id, answered_by } = settled;
-        this.#emit({ type: 'question_settled', task_id, question_id, decision_key, option_id, answered_by });
+    for (const settled of ledgerOf(record).settled) {
+      const { question_id, decision_key, option_id, answered_by } = settled;
+      if (!this.#shown.delete(question_id)) {
+        // Ids are in the order of time.
+        if (question_id < this.#since || this.#settled.has(question_id)) continue;
+        await this.#opened(task_id, settled);
       }
+      this.#settled.add(question_id);
+      this.#emit({ type: 'question_settled', task_id, question_id, decision_key, option_id, answered_by });
     }
-    if (open === null) return;
-    this.#shown.set(task_id, open.question_id);
-    const { question_id, attempt_id, decision_key } = open;
-    const expires_at = dueAt(open.expires_at, open.clock, instantOf(this.#env));
+    const open = openQuestion(record);
+    if (open === null || this.#shown.has(open.question_id)) return;
+    this.#shown.add(open.question_id);
+    await this.#opened(task_id, open, dueAt(open.expires_at, open.clock, instantOf(this.#env)));
+  }
+
+  async #opened(task_id: string, asked: SettledQuestion | OpenQuestion, dueAt?: string): Promise<void> {
+    const { question_id, attempt_id, decision_key } = asked;
     const question = await this.#env.store.readDocument('question', task_id, attempt_id, question_id).catch(() => null);
+    const expires_at = dueAt ?? question?.expires_at;
+    if (expires_at === undefined) return;
     this.#emit({ type: 'question_opened', task_id, question_id, decision_key, expires_at, question });
   }
 }

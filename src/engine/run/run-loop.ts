@@ -94,7 +94,7 @@ export class RunLoop {
     this.#plans = plans;
     this.#interrupts = new RaisedInterrupts(interrupts);
     this.#emit = emit;
-    this.#questions = new QuestionWatch(env, emit);
+    this.#questions = new QuestionWatch(env, options.runId, emit);
     this.#integrations = new Integrations(env, options, this.#interrupts, emit, (spent) => this.#budget.count(spent));
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#slots = new Slots(env, options.maxParallel);
