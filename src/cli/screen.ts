@@ -4,7 +4,7 @@ import path from 'node:path';
 import { jsonError } from '../commands/shared/error-body.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { isGone, START_AGAIN } from '../lib/gone.ts';
+import { isGone, START_AGAIN } from '../lib/own-files.ts';
 import { oneLine } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
 import { exitCodeOf, humanError, type Sources } from './errors.ts';

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
 import { codeCache } from '../lib/fs/code-cache.ts';
-import { goneError, isGone, START_AGAIN } from '../lib/gone.ts';
+import { goneError, isGone, START_AGAIN } from '../lib/own-files.ts';
 import { BUILD } from '../project/build.ts';
 import type { MainOptions } from './main.ts';
 import { leadingWords } from './words.ts';
