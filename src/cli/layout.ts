@@ -1,7 +1,7 @@
 /** Text on a grid of columns: how wide it is, cut or filled to a width, broken into lines. */
 
 import { oneLine } from '../lib/text.ts';
-import { COMMAND, withLocalTimes } from './local-times.ts';
+import { COLOURS, COMMAND, isAsWritten, withLocalTimes } from './local-times.ts';
 
 const ASCII = /^[\x20-\x7e]*$/;
 
@@ -67,9 +67,7 @@ export function columnOf<K extends PropertyKey>(max: number, rows: readonly Read
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
-  // A time takes less room on the wall than in data.
-  const shown = withLocalTimes(oneLine(text, 10_000), Date.now());
-  for (const word of shown.match(/(?:`[^`]*`|[^\s`])+|`/g) ?? []) {
+  for (const word of oneLine(text, 10_000).match(/(?:`[^`]*`|[^\s`])+|`/g) ?? []) {
     if (line !== '' && widthOf(line) + 1 + widthOf(word) > width) {
       lines.push(line);
       line = word;
@@ -82,8 +80,10 @@ export function wrap(text: string, width: number): string[] {
 const ROOM = 20;
 
 /** `wrap`, with `first` (in a colour) before the first line and as much space before the others; below it where there is no room beside it. */
-export function hang(first: string, text: string, width: number, colour = (plain: string) => plain): string[] {
+export function hang(first: string, given: string, width: number, colour = (plain: string) => plain): string[] {
   const indent = widthOf(first);
+  // A time takes less room on the wall than in data.
+  const text = isAsWritten(first) ? given : withLocalTimes(given, Date.now());
   const room = width - indent;
   // Text in a narrow column is hard to read.
   if (room < ROOM && widthOf(text) > room) {
@@ -93,9 +93,6 @@ export function hang(first: string, text: string, width: number, colour = (plain
   const lines = wrap(text, Math.max(ROOM, room));
   return lines.map((line, i) => (i === 0 ? colour(first) : ' '.repeat(indent)) + line);
 }
-
-/** Colours, which take no columns. */
-const COLOURS = /\x1b\[[\d;]*m/g;
 
 /**
  * The text with every line that is wider than the terminal broken between words; the rest of it is indented by 2 more. A longer word stays

@@ -8,16 +8,30 @@ const TIMES = /`[^`]*`|"[^"]*"|(?<![\w.:/-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\
 /** A command to copy, on a line of its own: it stays as it is, and on one line, since a newline would run the first half of it. */
 export const COMMAND = /^[ $]*(?:forge|cd) /;
 
+/** Colours, which take no columns. */
+export const COLOURS = /\x1b\[[\d;]*m/g;
+
+/** What begins a line, and those below it that are further right, in which all is as it was written: what a task runs, and the output of a worker. */
+const AS_WRITTEN = /^ *(?:\$ |│|(?:runs|verified by) {2,}|\S+ +\| )/;
+
+export function isAsWritten(line: string): boolean {
+  return AS_WRITTEN.test(line.replaceAll(COLOURS, ''));
+}
+
 /** `text` with each ISO 8601 time in UTC in the zone of this process: `14:05:18` where that is today, else with its date. */
 export function withLocalTimes(text: string, nowMs: number): string {
   if (!text.includes('Z')) return text;
   // No time of any day, or no time alone.
   const isNone = (found: string) => !isTime(found);
   const local = (found: string) => (isNone(found) ? found : localTime(new Date(found), new Date(nowMs)));
-  return text
-    .split('\n')
-    .map((line) => (COMMAND.test(line) ? line : line.replace(TIMES, local)))
-    .join('\n');
+  let written = Number.POSITIVE_INFINITY;
+  const shown = (line: string) => {
+    const indent = line.length - line.trimStart().length;
+    if (indent > written) return line;
+    written = isAsWritten(line) ? indent : Number.POSITIVE_INFINITY;
+    return written === indent || COMMAND.test(line) ? line : line.replace(TIMES, local);
+  };
+  return text.split('\n').map(shown).join('\n');
 }
 
 function localTime(at: Date, now: Date): string {

@@ -80,15 +80,17 @@ describe('wrap', () => {
     expect(wrap('an odd ` one', 8)).toEqual(['an odd `', 'one']);
   });
 
-  it('wrap counts a time as it is shown', () => {
-    const [line, ...more] = wrap('it is open until 2020-01-15T10:00:00.000Z', 36);
-    expect(line).toMatch(/^it is open until 2020-01-1\d \d\d:\d\d:\d\d$/);
-    expect(more).toEqual([]);
-  });
-
   it('wrap of an empty text is one empty line', () => {
     expect(wrap('', 10)).toEqual(['']);
   });
+});
+
+it('hang counts a time as it is shown, and leaves it in a command', () => {
+  const text = 'it is open until 2020-01-15T10:00:00.000Z';
+  const [line, ...more] = hang('  a  ', text, 41);
+  expect(line).toMatch(/^ {2}a {2}it is open until 2020-01-1\d \d\d:\d\d:\d\d$/);
+  expect(more).toEqual([]);
+  expect(hang('  $ ', text, 60)).toEqual([`  $ ${text}`]);
 });
 
 it('hang puts the first words before the first line and aligns the others', () => {

@@ -14,6 +14,13 @@ test.each([
     '  forge orchestrate wait w --until 2030-01-15T09:05:03.000Z',
     '  forge orchestrate wait w --until 2030-01-15T09:05:03.000Z',
   ],
+  ['  $ backup --since 2030-01-15T09:05:03Z', '  $ backup --since 2030-01-15T09:05:03Z'],
+  [
+    `  runs          backup\n                --since 2030-01-15T09:05:03Z\n  until         ${at(2030, 0, 15, 9, 5, 3)}`,
+    '  runs          backup\n                --since 2030-01-15T09:05:03Z\n  until         09:05:03',
+  ],
+  ['    \x1b[2m│\x1b[22m 2030-01-15T09:05:03Z ERROR no', '    \x1b[2m│\x1b[22m 2030-01-15T09:05:03Z ERROR no'],
+  ['  build    | 2030-01-15T09:05:03Z ERROR no', '  build    | 2030-01-15T09:05:03Z ERROR no'],
   ['see `at 2030-01-15T09:05:03Z`', 'see `at 2030-01-15T09:05:03Z`'],
   ['--until "2030-02-30T09:05:03Z": no day', '--until "2030-02-30T09:05:03Z": no day'],
   ['2030-13-15T09:05:03Z is no time', '2030-13-15T09:05:03Z is no time'],
@@ -26,6 +33,16 @@ test.each([
   ],
 ])('%s is shown as %s', (text, shown) => {
   expect(withLocalTimes(text, now.getTime())).toBe(shown);
+});
+
+it('run --dry-run, show and the output of a failure have the times that were written', async () => {
+  const line = '2030-01-15T09:05:03.250Z INFO begin';
+  const cwd = project([`id: a, title: a, run: "echo ${line}; exit 1", retry: {max_attempts: 1}`]);
+  const env = { TZ: 'Asia/Kolkata' };
+  const text = async (...args: string[]) => (await orchestrate(args, { cwd, env })).stdout;
+  expect(await text('run', '--dry-run')).toContain(`$ echo ${line}; exit 1`);
+  expect(await text('run')).toContain(`│ ${line}`);
+  expect(await text('show', 'a')).toMatch(new RegExp(`runs +echo ${line}; exit 1`));
 });
 
 it('text has the time of the zone, and JSON that of UTC', async () => {
