@@ -30,7 +30,7 @@ function optionsFile(): string {
   return `${makeProject({ 'options.json': OPTIONS })}/options.json`;
 }
 
-function hourAgo(dir: string): CommandContext {
+export function hourAgo(dir: string): CommandContext {
   const call = callOn(dir);
   const { ctx } = call;
   const now = () => ctx.now() - 60 * MINUTE_MS;
