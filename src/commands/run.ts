@@ -2,7 +2,7 @@
 
 import os from 'node:os';
 import * as z from 'zod/mini';
-import type { Plan, PlanTask } from '../domain/plan/plan.ts';
+import { isActive, type Plan, type PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
 import { isReusable, reuseWarnings } from '../domain/reuse/reuse.ts';
 import { reviewWarnings } from '../domain/review/reviewer.ts';
@@ -305,7 +305,7 @@ async function begunAgain(session: Session, tasks: readonly string[]): Promise<M
 
 /** Ids of the tasks that are not done again for the same inputs. */
 function reusableIn({ settings }: Session, { plan }: LoadedPlan): string[] {
-  return plan.tasks.filter((task) => task.status === 'active' && isReusable(task, settings)).map(({ id }) => id);
+  return plan.tasks.filter((task) => isActive(plan, task) && isReusable(task, settings)).map(({ id }) => id);
 }
 
 function isOrder(code: WaitCode): boolean {

@@ -108,6 +108,25 @@ describe('a task with cache', () => {
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build'] });
   });
 
+  it.each([
+    ['task', (text: string) => text.replace('title: Build', 'title: Build, status: paused')],
+    ['phase', (text: string) => text.replace('name: One', 'name: One\n    status: paused')],
+  ])(
+    'a task with cache that a plan pauses stays shipped when its inputs have changed: by its %s',
+    async (_, paused) => {
+      const cwd = made();
+      expect(await doneBy(cwd)).toMatchObject({ code: 0 });
+      const file = join(cwd, 'plans/phases.yaml');
+      const text = readFileSync(file, 'utf8');
+      writeFileSync(file, paused(text));
+      expect(readFileSync(file, 'utf8')).not.toBe(text);
+      writeFileSync(join(cwd, 'src/a'), '2');
+      expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [] });
+      writeFileSync(file, text);
+      expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'test'] });
+    },
+  );
+
   it('ships unchanged, with its outputs, when it was done for the same before: here, and in another checkout', async () => {
     const cwd = made();
     await doneBy(cwd);

@@ -1,7 +1,7 @@
 /** Beginning tasks again from the start: which ones, in which order, and that none is begun when one of them can't be. */
 
 import { isRedefined } from '../../domain/plan/definition.ts';
-import { isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
+import { isActive, isOverByPlan, type PlanTask } from '../../domain/plan/plan.ts';
 import { changedTasks, isReusable, reuseOf } from '../../domain/reuse/reuse.ts';
 import { dependencyOrder, dependentsOf } from '../../domain/schedule/selection.ts';
 import { isUntouched, refuseRerun, rerunShipped, rerunTask } from '../../domain/task/by-hand.ts';
@@ -83,7 +83,8 @@ export async function changedSince(
   selected: ReadonlySet<string>,
   puttingBack: boolean,
 ): Promise<{ changed: string[]; putBack: TaskRecord[] }> {
-  const isAsked = (task: PlanTask) => selected.has(task.id) && isReusable(task, session.settings);
+  const isAsked = (task: PlanTask) =>
+    selected.has(task.id) && isActive(plan, task) && isReusable(task, session.settings);
   const back: TaskRecord[] = [];
   if (!plan.tasks.some(isAsked)) return { changed: [], putBack: back };
   const reused = dependencyOrder(plan)

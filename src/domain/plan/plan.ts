@@ -224,6 +224,11 @@ export function conditionText(task: Pick<PlanTask, 'conditions'>, id: string): s
   return [when === 'success' ? '' : when, optional ? 'optional' : ''].filter((word) => word !== '').join(', ');
 }
 
+/** Whether the plan has the task started at all: neither it nor its phase is put off, or over. */
+export function isActive({ phaseById }: Pick<Plan, 'phaseById'>, { status, phase_id }: PlanTask): boolean {
+  return status === 'active' && phaseById.get(phase_id)?.status === 'active';
+}
+
 /** Whether the plan says that nothing is left to do of a task, whatever its record says: it is done elsewhere, or dropped. */
 export function isOverByPlan(task: { status: unknown } | undefined): boolean {
   return task?.status === 'done' || task?.status === 'dropped';
