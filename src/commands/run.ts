@@ -151,7 +151,7 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
     const owner = ownIdentity(session);
     const changed = await otherMeaning(session, before);
     const within = claimsAround(session.ctx.env);
-    const manifest = await openRun(session, { owner, stops_at_failure: true, ...(within.length > 0 && { within }) });
+    const manifest = await openRun(session, { owner, ...(within.length > 0 && { within }) });
     await rerunTasks(session, again, again.fresh, again.changed);
     // Of a task that begins again the children of before are in the plan no more.
     const loaded = again.tasks.length === 0 ? before : await requirePlan(session);

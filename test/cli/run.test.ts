@@ -413,6 +413,12 @@ describe('tasks that write the same files', () => {
     expect((await orchestrate(['run'], { cwd })).stderr).toBe('');
   });
 
+  it('a project of which an agent has claimed a task before its first run is not told what has changed since', async () => {
+    const cwd = project(['id: a, title: A', 'id: b, title: B, run: "true\\ntrue"']);
+    await orchestrate(['claim', 'a'], { cwd });
+    expect((await orchestrate(['run'], { cwd })).stderr).toBe('');
+  });
+
   it('a shipped task whose command has changed since is named by run and status', async () => {
     const cwd = project(['id: a, title: A, run: "true"', 'id: b, title: B, run: "true"']);
     await orchestrate(['run'], { cwd });

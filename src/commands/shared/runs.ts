@@ -19,6 +19,7 @@ export async function openRun(session: Session, fields: Partial<RunManifest> = {
     started_at: isoTime(session.now()),
     name: null,
     host: session.ctx.machine().host,
+    stops_at_failure: true,
     ...fields,
   };
   await session.store.createRun(manifest, session.newOp());
