@@ -161,6 +161,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:path': () => true,
   // Which step of a program calls another.
   'node:async_hooks': (file) => file === 'src/engine/steps/pass.ts',
+  'node:events': (file) => file === 'src/engine/steps/worker-journal.ts',
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',
   // What programs are talked to by.

@@ -1,5 +1,6 @@
 /** The journal that a worker writes: that of its task's attempt; `memory-journal.ts` has one for a program's own tests. */
 
+import { setMaxListeners } from 'node:events';
 import type { Child } from '../../domain/fan-out/fan-outs.ts';
 import type { JoinedChild, JoinResult, SeenChild } from '../../domain/fan-out/join.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
@@ -15,7 +16,7 @@ import { once } from '../../lib/once.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
-import { keepLease } from '../attempt/lease-keeper.ts';
+import { keepLease, type LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
 import { type Calls, callsOf } from './calls.ts';
 import { noteMistake } from './mistakes.ts';
@@ -79,6 +80,8 @@ export async function attemptJournal(
   /** The task as it was read last, unless it was written since. */
   let seen: TaskRead | undefined;
   const lost = new AbortController();
+  // Each step at work listens; Node takes more than ten for a leak, and warns.
+  setMaxListeners(0, lost.signal);
   /** Another call may have parked the task. */
   const whyLost = async () => {
     try {
@@ -92,6 +95,15 @@ export async function attemptJournal(
   };
   const { read: first, record } = await openJournal(env, attempt);
   let read = first;
+  let last: Promise<unknown> = Promise.resolve();
+  /** Makes a change once those before it are made: of many side by side each would conflict with all others. */
+  const inTurn = <T>(change: () => Promise<T>): Promise<T> => {
+    const made = last.then(change, change);
+    last = made;
+    return made;
+  };
+  let holders = 0;
+  let keeper: LeaseKeeper | null = null;
   return {
     record,
     attemptId,
@@ -110,14 +122,15 @@ export async function attemptJournal(
       return read;
     },
     settled: once(() => env.store.settle(taskId, env.newOp())),
-    write: async (entriesFor) => {
-      read = await addToJournal(env, attempt, entriesFor, { seen });
-      seen = undefined;
-      return read;
-    },
+    write: (entriesFor) =>
+      inTurn(async () => {
+        read = await addToJournal(env, attempt, entriesFor, { seen });
+        seen = undefined;
+        return read;
+      }),
     async fanOut(name, childrenFor) {
       const { sealFanOut } = await import('./fan-out.ts');
-      const step = await sealFanOut(env, attempt, name, () => childrenFor(taskId));
+      const step = await inTurn(() => sealFanOut(env, attempt, name, () => childrenFor(taskId)));
       read = { ...read, steps: new Map(read.steps).set(name, step) };
       return step;
     },
@@ -130,7 +143,7 @@ export async function attemptJournal(
     async park(own) {
       const instant = instantOf(env);
       const all = (now: ReadJournal) => [...own, ...alsoAsleep(own, now, { attemptId, instant })];
-      return parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant));
+      return inTurn(() => parkAttempt(env, attempt, (now) => parkFor(all(now), now, instant)));
     },
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
@@ -138,7 +151,8 @@ export async function attemptJournal(
       lost.signal.throwIfAborted();
       const rests = kind === 'step' ? await calls.works() : null;
       const renewed = record.lease?.owner ? null : record.lease;
-      const keeper = keepLease(env, { ...attempt, claimId: undefined }, renewed, async () => {
+      holders += 1;
+      keeper ??= keepLease(env, { ...attempt, claimId: undefined }, renewed, async () => {
         lost.abort(await whyLost());
       });
       // A program whose step nothing can end any more ends, as it would by itself.
@@ -147,7 +161,11 @@ export async function attemptJournal(
       try {
         return await work(lost.signal);
       } finally {
-        keeper.stop();
+        holders -= 1;
+        if (holders === 0) {
+          keeper.stop();
+          keeper = null;
+        }
         deaf?.();
         rests?.();
       }
