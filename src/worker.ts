@@ -4,6 +4,7 @@
  */
 
 import { openSession } from './commands/shared/session.ts';
+import type { ClassifiedError } from './domain/retry/classify.ts';
 import { unendedFault } from './domain/steps/unended.ts';
 import { signalEntries } from './domain/steps/waits.ts';
 import { type ChildEnd, type MemoryJournal, type MemoryOptions, memoryJournal } from './engine/steps/memory-journal.ts';
@@ -12,6 +13,7 @@ import { StepWorker } from './engine/steps/worker.ts';
 import { attemptJournal, type WorkerJournal } from './engine/steps/worker-journal.ts';
 import { EXIT } from './lib/errors.ts';
 import { requireUuid } from './lib/ids.ts';
+import { once } from './lib/once.ts';
 import { isoTime } from './lib/time.ts';
 import { refuseGoodEnd } from './process/program-end.ts';
 import { systemContext } from './process/system-context.ts';
@@ -70,18 +72,27 @@ export function memoryWorker(options: MemoryOptions = {}): MemoryWorker {
   return new MemoryWorker(memoryJournal(options));
 }
 
+/** Notes what the program ends over; nothing before its journal is open. */
+let noted = (_fault: ClassifiedError): void => {};
+
+/** From its first step on the program ends well only once its steps are over. */
+const guarded = once(() =>
+  refuseGoodEnd(() => {
+    const fault = unendedFault(worker.stepsAtWork);
+    if (fault !== null) noted(fault);
+    return fault?.message ?? null;
+  }),
+);
+
 /** Throws TASK_NOT_FOUND, LEASE_STOLEN, STALE_ATTEMPT, IO_ERROR. */
 async function taskJournal(): Promise<WorkerJournal> {
+  guarded();
   const ctx = systemContext();
   const warn = (message: string) => process.emitWarning(message);
   const session = await openSession({ ctx, dir: ctx.env['FORGE_DIR'], warn });
   const taskId = ctx.env['FORGE_TASK_ID'] ?? '';
   const attempt = { taskId, attemptId: requireUuid(ctx.env['FORGE_ATTEMPT_ID'] ?? '', 'FORGE_ATTEMPT_ID') };
-  refuseGoodEnd(() => {
-    const fault = unendedFault(worker.stepsAtWork);
-    if (fault !== null) void noteUnended(session, attempt, fault, EXIT.failed);
-    return fault?.message ?? null;
-  });
+  noted = (fault) => void noteUnended(session, attempt, fault, EXIT.failed);
   return attemptJournal(session, attempt, async () => {
     const { plannedOrNull } = await import('./commands/shared/planned.ts');
     return plannedOrNull(session, taskId);

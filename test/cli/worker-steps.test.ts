@@ -38,6 +38,17 @@ describe('a step of a program', () => {
     expect((await dataOf(cwd, 'steps', 'a')).context).toEqual({ 'made.at': { n: 1 } });
   });
 
+  it('steps of a program run side by side by the hundred, without a warning', async () => {
+    const cwd = scripted(`
+      const all = Array.from({ length: 300 }, (_, number) => worker.step('at.' + number, () => number));
+      note(String((await Promise.all(all)).every((made, number) => made === number)));
+    `);
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(linesIn(cwd)).toEqual(['true']);
+    expect((await dataOf(cwd, 'steps', 'a')).steps).toHaveLength(300);
+    expect((await orchestrate(['logs', 'a'], { cwd })).stdout).not.toContain('Warning');
+  });
+
   it('a step of a program keeps what is nested up to 500 deep, in the record and in a part that was moved out of it', async () => {
     const cwd = scripted(`
       const nested = (levels) => levels === 0 ? 'x'.repeat(10_000) : [nested(levels - 1)];
@@ -126,6 +137,23 @@ describe('a step of a program', () => {
     expect(code).toBe(1);
     expect(stdout).toContain('step slow: slow took longer than its timeout of 1ms');
     expect(Buffer.byteLength((await orchestrate(['logs', 'a'], { cwd })).stdout)).toBeLessThan(2000);
+  });
+
+  it('a program that exits right behind the call of a step, with code 0, has failed', async () => {
+    const cwd = scripted(`worker.step('x', () => note('ran')); process.exit(0);`, ', retry: {max_attempts: 1}');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect((await dataOf(cwd, 'show', 'a')).state.last_error.message).toContain('it ended while step x was at work');
+  });
+
+  it('a program whose journal could not be opened opens it at its next step', async () => {
+    const cwd = scripted(`
+      writeFileSync('.forge/settings.yaml', 'no: 1');
+      await worker.step('x', () => 1).catch((error) => note(error.code));
+      writeFileSync('.forge/settings.yaml', '');
+      note(await worker.step('x', () => 'done'));
+    `);
+    expect(await once(await claimed(cwd), 'exit')).toEqual([0, null]);
+    expect(linesIn(cwd)).toEqual(['SETTINGS_INVALID', 'done']);
   });
 
   it('a step of a program that waits ends its program, and the next attempt goes on behind it', async () => {

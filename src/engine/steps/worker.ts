@@ -104,7 +104,11 @@ export class StepWorker {
   }
 
   #opened(): Promise<WorkerJournal> {
-    this.#journal ??= this.#open();
+    this.#journal ??= this.#open().catch((error) => {
+      // What the system refuses now it may give later.
+      this.#journal = undefined;
+      throw error;
+    });
     return this.#journal;
   }
 
@@ -123,8 +127,7 @@ export class StepWorker {
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
         this.#reaches(own);
         const values: Record<string, unknown> = {};
-        const set = setterOf(values);
-        const made = await tryOnce((signalOf) => fn(withSignal({ ...scope, set }, signalOf)), {
+        const made = await tryOnce((signalOf) => fn(withSignal({ ...scope, set: setterOf(values) }, signalOf)), {
           lost,
           timeoutMs,
           name,
@@ -224,12 +227,11 @@ export class StepWorker {
   repeat(
     name: string,
     fn: (scope: TickScope) => unknown,
-    { retry, till, ...written }: RepeatOptions,
+    { retry, till, start, ...written }: RepeatOptions,
   ): Promise<{ ran: number; failed: number; skipped: number }> {
     return this.#once(name, 'repeat', async (place) => {
       const { readRepeat } = await import('../../domain/steps/repeats.ts');
       const { throughTicks } = await import('./through-ticks.ts');
-      const { start } = written;
       requireFunction(fn, name);
       const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
       const { journal, own, lost } = place;
