@@ -1,7 +1,7 @@
 /** What went wrong, for a person or for a program. */
 
 import { BUG_HINT, bugMessage, hintOf } from '../commands/shared/error-body.ts';
-import { EXIT, ForgeError, type Problem } from '../lib/errors.ts';
+import { EXIT, ForgeError, invalidArgs, type Problem } from '../lib/errors.ts';
 import { oneLine, plainText } from '../lib/text.ts';
 import { hang, widthOf } from './layout.ts';
 import type { RenderContext } from './render-context.ts';
@@ -9,7 +9,7 @@ import type { RenderContext } from './render-context.ts';
 /** A slip on the command line; `guess` is a sentence that comes before where to look. */
 export function usageError(verb: string | null, message: string, guess?: string): ForgeError {
   const help = `See \`${['forge orchestrate', verb, '--help'].filter(Boolean).join(' ')}\`.`;
-  return new ForgeError('INVALID_ARGS', message, { hint: guess === undefined ? help : `${guess} ${help}` });
+  return invalidArgs(message, guess === undefined ? help : `${guess} ${help}`);
 }
 
 /** Problems that are shown one by one. */

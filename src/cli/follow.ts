@@ -3,8 +3,8 @@
 import { type AttachEvent, attach } from '../commands/attach.ts';
 import { type LogEvent, logs } from '../commands/logs.ts';
 import type { VerbInput } from '../commands/registry.ts';
-import { invalidArgs } from '../commands/shared/command.ts';
 import { LOGS_PRUNED } from '../domain/gc/retention.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { OutputLines } from '../lib/output-lines.ts';
 import { plainJson } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import * as z from 'zod/mini';
 import { type Command, contentFieldOf, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
 import { type Input, withEnvironment } from '../commands/shared/environment.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../lib/errors.ts';
 import { orList } from '../lib/schema-issues.ts';
 import { closest } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
@@ -98,7 +98,7 @@ function isPipe(value: unknown): value is string {
 export function readStdin(flag: string): string {
   // At a terminal the command would seem to hang.
   if (!process.getBuiltinModule('node:tty').isatty(0)) return readText(0, `${flag} -: stdin`, pipeHint(flag));
-  throw new ForgeError('INVALID_ARGS', `${flag} - reads stdin, which is a terminal`, { hint: pipeHint(flag) });
+  throw invalidArgs(`${flag} - reads stdin, which is a terminal`, pipeHint(flag));
 }
 
 const pipeHint = (flag: string) => `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;

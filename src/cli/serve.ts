@@ -1,6 +1,6 @@
 /** `mcp` on the command line: stdout belongs to the protocol, so all else goes to stderr. */
 
-import { invalidArgs } from '../commands/shared/command.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { serve } from '../mcp/serve.ts';
 import { isTerminal } from './output.ts';
 import type { Cli } from './view.ts';

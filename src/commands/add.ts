@@ -5,7 +5,7 @@ import { idOf, newTaskYaml, phaseForNew, plannedOrigin } from '../domain/plan/ne
 import { phasePlace } from '../domain/plan/places.ts';
 import { idsIn, type Plan, PRIORITIES, tasksNamed } from '../domain/plan/plan.ts';
 import { itemsOf, settingOf } from '../domain/plan/task-edits.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../lib/errors.ts';
 import { command, operand, optional, requireLength } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
 import { changedPlan, changedTaskFields } from './shared/plan-change.ts';
@@ -52,10 +52,9 @@ export const add = command({
       const phase_id = phase ?? phaseForNew(plan, discovered_from ?? null);
       const place = phasePlace(texts, phase_id);
       if (place === null)
-        throw new ForgeError(
-          'INVALID_ARGS',
+        throw invalidArgs(
           `--phase ${phase_id}: there is no such phase in ${texts[0]?.file}`,
-          nearest(phase_id, plan.phaseById.keys()),
+          nearest(phase_id, plan.phaseById.keys()).hint,
         );
       if (id !== undefined && tasksNamed(plan, id).length > 0)
         throw new ForgeError('DUPLICATE_ID', `there is a task ${id} in the plan already`);

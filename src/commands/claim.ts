@@ -8,11 +8,12 @@ import { claimTask } from '../domain/task/operations.ts';
 import { rivalsFor, settleClaim } from '../engine/attempt/overlap.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, observerOf } from '../engine/env.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { identifyOwner, tableFault } from '../process/processes.ts';
 import { changeTask } from '../store/change.ts';
 import { takeTask } from './shared/claimable.ts';
-import { command, flag, invalidArgs, optional, optionalRunField, optionalTaskField, SAMPLE } from './shared/command.ts';
+import { command, flag, optional, optionalRunField, optionalTaskField, SAMPLE } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { openSession } from './shared/session.ts';
 

@@ -2,8 +2,9 @@
 
 import path from 'node:path';
 import * as z from 'zod/mini';
+import { invalidArgs } from '../lib/errors.ts';
 import type { Variables } from '../lib/variables.ts';
-import { command, flag, invalidArgs, operand } from './shared/command.ts';
+import { command, flag, operand } from './shared/command.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 

@@ -4,9 +4,10 @@ import * as z from 'zod/mini';
 import { requireContext } from '../domain/steps/context.ts';
 import { requireName } from '../domain/steps/names.ts';
 import { addToJournal, openJournal } from '../engine/steps/task-journal.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isMapping, parseJson } from '../lib/json.ts';
-import { attemptField, invalidArgs, operand, option } from './shared/command.ts';
+import { attemptField, operand, option } from './shared/command.ts';
 import { openSession } from './shared/session.ts';
 import { workerCommand } from './shared/steps.ts';
 

@@ -2,7 +2,8 @@
 
 import * as z from 'zod/mini';
 import { dependencyEdits, settingEdit, settingOf } from '../domain/plan/task-edits.ts';
-import { command, invalidArgs, operand, optional } from './shared/command.ts';
+import { invalidArgs } from '../lib/errors.ts';
+import { command, operand, optional } from './shared/command.ts';
 import { changedPlan, changedTaskFields, placeToChange } from './shared/plan-change.ts';
 import { openSession } from './shared/session.ts';
 

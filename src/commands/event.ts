@@ -4,10 +4,11 @@ import * as z from 'zod/mini';
 import { maskedIn } from '../domain/secrets.ts';
 import { workedBy } from '../domain/task/transition.ts';
 import { secretsOf } from '../engine/env.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime } from '../lib/time.ts';
-import { attemptField, command, invalidArgs, option, optional, SAMPLE, taskField } from './shared/command.ts';
+import { attemptField, command, option, optional, SAMPLE, taskField } from './shared/command.ts';
 import { requireRecord } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 

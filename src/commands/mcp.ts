@@ -1,7 +1,8 @@
 /** `mcp`: the verbs as tools of an MCP server. A face serves them; this is what the command line knows of it. */
 
 import * as z from 'zod/mini';
-import { command, invalidArgs } from './shared/command.ts';
+import { invalidArgs } from '../lib/errors.ts';
+import { command } from './shared/command.ts';
 
 export const mcp = command({
   changes: false,

@@ -7,7 +7,7 @@ import { maskedIn } from '../domain/secrets.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { instantOf, secretsOf } from '../engine/env.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
@@ -16,7 +16,6 @@ import {
   attemptField,
   command,
   content,
-  invalidArgs,
   option,
   optional,
   requireLength,

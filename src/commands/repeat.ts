@@ -4,7 +4,8 @@ import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
 import { type RepeatWritten, readRepeat } from '../domain/steps/repeats.ts';
 import { throughTicks } from '../engine/steps/through-ticks.ts';
-import { invalidArgs, operand, optional, rest } from './shared/command.ts';
+import { invalidArgs } from '../lib/errors.ts';
+import { operand, optional, rest } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 

@@ -12,7 +12,8 @@ import {
   TIMEOUT_DEFAULT_MS,
 } from '../domain/steps/waits.ts';
 import { throughLooks } from '../engine/steps/through.ts';
-import { invalidArgs, operand, optional, rest } from './shared/command.ts';
+import { invalidArgs } from '../lib/errors.ts';
+import { operand, optional, rest } from './shared/command.ts';
 import { atStep, policyIn, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const waitUntil = workerCommand({

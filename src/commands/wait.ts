@@ -3,7 +3,8 @@
 import * as z from 'zod/mini';
 import { afterWait, durationOf, timeOf } from '../domain/steps/waits.ts';
 import { throughLooks } from '../engine/steps/through.ts';
-import { invalidArgs, operand, optional } from './shared/command.ts';
+import { invalidArgs } from '../lib/errors.ts';
+import { operand, optional } from './shared/command.ts';
 import { atStep, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
 export const wait = workerCommand({

@@ -1,6 +1,6 @@
 /** Ids as people shorten them: by their beginning, an attempt also by its number. Pure. */
 
-import { ForgeError } from '../lib/errors.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { firstOf } from '../lib/text.ts';
 import type { AttemptManifest } from './task/records.ts';
 
@@ -24,10 +24,9 @@ export function wholeId(given: string, known: Iterable<string>, what: string): s
   }
   const [first = given, ...others] = fitting;
   if (others.length === 0) return first;
-  throw new ForgeError(
-    'INVALID_ARGS',
+  throw invalidArgs(
     `${given} is the beginning of several ${what}: ${firstOf([...fitting].sort())}`,
-    { hint: 'Write more of the one that you mean.' },
+    'Write more of the one that you mean.',
   );
 }
 
@@ -36,7 +35,8 @@ export function attemptNumbered(number: number, taskId: string, attempts: readon
   const found = attempts.findLast(({ attempt_number }) => attempt_number === number);
   if (found !== undefined) return found.attempt_id;
   const numbers = [...new Set(attempts.flatMap(({ attempt_number }) => attempt_number ?? []))].sort((a, b) => a - b);
-  throw new ForgeError('INVALID_ARGS', `task ${taskId} has had no attempt ${number}`, {
-    hint: numbers.length === 0 ? 'It has had none.' : `It has had ${firstOf(numbers.map(String))}.`,
-  });
+  throw invalidArgs(
+    `task ${taskId} has had no attempt ${number}`,
+    numbers.length === 0 ? 'It has had none.' : `It has had ${firstOf(numbers.map(String))}.`,
+  );
 }

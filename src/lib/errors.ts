@@ -169,6 +169,11 @@ export class ForgeError extends Error {
   }
 }
 
+/** What is wrong with an input. `hint`: what would be right; default: where to look. */
+export function invalidArgs(message: string, hint?: string): ForgeError {
+  return new ForgeError('INVALID_ARGS', message, { hint });
+}
+
 /** `internal` for what is not a ForgeError. */
 export function kindOf(error: unknown): ErrorKind {
   return error instanceof ForgeError ? ERROR_CODES[error.code].kind : 'internal';

@@ -1,11 +1,11 @@
 /** One call of a tool: its arguments, the command under them, and its answer or error as the protocol wants it. */
 
-import { type FieldInfo, fieldsOf, invalidArgs } from '../commands/shared/command.ts';
+import { type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
 import { type Input, withEnvironment } from '../commands/shared/environment.ts';
 import { jsonError } from '../commands/shared/error-body.ts';
 import { contentsOf } from '../commands/shared/json-schema.ts';
 import type { CommandContext } from '../commands/shared/session.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { closest, plainJson } from '../lib/text.ts';

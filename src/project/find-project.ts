@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../lib/errors.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 import type { Variables } from '../lib/variables.ts';
@@ -32,10 +32,7 @@ function isPlanOfAbove(dir: string, place: string): boolean {
 export function findProject(cwd: string, dir: string | undefined): ProjectPaths | null {
   if (dir !== undefined && dir !== '') {
     const given = path.resolve(cwd, dir);
-    if (!isFolder(given))
-      throw new ForgeError('INVALID_ARGS', `${given} is not a folder`, {
-        hint: 'Give --dir (or FORGE_DIR) a project folder.',
-      });
+    if (!isFolder(given)) throw invalidArgs(`${given} is not a folder`, 'Give --dir (or FORGE_DIR) a project folder.');
     return pathsOf(path.basename(given) === '.forge' ? path.dirname(given) : given);
   }
   for (const start of searchedFrom(cwd)) {

@@ -6,7 +6,7 @@ import type { PlanText } from '../domain/plan/places.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { overLimit } from '../domain/schedule/resources.ts';
 import type { Settings } from '../domain/settings/settings.ts';
-import { ForgeError, type Problem } from '../lib/errors.ts';
+import { ForgeError, invalidArgs, type Problem } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import type { LockOwner } from '../lib/fs/locks.ts';
 import { replaceIfSame } from '../lib/fs/new-file.ts';
@@ -86,11 +86,12 @@ async function checked(
   if (text === null) {
     const { positionsOf } = await import('../lib/yaml.ts');
     const { line = 1 } = positionsOf(source.text).place(edits[0]?.path ?? []) ?? {};
-    throw new ForgeError('INVALID_ARGS', `${source.file}:${line}: this part cannot be changed in place`, {
-      hint: isUtf8
+    throw invalidArgs(
+      `${source.file}:${line}: this part cannot be changed in place`,
+      isUtf8
         ? 'An anchor or an alias shares it, or it is an item that the list does not have. Edit the file.'
         : 'The file is not UTF-8. Save it as UTF-8.',
-    });
+    );
   }
   const { parsePlan } = await import('../domain/plan/parse.ts');
   const read = includedBy(env);

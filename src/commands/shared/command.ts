@@ -4,7 +4,7 @@
  */
 
 import * as z from 'zod/mini';
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import type { CommandContext } from './session.ts';
 
 /** A command line (without `forge orchestrate`) and what it is for. */
@@ -38,11 +38,6 @@ export function command<
 
 export type InputOf<T> = T extends { input: infer I extends z.ZodMiniType } ? z.infer<I> : never;
 export type DataOf<T> = T extends { output: () => infer O extends z.ZodMiniType } ? z.infer<O> : never;
-
-/** What is wrong with an input. `hint`: what would be right; default: where to look. */
-export function invalidArgs(message: string, hint?: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', message, { hint });
-}
 
 /** Throws INVALID_ARGS when a text is empty or too long. */
 export function requireLength(flag: string, text: string, max: number): void {

@@ -13,7 +13,7 @@ import {
   protectingGlob,
 } from '../../domain/verify/guardrails.ts';
 import { hasWorktrees } from '../../engine/attempt/workspace.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { requireTaskId, requireUuid } from '../../lib/ids.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -21,7 +21,6 @@ import { isFolder } from '../../project/look.ts';
 import { requirePlan } from '../../project/plan-file.ts';
 import { realPlace } from '../../project/user-files.ts';
 import type { AttemptRef } from '../../store/port.ts';
-import { invalidArgs } from './command.ts';
 import { textOrNull } from './data.ts';
 import { plannedTask } from './planned.ts';
 import { requireRecord } from './reads.ts';

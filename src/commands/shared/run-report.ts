@@ -5,11 +5,10 @@ import { isOverByPlan, type Plan, type PlanTask } from '../../domain/plan/plan.t
 import type { RunEvent } from '../../domain/run/events.ts';
 import { RunReporter } from '../../domain/run/report.ts';
 import { fatesOf } from '../../domain/schedule/fates.ts';
-import { errorMessage } from '../../lib/errors.ts';
+import { errorMessage, invalidArgs } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { PLAN_PLACES } from '../../project/find-project.ts';
 import { isThere, readUserFile, requireWritable, writeUserFile } from '../../project/user-files.ts';
-import { invalidArgs } from './command.ts';
 import { readAll } from './reads.ts';
 import type { Session } from './session.ts';
 

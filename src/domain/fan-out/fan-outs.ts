@@ -4,7 +4,7 @@
  */
 
 import * as z from 'zod/mini';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { isMapping } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
@@ -104,7 +104,8 @@ export function whyNoFanOut(sealed: readonly Sealed[], name: string): ForgeError
       hint: 'Choose another name.',
     });
   if (sealed.length < FAN_OUTS_MAX) return null;
-  return new ForgeError('INVALID_ARGS', `a task has at most ${FAN_OUTS_MAX} fan-outs`, {
-    hint: 'Put more children into one, or let children fan out themselves.',
-  });
+  return invalidArgs(
+    `a task has at most ${FAN_OUTS_MAX} fan-outs`,
+    'Put more children into one, or let children fan out themselves.',
+  );
 }

@@ -1,6 +1,6 @@
 /** Joins: a worker waits until all children of fan-outs are over. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { firstOf, oneLine } from '../../lib/text.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import { type ClassifiedError, errorText } from '../retry/classify.ts';
@@ -44,7 +44,7 @@ const PREFIX = 'forge.join.';
 /** The name of the step that joins these fan-outs. Throws INVALID_ID, INVALID_ARGS. */
 export function joinName(names: readonly string[]): string {
   const twice = names.find((name, at) => names.indexOf(name) < at);
-  if (twice !== undefined) throw new ForgeError('INVALID_ARGS', `join names ${oneLine(String(twice))} twice`);
+  if (twice !== undefined) throw invalidArgs(`join names ${oneLine(String(twice))} twice`);
   return PREFIX + names.map((name) => requireName(name, 'a fan-out')).join('+');
 }
 

@@ -1,6 +1,6 @@
 /** A task that is added to a plan by command: its id, where it goes, and how it is written. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import { ancestorsOf } from '../../lib/ids.ts';
 import type { Plan, Priority } from './plan.ts';
 
@@ -38,9 +38,10 @@ export function phaseForNew(plan: Plan, discoveredFrom: string | null): string {
   const own = plan.phases.find(({ id }) => id === origin?.phase_id);
   const phase = own?.status === 'active' ? own : plan.phases.findLast(({ status }) => status === 'active');
   if (phase !== undefined) return phase.id;
-  throw new ForgeError('INVALID_ARGS', 'no phase of the plan is active, so say where the task goes', {
-    hint: `Such as --phase ${plan.phases.at(-1)?.id ?? 'phase-1'}`,
-  });
+  throw invalidArgs(
+    'no phase of the plan is active, so say where the task goes',
+    `Such as --phase ${plan.phases.at(-1)?.id ?? 'phase-1'}`,
+  );
 }
 
 export interface NewTask {

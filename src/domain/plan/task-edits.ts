@@ -1,6 +1,6 @@
 /** What `edit` is told to change of a task, as edits of the text of its plan. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { closest } from '../../lib/text.ts';
 import { parseYaml, spellingIn, type YamlPath } from '../../lib/yaml.ts';
@@ -25,17 +25,20 @@ export function settingOf(written: string): { path: YamlPath; value: unknown } {
   if (!known.includes(key)) {
     const near = closest(key, known);
     const guess = near === null ? `A task has the keys ${known.join(', ')}.` : `Did you mean ${near}?`;
-    throw wrong(`--set ${written}: a task has no key ${JSON.stringify(key)}`, guess);
+    throw invalidArgs(`--set ${written}: a task has no key ${JSON.stringify(key)}`, guess);
   }
   if (key === 'id')
-    throw wrong('--set id: a task keeps its id, since a renamed task is a new one', 'Add a task, and drop this one.');
+    throw invalidArgs(
+      '--set id: a task keeps its id, since a renamed task is a new one',
+      'Add a task, and drop this one.',
+    );
   if (equals < 0)
-    throw wrong(`--set ${written}: no value is given`, `Write ${key}=VALUE, or ${key}= to take the key away.`);
+    throw invalidArgs(`--set ${written}: no value is given`, `Write ${key}=VALUE, or ${key}= to take the key away.`);
   const text = written.slice(equals + 1);
   if (key === 'matrix' && path.length === 2) return { path, value: valueFrom(text, { name, ...AXIS }) };
   const kinds = kindsAt(planSchema, [...TASK, ...path]);
   if (kinds.length === 0 && key !== 'matrix')
-    throw wrong(`--set ${written}: ${key} has no key ${JSON.stringify(path.slice(1).join('.'))}`);
+    throw invalidArgs(`--set ${written}: ${key} has no key ${JSON.stringify(path.slice(1).join('.'))}`);
   const items = kinds.includes('array') ? kindsAt(planSchema, [...TASK, ...path, 0]) : [];
   const commas = COMMA_LISTS.includes(path.at(-1) ?? '');
   return { path, value: valueFrom(text, { name, kinds, items, commas }) };
@@ -60,7 +63,7 @@ function valueFrom(text: string, { name, kinds, items, commas }: Wanted): unknow
   if (isList && !isOneMapping && !/^\s*\[/.test(text)) return commas ? itemsOf(text) : [text];
   const source = isOneMapping ? `[${text}]` : text;
   const yaml = parseYaml(source, '--set');
-  if (!yaml.ok) throw wrong(`--set ${name}: ${yaml.problems[0]?.message ?? 'the value is not YAML'}`);
+  if (!yaml.ok) throw invalidArgs(`--set ${name}: ${yaml.problems[0]?.message ?? 'the value is not YAML'}`);
   const isOfTexts = items.length > 0 && items.every((kind) => kind === 'string');
   return asSpelled(yaml.value, source, isOfTexts);
 }
@@ -87,7 +90,10 @@ export function settingEdit({ path, value }: PlanPlace, setting: { path: YamlPat
     const above = setting.path.slice(0, at);
     if (at === 0 || !Array.isArray(valueAt(value, [...path, ...above])) || /^\d+$/.test(String(part))) continue;
     const name = [...above, 0, ...setting.path.slice(at)].join('.');
-    throw wrong(`--set ${setting.path.join('.')}: ${above.join('.')} is a list here`, `Name an item, such as ${name}.`);
+    throw invalidArgs(
+      `--set ${setting.path.join('.')}: ${above.join('.')} is a list here`,
+      `Name an item, such as ${name}.`,
+    );
   }
   return { path: [...path, ...setting.path], set: setting.value };
 }
@@ -113,12 +119,12 @@ export function dependencyEdits({ path, value, spell }: PlanPlace, written: stri
     const [sign, id] = [item[0], item.slice(1)];
     const index = now.indexOf(id);
     if ((sign !== '+' && sign !== '-') || id === '')
-      throw wrong(
+      throw invalidArgs(
         `--depends-on ${item}: a sign says what to do`,
         `Write +${item} to add it, -${item} to take it away.`,
       );
     if (sign === '-' && index < 0)
-      throw wrong(
+      throw invalidArgs(
         `--depends-on ${item}: the task does not depend on ${id}`,
         now.length === 0 ? undefined : `It depends on ${now.join(', ')}.`,
       );
@@ -131,8 +137,4 @@ export function dependencyEdits({ path, value, spell }: PlanPlace, written: stri
     }
   }
   return edits;
-}
-
-function wrong(message: string, hint?: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', message, { hint });
 }

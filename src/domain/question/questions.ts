@@ -6,7 +6,7 @@
  */
 
 import * as z from 'zod/mini';
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { isoTime, isTime } from '../../lib/time.ts';
 import { DeadlineClockSchema, deadlineIn, type Instant, msUntil } from '../task/deadlines.ts';
@@ -331,9 +331,10 @@ export function lastQuestion(record: TaskSummary): string | null {
 /** Throws INVALID_ARGS unless `id` names one of the options; `what` names its source. */
 export function requireOption(options: readonly QuestionOption[], id: string, what: string): string {
   if (options.some((option) => option.id === id)) return id;
-  throw new ForgeError('INVALID_ARGS', `${what} ${JSON.stringify(id)} is none of the options`, {
-    hint: `The options are ${options.map((option) => option.id).join(', ')}.`,
-  });
+  throw invalidArgs(
+    `${what} ${JSON.stringify(id)} is none of the options`,
+    `The options are ${options.map((option) => option.id).join(', ')}.`,
+  );
 }
 
 /** What a person types to answer the question that a task asks; OPTION: the id of one of its options, or its number in the list. */

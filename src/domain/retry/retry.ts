@@ -8,7 +8,7 @@
  * Attempts count from 1 and include the one that just failed. Time and randomness are passed in.
  */
 
-import { ForgeError, thrownField } from '../../lib/errors.ts';
+import { invalidArgs, thrownField } from '../../lib/errors.ts';
 import { DAY_MS, parseDuration } from '../../lib/time.ts';
 import { classCovers } from './classify.ts';
 import {
@@ -49,7 +49,7 @@ export function backoffMs(attempt: number, curve: BackoffCurve, random?: Random)
   const delay = baseMs === 0 ? 0 : Math.min(capMs, baseMs * factor ** Math.max(0, attempt - 1));
   if (jitter === 'none') return Math.floor(delay);
   if (random === undefined) {
-    throw new ForgeError('INVALID_ARGS', `a backoff with ${jitter} jitter needs a random source`);
+    throw invalidArgs(`a backoff with ${jitter} jitter needs a random source`);
   }
   return Math.floor(jitter === 'full' ? random() * delay : delay / 2 + random() * (delay / 2));
 }
@@ -169,7 +169,7 @@ export class CompositeRetryPolicy {
 
   /** Throws INVALID_ARGS for an empty list. */
   constructor(policies: readonly RetryPolicy[], options: { maxTotalAttempts?: number | null } = {}) {
-    if (policies.length === 0) throw new ForgeError('INVALID_ARGS', EMPTY_COMPOSITE, { hint: HINT });
+    if (policies.length === 0) throw invalidArgs(EMPTY_COMPOSITE, HINT);
     this.policies = [...policies];
     this.maxTotalAttempts = options.maxTotalAttempts ?? null;
   }
@@ -302,5 +302,5 @@ function isErrorClass(entry: unknown): boolean {
 function refuse(problems: readonly RetryProblem[]): void {
   if (problems.length === 0) return;
   const lines = problems.map(({ path, message }) => [...path, message].join(': '));
-  throw new ForgeError('INVALID_ARGS', lines.join('; '), { hint: HINT });
+  throw invalidArgs(lines.join('; '), HINT);
 }

@@ -1,6 +1,6 @@
 /** Values that a task keeps for its later attempts. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { type ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { byteLength } from '../../lib/text.ts';
 import { requireName } from './names.ts';
 
@@ -27,7 +27,5 @@ export function requireContext(
 }
 
 function tooLarge(message: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', message, {
-    hint: 'Keep it in a file of your own, and its path in the context.',
-  });
+  return invalidArgs(message, 'Keep it in a file of your own, and its path in the context.');
 }

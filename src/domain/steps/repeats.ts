@@ -1,6 +1,6 @@
 /** What a caller says of a repeat. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import { DAY_MS, fromIso } from '../../lib/time.ts';
 import { cronSchedule, dailySchedule, everySchedule, type Schedule } from './schedule.ts';
 import type { Repeat } from './ticks.ts';
@@ -23,7 +23,7 @@ export interface RepeatWritten {
 export function readRepeat(written: RepeatWritten, dashes = ''): Omit<Repeat, 'policy' | 'random'> {
   const { start, times, timeout, onError } = written;
   if (times !== undefined && !(Number.isSafeInteger(times) && times > 0))
-    throw new ForgeError('INVALID_ARGS', `${dashes}times ${times}: expected a number from 1 on`);
+    throw invalidArgs(`${dashes}times ${times}: expected a number from 1 on`);
   return {
     schedule: scheduleOf(written, dashes),
     startMs: start === undefined ? null : fromIso(timeOf(start, `${dashes}start`)),
@@ -35,16 +35,16 @@ export function readRepeat(written: RepeatWritten, dashes = ''): Omit<Repeat, 'p
 
 function scheduleOf({ every, cron, tz }: RepeatWritten, dashes: string): Schedule {
   if ((every === undefined) === (cron === undefined))
-    throw new ForgeError('INVALID_ARGS', `say when to repeat, by ${dashes}every or by ${dashes}cron`, {
-      hint: `For example ${dashes}every 10m, or ${dashes}cron '0 9 * * *'.`,
-    });
+    throw invalidArgs(
+      `say when to repeat, by ${dashes}every or by ${dashes}cron`,
+      `For example ${dashes}every 10m, or ${dashes}cron '0 9 * * *'.`,
+    );
   if (cron !== undefined) return cronSchedule(cron, tz ?? 'UTC');
   const everyMs = durationOf(every ?? '', `${dashes}every`);
   if (tz === undefined) return everySchedule(everyMs);
   if (everyMs % DAY_MS === 0) return dailySchedule(everyMs / DAY_MS, tz);
-  throw new ForgeError(
-    'INVALID_ARGS',
+  throw invalidArgs(
     `${dashes}tz is for ${dashes}cron and for days, and ${JSON.stringify(every)} is not a number of days`,
-    { hint: `Leave ${dashes}tz out, or write days such as 1d or 7d.` },
+    `Leave ${dashes}tz out, or write days such as 1d or 7d.`,
   );
 }

@@ -1,7 +1,7 @@
 /** When a repeat is due: every so often, by the calendar of a zone, or by a cron expression. Pure. */
 
 import { Cron } from 'croner';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { DAY_MS } from '../../lib/time.ts';
 import { clockOf } from '../../lib/zone-clock.ts';
 
@@ -54,10 +54,7 @@ export function cronSchedule(expression: string, zone: string): Schedule {
   const zoned = zoneOf(zone);
   const cron = parsed(expression, zone);
   const after = (ms: number) => cron.nextRun(new Date(ms))?.getTime() ?? null;
-  if (after(0) === null)
-    throw new ForgeError('INVALID_ARGS', `${JSON.stringify(expression)} is never due`, {
-      hint: 'No month has such a day.',
-    });
+  if (after(0) === null) throw invalidArgs(`${JSON.stringify(expression)} is never due`, 'No month has such a day.');
   /** Ticks from `fromMs` to before `endMs`, one by one. */
   const within = (fromMs: number, endMs: number) => {
     let count = 0;

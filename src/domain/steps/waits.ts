@@ -1,6 +1,6 @@
 /** The waits of a worker: for a time, for a condition, for a signal. How each stands after a look at it. Pure. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import { durationText, fromIso, isoTime, isTime, parseDuration } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
@@ -221,13 +221,12 @@ export function signalEntries({ signals }: JournalView, signal: Signal): Entry[]
   if (signals.some(({ name, id }) => name === signal.name && id === signal.id)) return [];
   const size = jsonBytes(signal.data);
   if (size > VALUE_MAX_BYTES)
-    throw new ForgeError('INVALID_ARGS', `the data of a signal has ${size} bytes; at most ${VALUE_MAX_BYTES} are kept`);
+    throw invalidArgs(`the data of a signal has ${size} bytes; at most ${VALUE_MAX_BYTES} are kept`);
   const pending = signals.filter(({ taken }) => taken !== true);
   if (jsonBytes([...pending, signal]) <= PENDING_MAX_BYTES) return [{ signal }];
-  throw new ForgeError(
-    'INVALID_ARGS',
+  throw invalidArgs(
     `the task has ${pending.length} signals that it has not taken yet, and room for no more`,
-    { hint: 'Let the task run, or send less.' },
+    'Let the task run, or send less.',
   );
 }
 
@@ -244,10 +243,7 @@ export function limitOf(value: number | string | undefined, what: string, site: 
 export function durationOf(value: number | string, what: string): number {
   const ms = parseDuration(value);
   if (ms !== null && ms > 0) return ms;
-  throw new ForgeError(
-    'INVALID_ARGS',
-    `${what} ${JSON.stringify(value)}: expected a duration above 0 such as 30s, 5m, 2h`,
-  );
+  throw invalidArgs(`${what} ${JSON.stringify(value)}: expected a duration above 0 such as 30s, 5m, 2h`);
 }
 
 const TIME_PATTERN = /^(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/;
@@ -264,8 +260,5 @@ export function timeOf(value: string, what: string): string {
   const isDay = isTime(day) && isoTime(fromIso(day)).startsWith(day);
   if (isDay && isTime(value)) return isoTime(fromIso(value));
   const found = JSON.stringify(value);
-  throw new ForgeError(
-    'INVALID_ARGS',
-    `${what} ${found}: expected a time with its zone such as 2027-01-31T09:00:00+01:00`,
-  );
+  throw invalidArgs(`${what} ${found}: expected a time with its zone such as 2027-01-31T09:00:00+01:00`);
 }

@@ -6,7 +6,7 @@ import { fanOutStep } from '../../domain/fan-out/seal.ts';
 import { type Entry, GrowingView, type Journal } from '../../domain/steps/journal.ts';
 import { type Park, Parked, parkFor } from '../../domain/steps/parking.ts';
 import { stepPolicy } from '../../domain/steps/tries.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { invalidArgs } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ReadJournal } from './task-journal.ts';
 import type { WorkerJournal } from './worker-journal.ts';
@@ -101,7 +101,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
       }),
     settle(fanOut, child, end) {
       if (!membersOf([fanOut]).some(({ name }) => name === child))
-        throw new ForgeError('INVALID_ARGS', `the fan-out ${fanOut} has no child ${child}`);
+        throw invalidArgs(`the fan-out ${fanOut} has no child ${child}`);
       ends.set(`${fanOut}/${child}`, end);
     },
     async park(sleepers) {

@@ -3,7 +3,7 @@
 import { type ClassifiedError, errorClassSchema, overLimit } from '../../domain/retry/classify.ts';
 import { thrownRetryAfter } from '../../domain/retry/retry-after.ts';
 import { Parked } from '../../domain/steps/parking.ts';
-import { errorMessage, ForgeError, thrownField } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, invalidArgs, thrownField } from '../../lib/errors.ts';
 import { isDeeperThan } from '../../lib/json.ts';
 import { oneLine } from '../../lib/text.ts';
 import { durationText } from '../../lib/time.ts';
@@ -53,12 +53,9 @@ export async function tryOnce(
     );
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes <= RESULT_MAX_BYTES) return { value };
-    throw new ForgeError(
-      'INVALID_ARGS',
+    throw invalidArgs(
       `the result of step ${name} has ${bytes} bytes; at most ${RESULT_MAX_BYTES} are kept`,
-      {
-        hint: 'Keep it in a file of your own, and return its path.',
-      },
+      'Keep it in a file of your own, and return its path.',
     );
   } catch (error) {
     // A wait within it has ended the attempt: that is no try.
@@ -77,9 +74,7 @@ export async function tryOnce(
 export function requireFunction(fn: unknown, name: string): void {
   if (typeof fn === 'function') return;
   const given = fn instanceof Promise ? 'a promise, of work that has begun' : `what is none: ${typeof fn}`;
-  throw new ForgeError('INVALID_ARGS', `${name} takes a function, and was given ${given}`, {
-    hint: `Write '${name}', () => ...`,
-  });
+  throw invalidArgs(`${name} takes a function, and was given ${given}`, `Write '${name}', () => ...`);
 }
 
 /** What a function has thrown, as a policy matches it and as it is kept. */
@@ -128,7 +123,7 @@ export function asJson(value: unknown): unknown {
   if (text === undefined) return null;
   const kept: unknown = JSON.parse(text);
   if (!isDeeperThan(KEPT_LEVELS_MAX, kept)) return kept;
-  throw new ForgeError('INVALID_ARGS', `a step can keep what is nested ${KEPT_LEVELS_MAX} levels deep at most`);
+  throw invalidArgs(`a step can keep what is nested ${KEPT_LEVELS_MAX} levels deep at most`);
 }
 
 /** A value of JSON that the program may change. Node 20 takes 10 µs to copy a number. */

@@ -30,7 +30,7 @@ import {
 import { type Park, wakeFor } from '../../domain/steps/parking.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { andThen, type Decision } from '../../domain/task/transition.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { madeIn } from '../../lib/once.ts';
 import { firstOf } from '../../lib/text.ts';
 import { type ChangeOptions, changeTask } from '../../store/change.ts';
@@ -124,9 +124,10 @@ export function resetStep(env: Env, taskId: string, name: string): Promise<Journ
       // It runs again already.
       if (resets.has(name)) return [];
       const known = [...steps.keys()];
-      throw new ForgeError('INVALID_ARGS', `task ${taskId} has no step ${name}`, {
-        hint: known.length === 0 ? 'It has none.' : `It has ${firstOf(known)}.`,
-      });
+      throw invalidArgs(
+        `task ${taskId} has no step ${name}`,
+        known.length === 0 ? 'It has none.' : `It has ${firstOf(known)}.`,
+      );
     },
   });
   return write(env, taskId, writerOf, { wakes: (next) => wakeFor(next, name, env.now(), () => true) });
