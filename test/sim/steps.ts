@@ -8,10 +8,9 @@ import {
   beginJournal,
   parking,
   personWriter,
-  type ReadJournal,
   signalling,
 } from '../../src/domain/steps/changes.ts';
-import { type Reading, type Step, stepEntry } from '../../src/domain/steps/journal.ts';
+import { type Reading, type ReadJournal, type Step, stepEntry } from '../../src/domain/steps/journal.ts';
 import { parkFor, type Sleeper } from '../../src/domain/steps/parking.ts';
 import { everySchedule } from '../../src/domain/steps/schedule.ts';
 import { afterTick, type Repeat, upcoming } from '../../src/domain/steps/ticks.ts';

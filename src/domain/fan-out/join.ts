@@ -4,7 +4,7 @@ import { ForgeError, invalidArgs } from '../../lib/errors.ts';
 import { firstOf, oneLine } from '../../lib/text.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import { type ClassifiedError, errorText } from '../retry/classify.ts';
-import type { Journal, JournalView, Step } from '../steps/journal.ts';
+import type { ReadJournal, Step } from '../steps/journal.ts';
 import { requireName } from '../steps/names.ts';
 import { type Looker, reached, type Standing, stands } from '../steps/waits.ts';
 import { readable, type SeenRecord, type TaskState, type TaskSummary, type WaitsFor } from '../task/records.ts';
@@ -68,7 +68,7 @@ export function unknownFanOut(taskId: string, name: string, known: readonly stri
 
 /** A join after a look. `children`: null while one is not over. */
 export function afterJoin(
-  now: JournalView & { journal: Journal },
+  now: ReadJournal,
   looker: Looker,
   children: readonly SeenChild[] | null,
   allowFailed: boolean,

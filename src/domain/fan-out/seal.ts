@@ -1,8 +1,8 @@
 /** Sealing a set of children: one commit of the attempt that makes them. Pure. */
 
 import { isoTime } from '../../lib/time.ts';
-import type { JournalWriter, ReadJournal } from '../steps/changes.ts';
-import { requireKind, type Step, stepRepeated } from '../steps/journal.ts';
+import type { JournalWriter } from '../steps/changes.ts';
+import { type ReadJournal, requireKind, type Step, stepRepeated } from '../steps/journal.ts';
 import type { Looker } from '../steps/waits.ts';
 import type { TaskRecord } from '../task/records.ts';
 import { type FanOut, fanOutsOf, type Sealed } from './fan-outs.ts';

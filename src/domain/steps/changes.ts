@@ -9,9 +9,9 @@ import {
   type Entry,
   GrowingView,
   type Journal,
-  type JournalView,
   journalOf,
   type Reading,
+  type ReadJournal,
   type Signal,
   viewOf,
   withEntries,
@@ -19,11 +19,6 @@ import {
 } from './journal.ts';
 import { type Park, parkTask, refuseSignal, wakeFor, workedOn } from './parking.ts';
 import { signalEntries } from './waits.ts';
-
-/** The journal and what it says. */
-export interface ReadJournal extends JournalView {
-  journal: Journal;
-}
 
 /** When a commit is made. `newId`: names what it creates. */
 export interface Writing extends Recalling {

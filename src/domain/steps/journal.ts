@@ -203,6 +203,11 @@ export interface JournalView {
   ticks: readonly Tick[];
 }
 
+/** The journal and what it says. */
+export interface ReadJournal extends JournalView {
+  journal: Journal;
+}
+
 /** A view that grows: an entry more costs the same however many there are. */
 export class GrowingView {
   readonly #steps = new Map<string, Step>();

@@ -4,7 +4,7 @@ import { fromIso, isoTime } from '../../lib/time.ts';
 import { deadlineIn, msLeft } from '../task/deadlines.ts';
 import type { LastError } from '../task/records.ts';
 import { budgetOf, type Counted, countedOf } from './budget.ts';
-import type { Entry, Journal, JournalView, Step, Tick, TicksOf } from './journal.ts';
+import type { Entry, ReadJournal, Step, Tick, TicksOf } from './journal.ts';
 import type { Schedule } from './schedule.ts';
 import { afterFailure, type Failed, type StepPolicy } from './tries.ts';
 import { type Looker, reached, type Standing, sayingWhen } from './waits.ts';
@@ -23,8 +23,6 @@ export interface Repeat {
   random: () => number;
 }
 
-type Journaled = JournalView & { journal: Journal };
-
 /** How a repeat stands. `due`: the tick to do now, milliseconds since the epoch; null: its `wake` says when to look again, or it is over. */
 export interface RepeatStanding extends Standing {
   due: number | null;
@@ -33,7 +31,7 @@ export interface RepeatStanding extends Standing {
 }
 
 /** Which tick is due; those that were missed for too long are skipped, all at once. */
-export function upcoming(now: Journaled, looker: Looker, repeat: Repeat): RepeatStanding {
+export function upcoming(now: ReadJournal, looker: Looker, repeat: Repeat): RepeatStanding {
   const { nowMs } = looker.instant;
   const at = begun(now, looker, repeat);
   const { tries, waited } = at.counted;
@@ -61,7 +59,7 @@ export function upcoming(now: Journaled, looker: Looker, repeat: Repeat): Repeat
 export type TickEnd = { done: true } | Failed;
 
 /** How a repeat stands after a try of the tick that was due. */
-export function afterTick(now: Journaled, looker: Looker, repeat: Repeat, end: TickEnd): RepeatStanding {
+export function afterTick(now: ReadJournal, looker: Looker, repeat: Repeat, end: TickEnd): RepeatStanding {
   const at = begun(now, looker, repeat);
   if ('done' in end) return tickEnded(now, looker, repeat, at, { status: 'completed', error: null });
   const { instant } = looker;
@@ -75,12 +73,12 @@ export function afterTick(now: Journaled, looker: Looker, repeat: Repeat, end: T
 }
 
 /** Ends a repeat, which is done. */
-export function ended(now: Journaled, looker: Looker, repeat: Repeat): RepeatStanding {
+export function ended(now: ReadJournal, looker: Looker, repeat: Repeat): RepeatStanding {
   return over(now, looker, begun(now, looker, repeat));
 }
 
 /** Ends a repeat of which could not be said whether it is over. It goes on with its ticks when an attempt reaches it again. */
-export function tillFailed(now: Journaled, looker: Looker, repeat: Repeat, end: Failed): RepeatStanding {
+export function tillFailed(now: ReadJournal, looker: Looker, repeat: Repeat, end: Failed): RepeatStanding {
   const at = begun(now, looker, repeat);
   const { ticks } = at;
   const open = stepOf(now, looker, at, { ticks, wakeAt: ticks.next ?? ticks.start });
@@ -95,7 +93,7 @@ interface At {
   counted: Counted;
 }
 
-function begun(now: Journaled, looker: Looker, { schedule, startMs }: Repeat): At {
+function begun(now: ReadJournal, looker: Looker, { schedule, startMs }: Repeat): At {
   const { name, instant } = looker;
   const known = now.steps.get(name);
   const before = reached(now, looker, 'repeat') ?? (known?.wake === undefined ? undefined : known);
@@ -112,7 +110,7 @@ function isEnough({ ran, failed }: TicksOf, { times }: Repeat): boolean {
 }
 
 function tickEnded(
-  now: Journaled,
+  now: ReadJournal,
   looker: Looker,
   repeat: Repeat,
   at: At,
@@ -142,7 +140,7 @@ function tickEnded(
   return { step, over: false, entries, due: null, tickOver: true };
 }
 
-function over(now: Journaled, looker: Looker, at: At): RepeatStanding {
+function over(now: ReadJournal, looker: Looker, at: At): RepeatStanding {
   const { ran, failed, skipped } = at.ticks;
   const open = stepOf(now, looker, at, { ticks: { ...at.ticks, next: null }, wakeAt: null });
   const step = closed(open, looker, { status: 'completed', result: { ran, failed, skipped }, last_error: null });
@@ -154,7 +152,7 @@ function closed(step: Step, { instant }: Looker, how: Partial<Step>): Step {
 }
 
 function stepOf(
-  { journal }: Journaled,
+  { journal }: ReadJournal,
   { name, attemptId, generation, instant }: Looker,
   { before, counted }: At,
   { ticks, wakeAt }: { ticks: TicksOf; wakeAt: string | null },
@@ -177,7 +175,7 @@ function stepOf(
   };
 }
 
-function withStep<J extends Journaled>(now: J, step: Step): J {
+function withStep<J extends ReadJournal>(now: J, step: Step): J {
   return { ...now, steps: new Map([...now.steps, [step.name, step]]) };
 }
 

@@ -9,7 +9,7 @@ import { STEP_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from '../retry/schema.ts';
 import type { Settings } from '../settings/settings.ts';
 import { deadlineIn, type Instant } from '../task/deadlines.ts';
 import { budgetOf, type Counted, countedOf } from './budget.ts';
-import { type Journal, type JournalView, requireKind, type Step, stepRepeated } from './journal.ts';
+import { type ReadJournal, requireKind, type Step, stepRepeated } from './journal.ts';
 
 export type StepPolicy = RetryPolicy | CompositeRetryPolicy;
 
@@ -81,10 +81,7 @@ export interface StepTry {
  * How the step stands after a try, in the journal as it is at the commit, and after how many milliseconds it is tried again; null: it is not.
  * Throws INVALID_ID for a name of another kind, STEP_REPEATED where it is done by now: the first one that did it counts.
  */
-export function afterTry(
-  now: JournalView & { journal: Journal },
-  made: StepTry,
-): { step: Step; delayMs: number | null } {
+export function afterTry(now: ReadJournal, made: StepTry): { step: Step; delayMs: number | null } {
   const { name, attemptId, generation, startedAt, policy, end, instant, random } = made;
   const { nowMs } = instant;
   const before = now.steps.get(name);

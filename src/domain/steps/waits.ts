@@ -10,6 +10,7 @@ import {
   type Entry,
   type Journal,
   type JournalView,
+  type ReadJournal,
   requireKind,
   type Signal,
   type Step,
@@ -24,8 +25,6 @@ export const EVERY_DEFAULT_MS = 30_000;
 
 /** The class of a wait whose time is up. */
 const WAIT_TIMEOUT = 'wait.timeout';
-
-type Journaled = JournalView & { journal: Journal };
 
 /** Who looks, and when. */
 export interface Looker {
@@ -46,7 +45,7 @@ export interface Standing {
 }
 
 /** A wait for a time. `until`: how long from when it is first reached, milliseconds, or an ISO 8601 time. */
-export function afterWait(now: Journaled, looker: Looker, until: number | string): Standing {
+export function afterWait(now: ReadJournal, looker: Looker, until: number | string): Standing {
   const before = reached(now, looker, 'wait');
   const fresh = () => (typeof until === 'number' ? deadlineIn(until, looker.instant) : { at: until, clock: null });
   const deadline = before?.deadline ?? fresh();
@@ -62,7 +61,7 @@ export function afterWait(now: Journaled, looker: Looker, until: number | string
 
 /** A wait for a signal. `timeoutMs` null: without end. `fallback`: what counts then instead of a failure; null: nothing. */
 export function afterSignalLook(
-  now: Journaled,
+  now: ReadJournal,
   looker: Looker,
   { timeoutMs, fallback }: { timeoutMs: number | null; fallback: { value: unknown } | null },
 ): Standing {
@@ -103,7 +102,7 @@ export function lookLimit(
 export type Found = { value: boolean } | Failed;
 
 /** A wait for a condition, after a look at it. What is true counts even when it is seen late. Looks are no tries. */
-export function afterLook(now: Journaled, looker: Looker, condition: Condition, found: Found): Standing {
+export function afterLook(now: ReadJournal, looker: Looker, condition: Condition, found: Found): Standing {
   const { instant, name, began = instant } = looker;
   const { everyMs, timeoutMs, policy, random } = condition;
   const before = reached(now, looker, 'wait-until');
@@ -146,7 +145,7 @@ function countedBefore(before: Step | undefined, journal: Journal): Counted {
 }
 
 export function stands(
-  { journal }: Journaled,
+  { journal }: ReadJournal,
   { name, attemptId, generation, instant, began = instant }: Looker,
   kind: StepKind,
   before: Step | undefined,
@@ -180,7 +179,7 @@ export function stands(
  * over by now, INVALID_ID.
  */
 export function reached(
-  { steps, journal }: Journaled,
+  { steps, journal }: ReadJournal,
   { name, attemptId }: Pick<Looker, 'name' | 'attemptId'>,
   kind: StepKind,
 ): Step | undefined {

@@ -3,12 +3,11 @@
 import { type Child, type Sealed, whyNoFanOut } from '../../domain/fan-out/fan-outs.ts';
 import { unknownFanOut } from '../../domain/fan-out/join.ts';
 import { fanOutStep } from '../../domain/fan-out/seal.ts';
-import { type Entry, GrowingView, type Journal } from '../../domain/steps/journal.ts';
+import { type Entry, GrowingView, type Journal, type ReadJournal } from '../../domain/steps/journal.ts';
 import { type Park, Parked, parkFor } from '../../domain/steps/parking.ts';
 import { stepPolicy } from '../../domain/steps/tries.ts';
 import { invalidArgs } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { ReadJournal } from './task-journal.ts';
 import type { WorkerJournal } from './worker-journal.ts';
 
 export interface MemoryOptions {

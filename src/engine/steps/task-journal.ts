@@ -8,7 +8,6 @@ import {
   type JournalWriter,
   parking,
   personWriter,
-  type ReadJournal,
   type Recalled,
   readingJournal,
   readingOrNew,
@@ -23,6 +22,7 @@ import {
   type JournalView,
   journalOf,
   type Reading,
+  type ReadJournal,
   type Signal,
   type Tick,
   viewOf,
@@ -36,8 +36,6 @@ import { firstOf } from '../../lib/text.ts';
 import { type ChangeOptions, changeTask } from '../../store/change.ts';
 import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-
-export type { ReadJournal } from '../../domain/steps/changes.ts';
 
 /** The ticks of its repeats, oldest first; steps and context are read without them. Throws SCHEMA_INVALID, IO_ERROR. */
 export async function readTicks(env: Env, record: TaskRecord): Promise<readonly Tick[]> {

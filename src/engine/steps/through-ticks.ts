@@ -1,7 +1,7 @@
 /** Goes through the ticks of a repeat. */
 
 import { nextTry } from '../../domain/steps/budget.ts';
-import { type Step, stepKey } from '../../domain/steps/journal.ts';
+import { type ReadJournal, type Step, stepKey } from '../../domain/steps/journal.ts';
 import {
   afterTick,
   ended,
@@ -15,7 +15,6 @@ import type { Failed } from '../../domain/steps/tries.ts';
 import type { Looker } from '../../domain/steps/waits.ts';
 import { msLeft } from '../../domain/task/deadlines.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { ReadJournal } from './task-journal.ts';
 import { failedBefore, type Place, recordStanding } from './through.ts';
 import { told } from './worker-journal.ts';
 

@@ -2,14 +2,13 @@
 
 import { budgetOf, nextTry } from '../../domain/steps/budget.ts';
 import { requireContext } from '../../domain/steps/context.ts';
-import { type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
+import { type ReadJournal, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
 import { goneOnWith, type Looker, type Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { LastError, WaitsFor } from '../../domain/task/records.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { type AtWork, Pass } from './pass.ts';
-import type { ReadJournal } from './task-journal.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** Where a worker is at work. `lost`: aborted when its attempt does not hold its task any more. */

@@ -6,7 +6,7 @@ import type { JoinedChild, JoinResult, SeenChild } from '../../domain/fan-out/jo
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { RetryDeclaration } from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
-import type { Entry, JournalView, Step, StepKind } from '../../domain/steps/journal.ts';
+import type { Entry, JournalView, ReadJournal, Step, StepKind } from '../../domain/steps/journal.ts';
 import { alsoAsleep, type Park, Parked, parkFor, type Sleeper, workedOn } from '../../domain/steps/parking.ts';
 import { type StepPolicy, stepPolicy } from '../../domain/steps/tries.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
@@ -20,7 +20,7 @@ import { keepLease, type LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { type Env, instantOf } from '../env.ts';
 import { type Calls, callsOf } from './calls.ts';
 import { noteMistake } from './mistakes.ts';
-import { addToJournal, openJournal, parkAttempt, type ReadJournal, readJournal } from './task-journal.ts';
+import { addToJournal, openJournal, parkAttempt, readJournal } from './task-journal.ts';
 
 /** What Node exits with when a program lets an error pass. */
 const UNCAUGHT_EXIT = 1;
