@@ -28,8 +28,7 @@ export async function noteMistake(env: Env, attempt: AttemptRef, error: ForgeErr
     const { record } = await env.store.read(attempt.taskId);
     if (record?.state.current_attempt_id !== attempt.attemptId) return;
     const message = oneLine(masked(errorMessage(error), secretsOf(env, null)), MESSAGE_MAX_CHARS);
-    const data = { code: error.code, message, exit_code: exitCode };
-    await env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data });
+    await note(env, attempt, { code: error.code, message, exit_code: exitCode });
   });
 }
 
@@ -43,10 +42,11 @@ export async function noteUnended(
   error: ClassifiedError,
   exitCode: number,
 ): Promise<void> {
-  const data = { ...error, exit_code: exitCode };
-  await env.eventLog
-    .append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data })
-    .catch(() => {});
+  await note(env, attempt, { ...error, exit_code: exitCode }).catch(() => {});
+}
+
+function note(env: Env, attempt: AttemptRef, data: object): Promise<void> {
+  return env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data });
 }
 
 /** The last mistake of a worker that has ended with this code, and when it was, milliseconds since the epoch; null for none. */
