@@ -9,7 +9,7 @@ import { oneLine } from '../../lib/text.ts';
 import { durationText } from '../../lib/time.ts';
 import { timerOf } from '../timer.ts';
 import { isMistake, MESSAGE_MAX_CHARS } from './mistakes.ts';
-import type { AtWork } from './pass.ts';
+import type { Place } from './through.ts';
 import type { WorkerJournal } from './worker-journal.ts';
 
 /** Largest result of a step, bytes of JSON. */
@@ -26,7 +26,8 @@ export class TimeUp extends Error {
  */
 export async function tryOnce(
   fn: (signalOf: () => AbortSignal) => unknown,
-  { lost, timeoutMs, name, own }: { lost: AbortSignal; timeoutMs: number | null; name: string; own: AtWork },
+  { own, lost }: Place,
+  { name, timeoutMs }: { name: string; timeoutMs: number | null },
 ): Promise<{ value: unknown } | { error: unknown }> {
   const stopped = new AbortController();
   const signalOf = () => stopped.signal;

@@ -121,18 +121,15 @@ export class StepWorker {
     return this.#once<T>(name, 'step', async (place) => {
       requireFunction(fn, name);
       const timeoutMs = options.timeout === undefined ? null : durationOf(options.timeout, 'timeout');
-      const { journal, own, lost } = place;
+      const { journal, own } = place;
       const policy = await journal.policyOf(options.retry);
       let thrown: { error: unknown } | undefined;
       const { made } = await throughTries(place, { name, policy }, async (scope) => {
         this.#reaches(own);
         const values: Record<string, unknown> = {};
-        const made = await tryOnce((signalOf) => fn(withSignal({ ...scope, set: setterOf(values) }, signalOf)), {
-          lost,
-          timeoutMs,
-          name,
-          own,
-        });
+        const set = setterOf(values);
+        const call = (signalOf: SignalOf) => fn(withSignal({ ...scope, set }, signalOf));
+        const made = await tryOnce(call, place, { name, timeoutMs });
         if ('value' in made) return { ...made, values };
         thrown = made;
         return failureEnd(made.error, journal);
@@ -173,7 +170,7 @@ export class StepWorker {
       requireFunction(fn, name);
       const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
       const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
-      const { journal, own, lost } = place;
+      const { journal, own } = place;
       const condition = { everyMs, timeoutMs, policy: waitPolicy(options.retry), random: journal.random };
       let thrown: { error: unknown } | undefined;
       const step = await throughLooks(place, {
@@ -183,13 +180,9 @@ export class StepWorker {
         look: async (before) => {
           this.#reaches(own);
           const began = journal.instant();
-          const limit = lookLimit(before, condition, began);
-          const made = await tryOnce(async (signalOf) => Boolean(await fn(withSignal({}, signalOf))), {
-            lost,
-            timeoutMs: limit,
-            name,
-            own,
-          });
+          const limits = { name, timeoutMs: lookLimit(before, condition, began) };
+          const isTrue = async (signalOf: SignalOf) => Boolean(await fn(withSignal({}, signalOf)));
+          const made = await tryOnce(isTrue, place, limits);
           const isLate = 'error' in made && made.error instanceof TimeUp;
           thrown = 'error' in made && !isLate ? made : undefined;
           const found =
@@ -234,7 +227,8 @@ export class StepWorker {
       const { throughTicks } = await import('./through-ticks.ts');
       requireFunction(fn, name);
       const asked = readRepeat({ ...written, start: start === undefined ? undefined : timeText(start) });
-      const { journal, own, lost } = place;
+      const { journal, own } = place;
+      const limits = { name, timeoutMs: asked.timeoutMs };
       const inTill = new Set<string>();
       let thrown: { error: unknown } | undefined;
       const step = await throughTicks(place, {
@@ -244,8 +238,7 @@ export class StepWorker {
           // Each tick has steps of its own.
           if (scope.try > 1) this.#reaches(own);
           else own.within = new Set();
-          const limits = { lost, timeoutMs: asked.timeoutMs, name, own };
-          const made = await tryOnce((signalOf) => fn(withSignal({ ...scope }, signalOf)), limits);
+          const made = await tryOnce((signalOf) => fn(withSignal({ ...scope }, signalOf)), place, limits);
           thrown = 'error' in made ? made : undefined;
           return 'error' in made ? failureEnd(made.error, journal) : { done: true };
         },
@@ -255,12 +248,7 @@ export class StepWorker {
             : async () => {
                 own.within = inTill;
                 this.#reaches(own);
-                const made = await tryOnce(async () => Boolean(await till()), {
-                  lost,
-                  timeoutMs: asked.timeoutMs,
-                  name,
-                  own,
-                });
+                const made = await tryOnce(async () => Boolean(await till()), place, limits);
                 thrown = 'error' in made ? made : undefined;
                 return 'error' in made ? failureEnd(made.error, journal) : made.value === true;
               },
@@ -386,8 +374,10 @@ export class StepWorker {
   }
 }
 
+type SignalOf = () => AbortSignal;
+
 /** Made when it is asked for. */
-function withSignal<T extends object>(scope: T, signalOf: () => AbortSignal): T & { signal: AbortSignal } {
+function withSignal<T extends object>(scope: T, signalOf: SignalOf): T & { signal: AbortSignal } {
   return Object.defineProperty(scope, 'signal', { get: signalOf, enumerable: true }) as T & { signal: AbortSignal };
 }
 
