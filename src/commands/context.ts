@@ -7,9 +7,9 @@ import { addToJournal, openJournal } from '../engine/steps/task-journal.ts';
 import { invalidArgs } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isMapping, parseJson } from '../lib/json.ts';
-import { attemptField, operand, option } from './shared/command.ts';
+import { operand } from './shared/command.ts';
 import { openSession } from './shared/session.ts';
-import { workerCommand } from './shared/steps.ts';
+import { workerCommand, workerFields } from './shared/steps.ts';
 
 const ACTIONS = ['get', 'set', 'set-once', 'merge', 'list'] as const;
 
@@ -28,8 +28,7 @@ export const context = workerCommand({
     action: operand(z.enum(ACTIONS), 'What to do'),
     key: operand(z.optional(z.string()), 'Name of a value'),
     value: operand(z.optional(z.string()), 'The value, as JSON'),
-    task: option(z.string(), 'id', 'The task', { env: 'FORGE_TASK_ID', id: 'task' }),
-    attempt: attemptField(),
+    ...workerFields(),
   }),
   output: () =>
     z.strictObject({
