@@ -165,7 +165,7 @@ export const gc = command({
     if (isPreview(options)) return preview(session, options, moves);
     const isClean = moves.length === 0 && litterOfInit(session.paths, session.now()).length === 0;
     if (isClean && (await store.identity()) === null) {
-      await requireKnown(options.task, async () => ((await plannedTasks(session)) ?? []).map(({ id }) => id));
+      await requireKnown(options.task, () => plannedIds(session));
       return NOTHING;
     }
     session.store.ensureTree();
@@ -225,7 +225,7 @@ async function pruneBy(session: Session, options: GcInput, policy: RetentionPoli
   const { prune } = await import('./shared/prune.ts');
   const { task: tasks = [] } = options;
   const requireTasks = async (known: Iterable<string>) =>
-    requireKnown(tasks, async () => [...known, ...((await plannedTasks(session)) ?? []).map(({ id }) => id)]);
+    requireKnown(tasks, async () => [...known, ...(await plannedIds(session))]);
   return { ...NOTHING, pruned: await prune(session, { policy, tasks, dryRun: isPreview(options) }, requireTasks) };
 }
 
@@ -348,7 +348,7 @@ async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcI
   await requireKnown(tasks, async () => [
     ...saved.rows.map(({ task_id }) => task_id),
     ...(await session.store.list()),
-    ...((await plannedTasks(session)) ?? []).map(({ id }) => id),
+    ...(await plannedIds(session)),
   ]);
   return { version: 1, rows: saved.rows };
 }
@@ -362,6 +362,10 @@ async function gitLook(session: Session): Promise<GitLook | undefined> {
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
 async function plannedTasks(session: Session): Promise<readonly PlannedTask[] | null> {
   return (await planUnlessInvalid(session, 'going on without a plan'))?.tasks ?? null;
+}
+
+async function plannedIds(session: Session): Promise<string[]> {
+  return ((await plannedTasks(session)) ?? []).map(({ id }) => id);
 }
 
 function portsOf(session: Session, tracker: Tracker | null): GcPorts {
