@@ -27,9 +27,8 @@ export interface RunReports {
   write(plan: Plan, selected: ReadonlySet<string>): Promise<void>;
 }
 
-/** Null where no file is asked for. Throws INVALID_ARGS for one that can't be written, before anything is started. */
-export function reportsFor(session: Session, { junit, summary }: ReportFiles): RunReports | null {
-  if (junit === undefined && summary === undefined) return null;
+/** Throws INVALID_ARGS for a file that can't be written, before anything is started. */
+export function reportsFor(session: Session, { junit, summary }: ReportFiles): RunReports {
   const files = { junit: placeFor(session, '--junit', junit), summary: placeFor(session, '--summary', summary) };
   if (files.junit !== null && files.junit === files.summary)
     throw invalidArgs(`--junit and --summary both name ${junit}`, 'Name two files.');
