@@ -177,8 +177,7 @@ async function attemptRows(
   history: readonly Record<string, unknown>[],
 ): Promise<z.infer<ReturnType<typeof attemptSchema>>[]> {
   const manifests = await session.store.listAttempts(task_id);
-  const none = { attempt_count: 0, current_attempt_id: null };
-  const happened = problem === null ? attemptsThatHappened(manifests, record?.state ?? none) : manifests;
+  const happened = problem === null ? attemptsThatHappened(manifests, record?.state) : manifests;
   const { store } = session;
   return Promise.all(
     happened.map(async (manifest) => {

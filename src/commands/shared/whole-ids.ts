@@ -88,8 +88,7 @@ async function wholeQuestion({ store }: Session, text: string): Promise<string |
 async function wholeOfTask(session: Session, kind: FieldInfo['id'], text: string, task: string): Promise<string> {
   const record = (await orNull(() => session.store.read(task)))?.record ?? null;
   if (kind === 'claim') return wholeId(text.toLowerCase(), record?.lease ? [record.lease.claim_id] : [], 'claims');
-  const state = record?.state ?? { attempt_count: 0, current_attempt_id: null };
-  const attempts = attemptsThatHappened(await session.store.listAttempts(task), state);
+  const attempts = attemptsThatHappened(await session.store.listAttempts(task), record?.state);
   if (kind === 'numbered attempt' && /^\d{1,6}$/.test(text)) return attemptNumbered(Number(text), task, attempts);
   if (!mayBeginUuid(text)) return text;
   return wholeId(

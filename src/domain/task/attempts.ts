@@ -91,12 +91,13 @@ export function strayText(found: { verdict: string | null; attempt_id: string; v
 /**
  * The manifests of attempts that a record has counted, oldest first. An earlier version of forge wrote a manifest before the commit that refers to
  * it, so it proves nothing alone. A number above the count was never committed; of several with one number only the last can have
- * been, since the number increases with the commit. A manifest without a number counts.
+ * been, since the number increases with the commit. A manifest without a number counts. `state`: none where nothing has happened.
  */
 export function attemptsThatHappened(
   manifests: readonly AttemptManifest[],
-  { attempt_count, current_attempt_id }: Pick<TaskStateRecord, 'attempt_count' | 'current_attempt_id'>,
+  state: Pick<TaskStateRecord, 'attempt_count' | 'current_attempt_id'> | undefined,
 ): AttemptManifest[] {
+  const { attempt_count = 0, current_attempt_id = null } = state ?? {};
   const isCurrent = (manifest: AttemptManifest) => manifest.attempt_id === current_attempt_id;
   const counted = new Map<number, AttemptManifest>();
   for (const manifest of manifests) {

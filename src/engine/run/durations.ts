@@ -54,7 +54,7 @@ export class Durations {
     for (const { id } of tried.slice(0, LOOKED_UP)) {
       try {
         const { record } = await store.read(id);
-        const attempts = attemptsThatHappened(await store.listAttempts(id), record?.state ?? NONE);
+        const attempts = attemptsThatHappened(await store.listAttempts(id), record?.state);
         const last = attempts.findLast(({ phase }) => phase === 'implement');
         const history = await eventLog.read({ log: 'claim-history', taskId: id });
         const traces = { record, history, verified: null, review: null, ship: null, nowMs: this.#env.now() };
@@ -67,5 +67,3 @@ export class Durations {
     }
   }
 }
-
-const NONE = { attempt_count: 0, current_attempt_id: null };
