@@ -18,7 +18,7 @@ import { agentPolicies } from '../attempt/completion.ts';
 import { setupTail } from '../attempt/output.ts';
 import type { Env } from '../env.ts';
 import { CanNotIntegrate } from '../integration/can-not-integrate.ts';
-import type { IntegrationEnd } from '../integration/integration.ts';
+import type { IntegrationEnd, IntegrationRequest } from '../integration/integration.ts';
 import { movedEvent } from './event-mapping.ts';
 import { keepHeld } from './hold.ts';
 
@@ -158,10 +158,7 @@ export class Integrations {
     }
   }
 
-  async #finish(
-    phase: IntegrationPhase,
-    request: Parameters<typeof import('../integration/ship.ts').shipOne>[1],
-  ): Promise<IntegrationEnd> {
+  async #finish(phase: IntegrationPhase, request: IntegrationRequest): Promise<IntegrationEnd> {
     // Most runs review and merge nothing.
     if (phase === 'ship') return (await import('../integration/ship.ts')).shipOne(this.#env, request);
     return (await import('../integration/review.ts')).reviewTask(this.#env, { ...request, handedIn: null });
