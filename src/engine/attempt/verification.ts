@@ -12,14 +12,7 @@ import { type Lease, RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
 import { changed, repeated } from '../../domain/task/transition.ts';
 import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
-import {
-  evidenceOf,
-  type Finding,
-  findingOf,
-  NO_WORKTREE,
-  verifiedEvidence,
-  type Work,
-} from '../../domain/verify/evidence.ts';
+import { evidenceOf, type Finding, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import {
   beginCheck,
   type CheckResult,
@@ -45,7 +38,7 @@ import { notesOn } from './guardrails.ts';
 import { keepLease } from './lease-keeper.ts';
 import { stopOrphan } from './takeover.ts';
 import { handedIn, refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
-import { inspectAttempt, setupFaultOf } from './workspace.ts';
+import { inspectAttempt, setupFaultOf, workOf } from './workspace.ts';
 
 /** Interval of checks on a verification by another process, milliseconds. */
 const OTHER_MS = 100;
@@ -225,7 +218,8 @@ class Verification {
     const { taskId, attemptId } = this.#completion;
     const { verdict } = this.#handedIn;
     const startedMs = this.#env.ctx.monotonicMs();
-    const workspace = await this.#workspace();
+    const { record } = await this.#env.store.read(taskId, { thorough: true });
+    const workspace = await workOf(this.#env, taskId, record, attemptId);
     const worktreePath = workspace.worktree_path;
     // Inspecting a worktree takes long: a crash meanwhile must not lose the result.
     if (worktreePath !== null) await this.#begin(null, null);
@@ -277,17 +271,6 @@ class Verification {
     });
     this.isOwn = result === own;
     return result;
-  }
-
-  /** Where the attempt has worked: as its record says, else, in a tree of an earlier version, its manifest. */
-  async #workspace(): Promise<Work> {
-    const { taskId, attemptId } = this.#completion;
-    const { record } = await this.#env.store.read(taskId, { thorough: true });
-    const evidence = record && evidenceOf(record, attemptId);
-    if (evidence) return evidence;
-    const manifest = await this.#env.store.readDocument('manifest', taskId, attemptId);
-    const { worktree_path = null, base_branch = null } = manifest ?? {};
-    return { ...NO_WORKTREE, worktree_path, base_branch };
   }
 
   /** Runs one command to its end. Null when it was stopped before. */

@@ -15,7 +15,7 @@ import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import type { Spent } from '../../domain/task/spending.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
-import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { acceptHint, type SetupDigests } from '../../domain/verify/git-setup.ts';
 import { baseOf, branchCommit, commitNamed, headOf, isAncestor } from '../../git/repository.ts';
 import { setupChange } from '../../git/setup.ts';
@@ -28,6 +28,7 @@ import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
 import { keepLease } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
+import { workOf } from '../attempt/workspace.ts';
 import { doesItself, type Env, instantOf, observerOf } from '../env.ts';
 import { CanNotIntegrate } from './can-not-integrate.ts';
 
@@ -90,7 +91,9 @@ export interface Target {
 export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
   const { task_id, current_attempt_id: attemptId } = record.state;
   const { project } = env.paths;
-  const { worktree_path: place, base_branch: base, git_setup, target_sha, from_start } = await workOf(env, record);
+  const work = await workOf(env, task_id, record, attemptId);
+  const { worktree_path: place, base_branch: base, git_setup, from_start } = work;
+  const target_sha = await verifiedCommit(env, record);
   const there = place !== null && isThere(place);
   if (git_setup !== null) await refuseOtherSetup(env, task_id, there ? place : null, git_setup);
   const expected = target_sha === null ? null : await commitNamed(env, target_sha);
@@ -118,15 +121,13 @@ export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
   return { attemptId, cwd: there ? place : project, branch, head, base, moved, from_start };
 }
 
-/** The record says what the work is. In a tree that an earlier version has written only files of the attempt do. */
-async function workOf({ store }: Env, record: TaskRecord) {
+/** As the record says; else, in a tree of an earlier version, the twin. */
+async function verifiedCommit({ store }: Env, record: TaskRecord): Promise<string | null> {
   const { task_id, current_attempt_id: attemptId } = record.state;
   const evidence = evidenceOf(record, attemptId);
-  if (evidence !== null) return { ...evidence, target_sha: evidence.verified?.target_sha ?? null };
-  const manifest = attemptId === null ? null : await store.readDocument('manifest', task_id, attemptId);
+  if (evidence !== null) return evidence.verified?.target_sha ?? null;
   const twin = attemptId === null ? null : await store.readDocument('verified', task_id, attemptId);
-  const { worktree_path = null, base_branch = null } = manifest ?? {};
-  return { ...NO_WORKTREE, worktree_path, base_branch, target_sha: twin?.target_sha ?? null };
+  return twin?.target_sha ?? null;
 }
 
 /** Throws NOT_READY when git would not show, check and merge the work as it did before it was begun. */
