@@ -36,7 +36,7 @@ export async function resolveWorkspace(
     return { path, branch, behind, ...(await beginWork(env, whom, record, place, heard)) };
   } catch (error) {
     const needsPerson = error instanceof ForgeError && (error.code === 'IO_ERROR' || error.code === 'NOT_READY');
-    throw needsPerson ? noPlace(task.id, error) : error;
+    throw needsPerson ? CanNotStart.since(error, `there is no place to work on task ${task.id}`) : error;
   } finally {
     keeper.stop();
   }
@@ -54,11 +54,4 @@ export async function beginWork(
     return { work: await workAt(env, record, place?.cwd ?? null, place?.created), fault: null, trusted: false };
   const { prepareWorktree } = await import('./worktree-setup.ts');
   return prepareWorktree(env, whom, record, place, heard);
-}
-
-function noPlace(taskId: string, cause: ForgeError): CanNotStart {
-  return new CanNotStart('IO_ERROR', `there is no place to work on task ${taskId}: ${cause.message}`, {
-    hint: cause.hint,
-    cause,
-  });
 }

@@ -100,7 +100,9 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   if (isUnchecked(seen)) await lookForRivals(env, request.plan, task, claimId);
   try {
     await stopFormerWorker(env, seen).catch((error: unknown) => {
-      throw error instanceof ForgeError && error.code === 'IO_ERROR' ? notGone(task.id, error) : error;
+      // Other tasks may be started although one has processes that can't be stopped.
+      const isIo = error instanceof ForgeError && error.code === 'IO_ERROR';
+      throw isIo ? CanNotStart.since(error, `task ${task.id} is not started`) : error;
     });
     if (seen.worker !== null)
       await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
@@ -126,11 +128,6 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     await giveBack(env, task.id, claimId);
     throw error;
   }
-}
-
-/** Other tasks may be started although one has processes that can't be stopped. */
-function notGone(taskId: string, cause: ForgeError): CanNotStart {
-  return new CanNotStart('IO_ERROR', `task ${taskId} is not started: ${cause.message}`, { hint: cause.hint, cause });
 }
 
 function hasRivals(env: Env, { task, plan }: TaskRequest): boolean {

@@ -12,7 +12,7 @@ import type { Behind } from '../../domain/task/workspaces.ts';
 import { evidenceOf, NO_WORKTREE, type Work } from '../../domain/verify/evidence.ts';
 import { setupFault } from '../../domain/verify/git-setup.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
-import { ForgeError, orNull } from '../../lib/errors.ts';
+import { type ErrorCode, ForgeError, orNull } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
 import { type Env, looksAtGit } from '../env.ts';
 
@@ -33,13 +33,17 @@ export async function requireWorktrees(env: Env): Promise<void> {
 }
 
 /** The task can't be worked on, and trying again would not help: a person has to look. */
-export class CanNotStart extends ForgeError {}
+export class CanNotStart extends ForgeError {
+  /** Since what is behind it is for a person. `text`: what can't be done. */
+  static since(cause: ForgeError, text: string, code: ErrorCode = 'IO_ERROR'): CanNotStart {
+    return new CanNotStart(code, `${text}: ${cause.message}`, { hint: cause.hint, cause });
+  }
+}
 
 /** The error of a verification, as CanNotStart where a person has to look, such as for a base that is gone. */
 export function notVerified(taskId: string, error: unknown): unknown {
   if (!(error instanceof ForgeError) || !['SETTINGS_INVALID', 'NOT_READY'].includes(error.code)) return error;
-  const message = `the result of task ${taskId} is not verified: ${error.message}`;
-  return new CanNotStart(error.code, message, { hint: error.hint, cause: error });
+  return CanNotStart.since(error, `the result of task ${taskId} is not verified`, error.code);
 }
 
 /** What is said where the agent that is to do the task is not there; null where it is, and where none is asked. */
@@ -96,6 +100,20 @@ async function fromStart(env: Env, record: TaskRecord, cwd: string, created: boo
       `in the worktree of task ${task_id} ${more} files differ from its commit before the first attempt; commit them first, or have git ignore them`,
     );
   return digests;
+}
+
+/** Where an attempt has worked: as the record says, else, in a tree of an earlier version, its manifest. */
+export async function workOf(
+  { store }: Pick<Env, 'store'>,
+  taskId: string,
+  record: TaskRecord | null,
+  attemptId: string | null,
+): Promise<Work> {
+  const evidence = record && evidenceOf(record, attemptId);
+  if (evidence) return evidence;
+  const manifest = attemptId === null ? null : await store.readDocument('manifest', taskId, attemptId);
+  const { worktree_path = null, base_branch = null } = manifest ?? {};
+  return { ...NO_WORKTREE, worktree_path, base_branch };
 }
 
 /** The branch that the task was begun for: that of its last attempt, else the base of now. */
