@@ -266,6 +266,11 @@ export function indexed(plan: PlanData): Plan {
   };
 }
 
+/** The phase that has to be finished before that of the task begins; undefined: none has. */
+export function phaseBefore({ phaseById }: Plan, { phase_id }: PlanTask): PlanPhase | undefined {
+  return phaseById.get(phaseById.get(phase_id)?.blocked_by ?? '');
+}
+
 /** The tasks that an id means: one, or all that the matrix of a task makes; empty for none. */
 export function tasksNamed({ byId, tasks }: Pick<Plan, 'byId' | 'tasks'>, id: string): PlanTask[] {
   const task = byId.get(id);

@@ -1,6 +1,6 @@
 /** The longest chain of tasks that is left: with any number of workers, the plan takes as long as this. */
 
-import type { Plan, PlanTask } from '../plan/plan.ts';
+import { type Plan, type PlanTask, phaseBefore } from '../plan/plan.ts';
 
 /** The weights of sizes; each is twice the previous. Only their ratios matter. */
 const WEIGHTS: Record<NonNullable<PlanTask['estimate']>, number> = { S: 1, M: 2, L: 4, XL: 8 };
@@ -53,9 +53,9 @@ export function edges(plan: Plan, left: readonly PlanTask[]): number[][] {
   for (const [node, task] of left.entries()) {
     for (const id of task.depends_on) add(nodes.get(id), node);
     add(node, ends.get(task.phase_id));
-    const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+    const before = phaseBefore(plan, task);
     // A phase that the plan calls done blocks nothing, whatever is left in it.
-    if (blockedBy !== null && plan.phaseById.get(blockedBy)?.status !== 'done') add(ends.get(blockedBy), node);
+    if (before !== undefined && before.status !== 'done') add(ends.get(before.id), node);
   }
   return after;
 }

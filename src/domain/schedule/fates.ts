@@ -12,6 +12,7 @@ import {
   type Plan,
   type PlanPhase,
   type PlanTask,
+  phaseBefore,
 } from '../plan/plan.ts';
 import { readable, type SeenRecord, seenState, type TaskState } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
@@ -160,7 +161,7 @@ export function fatesOf(standing: Standing): Fates {
       const trouble = together.find((other) => known(other) === outcome) ?? id;
       if (verdict === 'loses') root ??= lost.get(trouble) ?? trouble;
     }
-    const before = plan.phaseById.get(plan.phaseById.get(task.phase_id)?.blocked_by ?? '');
+    const before = phaseBefore(plan, task);
     if (before !== undefined && !isFinished(before) && !isFinalizer(task)) root ??= lostPhases.get(before.id);
     if (root === undefined) return standing.stopping === true && !isFinalizer(task) ? 'stopped' : 'open';
     lost.set(task.id, root);

@@ -2,7 +2,7 @@
 
 import { kindOf } from '../../lib/errors.ts';
 import { madeIn } from '../../lib/once.ts';
-import { conditionOn, type PlanTask } from '../plan/plan.ts';
+import { conditionOn, type PlanPhase, type PlanTask, phaseBefore } from '../plan/plan.ts';
 import { readable } from '../task/records.ts';
 import { type IntegrationPhase, isTerminal, phaseDue } from '../task/states.ts';
 import {
@@ -122,10 +122,7 @@ function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string |
     return plan.byId.get(id)?.status === 'active' && !isTerminal(state);
   };
   const ofPhases = new Map<string, string | null>();
-  const lastOf = (phaseId: string) => {
-    const phase = plan.phaseById.get(phaseId);
-    return phase === undefined || phase.status === 'done' ? null : (phase.task_ids.findLast(isLeft) ?? null);
-  };
+  const lastOf = ({ status, task_ids }: PlanPhase) => (status === 'done' ? null : (task_ids.findLast(isLeft) ?? null));
   return (task) => {
     // One that is optional may be skipped, which no record says.
     const before = task.depends_on.find((id) => {
@@ -133,9 +130,9 @@ function blockersIn(scheduling: SchedulingContext): (task: PlanTask) => string |
       return when === 'success' && !optional && isLeft(id);
     });
     if (before !== undefined) return before;
-    const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+    const phase = phaseBefore(plan, task);
     // So may any task of a phase, in a plan with conditions.
-    return blockedBy === null || plan.hasFinalizers ? null : madeIn(ofPhases, blockedBy, () => lastOf(blockedBy));
+    return phase === undefined || plan.hasFinalizers ? null : madeIn(ofPhases, phase.id, () => lastOf(phase));
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { ancestorsOf } from '../../lib/ids.ts';
 import { madeIn } from '../../lib/once.ts';
-import { isOverByPlan, type Plan, type PlanTask, PRIORITIES } from '../plan/plan.ts';
+import { isOverByPlan, type Plan, type PlanTask, PRIORITIES, phaseBefore } from '../plan/plan.ts';
 import { turns } from './critical-path.ts';
 import { type OverlapRules, rivalsOf } from './overlap.ts';
 
@@ -87,7 +87,5 @@ function usersIn(plan: Plan): Map<string, string[]> {
 }
 
 export function orderedBefore(task: PlanTask, plan: Plan): string[] {
-  const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
-  const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
-  return [task.id, ...task.depends_on, ...before];
+  return [task.id, ...task.depends_on, ...(phaseBefore(plan, task)?.task_ids ?? [])];
 }
