@@ -14,8 +14,8 @@ export interface GraphTask {
   depends_on: readonly string[];
   /** Tasks of other phases, where one phase is drawn. */
   outside: readonly string[];
-  /** Of those that it depends on otherwise than by their success, by id. Default: there are none. */
-  conditions?: PlanTask['conditions'];
+  /** Of those that it depends on otherwise than by their success, by id. */
+  conditions: PlanTask['conditions'];
 }
 
 export interface Graph {
@@ -55,7 +55,7 @@ export function mermaidOf({ phases, tasks }: Graph): string {
   ]);
   const arrows = tasks.flatMap((task) =>
     task.depends_on.map((id) => {
-      const label = conditionText({ conditions: {}, ...task }, id);
+      const label = conditionText(task, id);
       return `  ${nodes.get(id)} -->${label === '' ? '' : `|${label}|`} ${nodes.get(task.task_id)}`;
     }),
   );
@@ -80,7 +80,7 @@ export function dotOf({ project, phases, tasks }: Graph): string {
   ]);
   const arrows = tasks.flatMap((task) =>
     task.depends_on.map((id) => {
-      const label = conditionText({ conditions: {}, ...task }, id);
+      const label = conditionText(task, id);
       return `  ${dotText(id)} -> ${dotText(task.task_id)}${label === '' ? '' : ` [label=${dotText(label)}]`};`;
     }),
   );

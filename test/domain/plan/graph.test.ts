@@ -9,6 +9,7 @@ const task = (task_id: string, depends_on: string[] = [], more: Partial<GraphTas
   state: 'unclaimed',
   depends_on,
   outside: [],
+  conditions: {},
   ...more,
 });
 const graph = (...tasks: GraphTask[]): Graph => ({ project: 'p', phases: [{ phase_id: 'one', name: 'One' }], tasks });
