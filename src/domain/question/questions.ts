@@ -191,15 +191,11 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
     return repeated({ status: 'open', question_id: parked.question_id, option_id: null, asked: before });
   }
   const known = decided(ledger, decision_key);
-  // An attempt that was parked on it has no lease any more, but may ask again for the answer.
-  if (known === null || known.attempt_id !== attemptId) workedBy(record, attemptId);
   if (known !== null) {
-    return repeated({
-      status: 'answered',
-      question_id: known.question_id,
-      option_id: known.option_id,
-      asked: before,
-    });
+    // An attempt that was parked on it has no lease any more, but may ask again for the answer.
+    if (known.attempt_id !== attemptId) workedBy(record, attemptId);
+    const { question_id, option_id } = known;
+    return repeated({ status: 'answered', question_id, option_id, asked: before });
   }
   const lease = workedBy(record, attemptId);
   const ends = { how: 'asked', reason: 'it asked a question' };
