@@ -1,7 +1,7 @@
 /** How `claim` and `exec` get a task, and why they may not have one. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { classifyTasks, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { classifyTasks, isOver, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { anotherWasFirst, jumpAhead, notBegun } from '../../domain/schedule/run-order.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
@@ -144,12 +144,11 @@ export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError
   const why = reasons.map(({ message }) => message).join('; ');
   const [first] = reasons;
   // What is over waits for nothing that `why` could name.
-  const hint =
-    first?.code === 'TASK_FINISHED' || first?.code === 'TASK_SKIPPED'
-      ? { hint: 'Take another: `forge orchestrate claim --next`.' }
-      : first?.code === 'TASK_FAILED' || first?.code === 'TASK_CANCELLED'
-        ? { hint: 'Have it tried again with `forge orchestrate retry <task>`.' }
-        : {};
+  const hint = isOver(reasons)
+    ? { hint: 'Take another: `forge orchestrate claim --next`.' }
+    : first?.code === 'TASK_FAILED' || first?.code === 'TASK_CANCELLED'
+      ? { hint: 'Have it tried again with `forge orchestrate retry <task>`.' }
+      : {};
   return new ForgeError('NOT_READY', `task ${taskId} is not ready: ${why}`, {
     details: { task_id: taskId, reasons },
     ...hint,
