@@ -117,12 +117,6 @@ export interface Tool extends Omit<Variant, 'effects'> {
   schema: CallSchema;
 }
 
-/** Why a verb is no tool; null when it is one. */
-export function whyNoTool(verb: VerbName): string | null {
-  const found = VARIANTS[verb];
-  return typeof found === 'string' ? found : null;
-}
-
 /** All tools, in the order of the help. `env`: its FORGE_* stand in for arguments, which need not be given then. */
 export async function loadTools(env: Variables): Promise<Tool[]> {
   const tools: Tool[] = [];
