@@ -1,8 +1,7 @@
 /** Which verbs are tools, and what a client gets to know of their effects. All else about a tool is made from its command. */
 
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
-import type { Command } from '../commands/shared/command.ts';
-import { fieldsOf } from '../commands/shared/command.ts';
+import { type Command, fieldsOf } from '../commands/shared/command.ts';
 import type { Input } from '../commands/shared/environment.ts';
 import { type CallSchema, callSchema } from '../commands/shared/json-schema.ts';
 import type { Variables } from '../lib/variables.ts';
@@ -55,7 +54,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   show: [{ effects: safe }],
   logs: [{ effects: safe, without: ['follow'], defaults: { tail: LOG_LINES } }],
   'render-worker-prompt': [{ effects: safe }],
-  steps: [{ effects: { ...safe, idempotentHint: false } }],
+  steps: [{ effects: once }],
   'run list': [{ effects: safe }],
   doctor: [{ effects: safe }],
   graph: [{ effects: safe }],

@@ -8,8 +8,7 @@ import {
   type TaskRecord,
   type TaskState,
 } from '../../src/domain/task/records.ts';
-import type { Move } from '../../src/domain/task/states.ts';
-import { isInFlight } from '../../src/domain/task/states.ts';
+import { isInFlight, type Move } from '../../src/domain/task/states.ts';
 import { ISSUE_STATES, type IssueState, issuesByTask, type TrackerIssue } from '../../src/domain/tracker-issues.ts';
 import { concernsTracker, type TrackerStep, trackerSteps } from '../../src/trackers/steps.ts';
 

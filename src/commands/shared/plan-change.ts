@@ -1,8 +1,7 @@
 /** What the verbs that change the plan have in common. */
 
 import * as z from 'zod/mini';
-import type { PlanPlace } from '../../domain/plan/places.ts';
-import { taskPlace } from '../../domain/plan/places.ts';
+import { type PlanPlace, taskPlace } from '../../domain/plan/places.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf, requireTaskId } from '../../lib/ids.ts';
 import { positionsOf } from '../../lib/yaml.ts';

@@ -16,8 +16,7 @@ import {
 import { turnOf } from '../../domain/gc/plan-gc.ts';
 import { adoptTask, letGo, markAbandoned, markTerminal } from '../../domain/gc/record-changes.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
-import type { Decision } from '../../domain/task/transition.ts';
-import { repeated } from '../../domain/task/transition.ts';
+import { type Decision, repeated } from '../../domain/task/transition.ts';
 import { ISSUE_STATES, type IssueState } from '../../domain/tracker-issues.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { isTaskId } from '../../lib/ids.ts';

@@ -1,8 +1,7 @@
 /** gc rows 8 to 14: verdicts, branches, worktrees, and the files beside a record. */
 
 import { describe, expect, test } from 'vitest';
-import type { GcAttempt, GcTask } from '../../../src/domain/gc/gc-plan.ts';
-import { type GcPlanRow, plannedRows } from '../../../src/domain/gc/gc-plan.ts';
+import { type GcAttempt, type GcPlanRow, type GcTask, plannedRows } from '../../../src/domain/gc/gc-plan.ts';
 import { planGc } from '../../../src/domain/gc/plan-gc.ts';
 import type { GcOptions } from '../../../src/domain/gc/projection.ts';
 import { TASK_STATES } from '../../../src/domain/task/records.ts';
