@@ -1,8 +1,8 @@
 /** `wait-for`: a worker waits for a signal. */
 
 import * as z from 'zod/mini';
-import { afterSignalLook, limitOf, pendingSignal } from '../domain/steps/waits.ts';
-import { throughLooks } from '../engine/steps/through.ts';
+import { limitOf } from '../domain/steps/waits.ts';
+import { throughSignal } from '../engine/steps/through.ts';
 import { operand, optional } from './shared/command.ts';
 import { atStep, jsonOf, shownStep, stepFields, workerCommand, workerFields } from './shared/steps.ts';
 
@@ -34,12 +34,7 @@ export const waitFor = workerCommand({
     const timeoutMs = limitOf(options.timeout, '--timeout', null);
     const fallback = options.default === undefined ? null : { value: jsonOf(options.default, '--default') };
     const { step, recorded } = await atStep(context, options, 'wait-for', ({ place }) =>
-      throughLooks(place, {
-        name,
-        kind: 'wait-for',
-        isThere: (read) => pendingSignal(read, name) !== null,
-        look: async () => (now, looker) => afterSignalLook(now, looker, { timeoutMs, fallback }),
-      }),
+      throughSignal(place, name, { timeoutMs, fallback }),
     );
     const shown = shownStep(options.task, step, recorded);
     if (shown.why !== null) context.note?.(`${name} has failed: ${shown.why}`);

@@ -4,7 +4,7 @@ import { budgetOf, nextTry } from '../../domain/steps/budget.ts';
 import { requireContext } from '../../domain/steps/context.ts';
 import { type ReadJournal, type Step, type StepKind, stepEntry, stepKey } from '../../domain/steps/journal.ts';
 import { afterTry, type Failed, type StepPolicy } from '../../domain/steps/tries.ts';
-import { goneOnWith, type Looker, type Standing } from '../../domain/steps/waits.ts';
+import { afterSignalLook, goneOnWith, type Looker, pendingSignal, type Standing } from '../../domain/steps/waits.ts';
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { LastError, WaitsFor } from '../../domain/task/records.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
@@ -150,6 +150,16 @@ export async function throughLooks({ journal, own, lost }: Place, wait: Wait): P
     before = step;
     await sleep(step.wake ?? null);
   }
+}
+
+/** Waits for a signal of this name. Throws what `throughLooks` throws. */
+export function throughSignal(place: Place, name: string, asked: Parameters<typeof afterSignalLook>[2]): Promise<Step> {
+  return throughLooks(place, {
+    name,
+    kind: 'wait-for',
+    isThere: (read) => pendingSignal(read, name) !== null,
+    look: async () => (now, looker) => afterSignalLook(now, looker, asked),
+  });
 }
 
 /** Keeps how a wait or a repeat stands in the journal of the commit, unless the journal says so. Throws what `lost` says, and what `decide` throws. */

@@ -9,13 +9,11 @@ import type { RepeatWritten } from '../../domain/steps/repeats.ts';
 import { waitPolicy } from '../../domain/steps/tries.ts';
 import {
   afterLook,
-  afterSignalLook,
   afterWait,
   durationOf,
   EVERY_DEFAULT_MS,
   limitOf,
   lookLimit,
-  pendingSignal,
   TIMEOUT_DEFAULT_MS,
   timeOf,
   timeText,
@@ -24,7 +22,7 @@ import { type FanOutChild, madeBy, throughJoin } from './joining.ts';
 import { isMistake } from './mistakes.ts';
 import { asJson, copyOf, failureEnd, requireFunction, TimeUp, tryOnce } from './one-try.ts';
 import { type AtWork, madeAround, Pass } from './pass.ts';
-import { asThrown, type Place, throughLooks, throughTries } from './through.ts';
+import { asThrown, type Place, throughLooks, throughSignal, throughTries } from './through.ts';
 import { confirmed, type WorkerJournal } from './worker-journal.ts';
 
 export interface StepOptions {
@@ -202,12 +200,7 @@ export class StepWorker {
     return this.#once<T>(signal, 'wait-for', async (place) => {
       const timeoutMs = limitOf(options.timeout, 'timeout', null);
       const fallback = options.default === undefined ? null : { value: asJson(options.default) };
-      const step = await throughLooks(place, {
-        name: signal,
-        kind: 'wait-for',
-        isThere: (read) => pendingSignal(read, signal) !== null,
-        look: async () => (now, looker) => afterSignalLook(now, looker, { timeoutMs, fallback }),
-      });
+      const step = await throughSignal(place, signal, { timeoutMs, fallback });
       if (step.status !== 'completed') throw asThrown(step.last_error);
       return copyOf(step.result) as T;
     });
