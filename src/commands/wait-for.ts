@@ -31,7 +31,7 @@ export const waitFor = workerCommand({
   /** Throws what `atStep` throws, INVALID_ARGS. */
   async run(context, options) {
     const { name } = options;
-    const timeoutMs = limitOf(options.timeout, '--timeout', null);
+    const timeoutMs = limitOf(options.timeout ?? 'none', '--timeout');
     const fallback = options.default === undefined ? null : { value: jsonOf(options.default, '--default') };
     const { step, recorded } = await atStep(context, options, 'wait-for', ({ place }) =>
       throughSignal(place, name, { timeoutMs, fallback }),

@@ -3,14 +3,7 @@
 import * as z from 'zod/mini';
 import { requireName } from '../domain/steps/names.ts';
 import { waitPolicy } from '../domain/steps/tries.ts';
-import {
-  afterLook,
-  durationOf,
-  EVERY_DEFAULT_MS,
-  limitOf,
-  lookLimit,
-  TIMEOUT_DEFAULT_MS,
-} from '../domain/steps/waits.ts';
+import { afterLook, durationOf, EVERY_DEFAULT, limitOf, lookLimit, TIMEOUT_DEFAULT } from '../domain/steps/waits.ts';
 import { throughLooks } from '../engine/steps/through.ts';
 import { invalidArgs } from '../lib/errors.ts';
 import { operand, optional, rest } from './shared/command.ts';
@@ -45,8 +38,8 @@ export const waitUntil = workerCommand({
     const { command: argv } = options;
     if (argv.length === 0)
       throw invalidArgs('say which command to look with', `forge orchestrate wait-until ${name} -- ./is-healthy.sh`);
-    const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, '--every');
-    const timeoutMs = limitOf(options.timeout, '--timeout', TIMEOUT_DEFAULT_MS);
+    const everyMs = durationOf(options.every ?? EVERY_DEFAULT, '--every');
+    const timeoutMs = limitOf(options.timeout ?? TIMEOUT_DEFAULT, '--timeout');
     const policy = waitPolicy(await policyIn(options.retry));
     const { step, recorded } = await atStep(context, options, 'wait-until', ({ place, run }) => {
       const { journal } = place;

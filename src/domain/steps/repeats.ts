@@ -4,7 +4,7 @@ import { invalidArgs } from '../../lib/errors.ts';
 import { DAY_MS, fromIso } from '../../lib/time.ts';
 import { cronSchedule, dailySchedule, everySchedule, type Schedule } from './schedule.ts';
 import type { Repeat } from './ticks.ts';
-import { durationOf, TIMEOUT_DEFAULT_MS, timeOf } from './waits.ts';
+import { durationOf, TIMEOUT_DEFAULT, timeOf } from './waits.ts';
 
 export interface RepeatWritten {
   every?: string | number | undefined;
@@ -21,14 +21,14 @@ export interface RepeatWritten {
 
 /** `dashes`: stands before the names of options in errors. Throws INVALID_ARGS. */
 export function readRepeat(written: RepeatWritten, dashes = ''): Omit<Repeat, 'policy' | 'random'> {
-  const { start, times, timeout, onError } = written;
+  const { start, times, timeout = TIMEOUT_DEFAULT, onError } = written;
   if (times !== undefined && !(Number.isSafeInteger(times) && times > 0))
     throw invalidArgs(`${dashes}times ${times}: expected a number from 1 on`);
   return {
     schedule: scheduleOf(written, dashes),
     startMs: start === undefined ? null : fromIso(timeOf(start, `${dashes}start`)),
     times: times ?? null,
-    timeoutMs: timeout === undefined ? TIMEOUT_DEFAULT_MS : durationOf(timeout, `${dashes}timeout`),
+    timeoutMs: durationOf(timeout, `${dashes}timeout`),
     failsByTick: onError === 'fail',
   };
 }

@@ -19,9 +19,9 @@ import {
 } from './journal.ts';
 import { afterFailure, type Failed, type StepPolicy } from './tries.ts';
 
-/** How long `wait-until` waits in all, and between two looks, where nothing is said; milliseconds. */
-export const TIMEOUT_DEFAULT_MS = 3_600_000;
-export const EVERY_DEFAULT_MS = 30_000;
+/** How long `wait-until` waits in all, and between two looks, where nothing is said. */
+export const TIMEOUT_DEFAULT = '1h';
+export const EVERY_DEFAULT = '30s';
 
 /** The class of a wait whose time is up. */
 const WAIT_TIMEOUT = 'wait.timeout';
@@ -232,10 +232,8 @@ export function signalEntries({ signals }: JournalView, signal: Signal): Entry[]
 // --- what a caller says ----------------------------------------------------------------------------------------------
 
 /** Milliseconds of a limit; null for `none`. Throws as `durationOf`. */
-export function limitOf(value: number | string | undefined, what: string, site: number | null): number | null {
-  if (value === undefined) return site;
-  if (value === 'none') return null;
-  return durationOf(value, what);
+export function limitOf(value: number | string, what: string): number | null {
+  return value === 'none' ? null : durationOf(value, what);
 }
 
 /** Milliseconds above 0. `what`: names it in the error. Throws INVALID_ARGS. */

@@ -11,10 +11,10 @@ import {
   afterLook,
   afterWait,
   durationOf,
-  EVERY_DEFAULT_MS,
+  EVERY_DEFAULT,
   limitOf,
   lookLimit,
-  TIMEOUT_DEFAULT_MS,
+  TIMEOUT_DEFAULT,
   timeOf,
   timeText,
 } from '../../domain/steps/waits.ts';
@@ -166,8 +166,9 @@ export class StepWorker {
   ): Promise<void> {
     return this.#once(name, 'wait-until', async (place) => {
       requireFunction(fn, name);
-      const everyMs = options.every === undefined ? EVERY_DEFAULT_MS : durationOf(options.every, 'every');
-      const timeoutMs = limitOf(options.timeout, 'timeout', TIMEOUT_DEFAULT_MS);
+      const { every = EVERY_DEFAULT, timeout = TIMEOUT_DEFAULT } = options;
+      const everyMs = durationOf(every, 'every');
+      const timeoutMs = limitOf(timeout, 'timeout');
       const { journal, own } = place;
       const condition = { everyMs, timeoutMs, policy: waitPolicy(options.retry), random: journal.random };
       let thrown: { error: unknown } | undefined;
@@ -198,7 +199,8 @@ export class StepWorker {
   /** What was sent with the signal, which may have come before. Throws an error of class `wait.timeout`, and what `wait` throws. */
   waitFor<T = unknown>(signal: string, options: WaitForOptions = {}): Promise<T> {
     return this.#once<T>(signal, 'wait-for', async (place) => {
-      const timeoutMs = limitOf(options.timeout, 'timeout', null);
+      const { timeout = 'none' } = options;
+      const timeoutMs = limitOf(timeout, 'timeout');
       const fallback = options.default === undefined ? null : { value: asJson(options.default) };
       const step = await throughSignal(place, signal, { timeoutMs, fallback });
       if (step.status !== 'completed') throw asThrown(step.last_error);
