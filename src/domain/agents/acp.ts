@@ -20,6 +20,7 @@ import {
   namedIn,
   textOf,
   toolText,
+  type UsageEvent,
 } from './events.ts';
 
 /** Why a turn has ended, where that is a cause. */
@@ -28,8 +29,6 @@ const STOPPED: Readonly<Record<string, Cause>> = {
   max_turn_requests: 'max_turns',
   refusal: 'refused',
 };
-
-type UsageEvent = AgentEvent & { type: 'usage' };
 
 /** Of JSON-RPC, as the protocol uses it. */
 const AUTH_REQUIRED = -32000;

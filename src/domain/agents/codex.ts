@@ -8,12 +8,12 @@ import {
   type CauseWords,
   causeOfStatus,
   causeSaid,
-  countOf,
   type Fields,
   fieldsOf,
   listOf,
   namedIn,
   textOf,
+  tokensOf,
 } from './events.ts';
 
 /** It names no cause in a field of its own; these are its own words for them. */
@@ -36,7 +36,7 @@ export const codex: Adapter = {
       case 'item.completed':
         return done(fieldsOf(line['item']));
       case 'turn.completed':
-        return [used(fieldsOf(line['usage']))];
+        return [tokensOf(fieldsOf(line['usage']))];
       case 'error':
         return [trouble(textOf(line['message']), false)];
       case 'turn.failed':
@@ -82,11 +82,6 @@ function done(item: Fields): AgentEvent[] {
       // Its items of type error are warnings: it goes on.
       return [];
   }
-}
-
-function used(usage: Fields): AgentEvent {
-  const { input_tokens, output_tokens } = usage;
-  return { type: 'usage', input_tokens: countOf(input_tokens), output_tokens: countOf(output_tokens), cost: null };
 }
 
 function trouble(text: string, ended: boolean): AgentEvent {

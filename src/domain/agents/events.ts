@@ -51,6 +51,8 @@ export type AgentEvent =
   /** Something was refused; `ended`: the agent gives up over it. `until`: when it can go on, milliseconds since the epoch; null: not said. */
   | { type: 'trouble'; cause: Cause | null; text: string; until: number | ClockTime | null; ended: boolean };
 
+export type UsageEvent = AgentEvent & { type: 'usage' };
+
 /** Reads the output of one agent. */
 export interface Adapter {
   /** What a line of its output says, decoded. Nothing for what it has no event for. */
@@ -86,7 +88,7 @@ export function answerText(status: unknown): string {
 }
 
 /** What the servers of models say where a status stands for several causes. */
-const ANSWERS: readonly (readonly [RegExp, Cause])[] = [
+const ANSWERS: CauseWords = [
   [
     /context_length_exceeded|maximum context length|exceeds the context window|exceeds the maximum number of tokens|prompt is too long/i,
     'context',
@@ -97,7 +99,7 @@ const ANSWERS: readonly (readonly [RegExp, Cause])[] = [
 
 /** The cause that an answer of a model's server names; null for none. `words`: its code and message. */
 export function causeOfAnswer(status: unknown, words: string): Cause | null {
-  return ANSWERS.find(([pattern]) => pattern.test(words))?.[1] ?? causeOfStatus(status);
+  return causeSaid(ANSWERS, words) ?? causeOfStatus(status);
 }
 
 /** What an agent has given up over. */
@@ -195,6 +197,11 @@ export function listOf(value: unknown): readonly Fields[] {
 export function countOf(value: unknown): number {
   const count = typeof value === 'number' ? Math.round(value) : 0;
   return Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
+
+/** What an agent counts under these names, without a price. */
+export function tokensOf({ input_tokens, output_tokens }: Fields): UsageEvent {
+  return { type: 'usage', input_tokens: countOf(input_tokens), output_tokens: countOf(output_tokens), cost: null };
 }
 
 /** More than any session costs: such a number is a mistake. */

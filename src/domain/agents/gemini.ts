@@ -8,12 +8,12 @@ import {
   type CauseWords,
   causeOfAnswer,
   causeSaid,
-  countOf,
   type Fields,
   fieldsOf,
   listOf,
   namedIn,
   textOf,
+  tokensOf,
   toolText,
 } from './events.ts';
 
@@ -74,13 +74,7 @@ function stopped({ severity, message }: Fields): AgentEvent[] {
 }
 
 function result(line: Fields): AgentEvent[] {
-  const { input_tokens, output_tokens } = fieldsOf(line['stats']);
-  const used: AgentEvent = {
-    type: 'usage',
-    input_tokens: countOf(input_tokens),
-    output_tokens: countOf(output_tokens),
-    cost: null,
-  };
+  const used = tokensOf(fieldsOf(line['stats']));
   if (line['status'] !== 'error') return [used];
   const { type, message } = fieldsOf(line['error']);
   const said = textOf(message);

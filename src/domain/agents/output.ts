@@ -5,7 +5,7 @@ import { acp } from './acp.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { copilot } from './copilot.ts';
-import { type Adapter, type AgentEvent, eventText } from './events.ts';
+import { type Adapter, type AgentEvent, eventText, type UsageEvent } from './events.ts';
 import { gemini } from './gemini.ts';
 import { type Agent, isAgent } from './known.ts';
 import { opencode } from './opencode.ts';
@@ -99,8 +99,6 @@ export class AgentOutput {
     return meant.length === 0 ? [line] : meant;
   }
 }
-
-export type UsageEvent = AgentEvent & { type: 'usage' };
 
 function sumOf(one: UsageEvent, other: UsageEvent): UsageEvent {
   return {

@@ -11,6 +11,7 @@ import {
   type Fields,
   fieldsOf,
   textOf,
+  type UsageEvent,
 } from './events.ts';
 
 /** How its own errors begin. */
@@ -46,7 +47,7 @@ function isOwnWord(line: Fields): boolean {
 }
 
 /** Its input tokens hold those that were in the cache. */
-function used(event: AgentEvent & { type: 'usage' }, line: Fields): AgentEvent {
+function used(event: UsageEvent, line: Fields): AgentEvent {
   return { ...event, input_tokens: countOf(fieldsOf(line['usage'])['input_tokens']) };
 }
 
