@@ -124,8 +124,3 @@ export function paragraphs(parts: readonly (readonly string[])[]): string {
   const filled = parts.filter((lines) => lines.length > 0);
   return filled.map((lines) => lines.join('\n')).join('\n\n');
 }
-
-/** `1 task`, `2 tasks`. */
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}

@@ -3,7 +3,7 @@
 import type { VerbData, VerbInput } from '../commands/registry.ts';
 import type { StepBytes } from '../commands/shared/steps.ts';
 import { EXIT, ForgeError } from '../lib/errors.ts';
-import { plural } from './layout.ts';
+import { plural } from '../lib/text.ts';
 import type { Cli } from './view.ts';
 
 /** With --json stdout is for the answer. */

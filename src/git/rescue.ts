@@ -10,7 +10,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { makePath } from '../lib/fs/folders.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
 import { readBytes } from '../lib/fs/read.ts';
-import { firstOf } from '../lib/text.ts';
+import { firstOf, plural } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
@@ -188,8 +188,7 @@ export async function rescueWork(
 }
 
 export function ignoredFilesText(place: string, left: readonly string[]): string {
-  const files = left.length === 1 ? '1 file' : `${left.length} files`;
-  return `git ignores ${files} in ${place} that would be lost: ${firstOf(left)}`;
+  return `git ignores ${plural(left.length, 'file')} in ${place} that would be lost: ${firstOf(left)}`;
 }
 
 /** All files of a worktree as a tree, tracked and untracked, without ignored ones. */

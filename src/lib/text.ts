@@ -52,6 +52,11 @@ export function firstOf(names: readonly string[], most = 5, all = names.length):
   return `${shown.join(', ')}${all > shown.length ? ` and ${all - shown.length} more` : ''}`;
 }
 
+/** `1 task`, `2 tasks`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** Bytes of `text` in UTF-8. */
 export function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { columnOf, cut, fold, hang, pad, padId, plural, widest, widthOf, wrap } from '../../src/cli/layout.ts';
+import { columnOf, cut, fold, hang, pad, padId, widest, widthOf, wrap } from '../../src/cli/layout.ts';
 import { project } from '../support/cli.ts';
 import fc from '../support/properties.ts';
 import { noTerminal, Terminal } from '../support/terminal.ts';
@@ -102,10 +102,6 @@ it('a column is as wide as the widest text in it, up to a limit', () => {
   expect(widest(10, ['a'.repeat(30)])).toBe(10);
   expect(widest(10, [])).toBe(0);
   expect(columnOf(10, [{ id: 'a' }, { id: 'abc' }], 'id')).toBe(3);
-});
-
-it('plural counts', () => {
-  expect([plural(1, 'task'), plural(2, 'task'), plural(2, 'is', 'are')]).toEqual(['1 task', '2 tasks', '2 are']);
 });
 
 it('hang puts the text below the first words where there is little room beside them', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { closest, firstOf, lastLine, oneLine, outputText, plainJson, plainText } from '../../src/lib/text.ts';
+import { closest, firstOf, lastLine, oneLine, outputText, plainJson, plainText, plural } from '../../src/lib/text.ts';
 import fc, { runs } from '../support/properties.ts';
 
 const ESC = '\u001b';
@@ -209,4 +209,8 @@ test.each([
   [['a', 'b', 'c', 'd', 'e', 'f'], undefined, undefined, 'a, b, c, d, e and 1 more'],
 ])('the first of %j, at most %s of %s, are listed as "%s"', (names, most, all, text) => {
   expect(firstOf(names, most, all)).toBe(text);
+});
+
+test('plural counts', () => {
+  expect([plural(1, 'task'), plural(2, 'task'), plural(2, 'is', 'are')]).toEqual(['1 task', '2 tasks', '2 are']);
 });

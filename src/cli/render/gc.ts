@@ -3,8 +3,8 @@
 import { type GcInput, isPreview } from '../../commands/gc.ts';
 import type { VerbData } from '../../commands/registry.ts';
 import { sizeText } from '../../lib/size.ts';
-import { oneLine, plainText, shellWords } from '../../lib/text.ts';
-import { columnOf, hang, pad, padId, plural } from '../layout.ts';
+import { oneLine, plainText, plural, shellWords } from '../../lib/text.ts';
+import { columnOf, hang, pad, padId } from '../layout.ts';
 import type { Renderers } from '../view.ts';
 
 type Data = VerbData<'gc'>;

@@ -1,8 +1,8 @@
 /** `inbox`: what waits for a person, each with the command that settles it. */
 
 import type { VerbData } from '../../commands/registry.ts';
-import { oneLine } from '../../lib/text.ts';
-import { hang, paragraphs, plural } from '../layout.ts';
+import { oneLine, plural } from '../../lib/text.ts';
+import { hang, paragraphs } from '../layout.ts';
 import type { Palette, RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { ago } from './parts.ts';

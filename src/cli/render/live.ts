@@ -2,9 +2,9 @@
 
 import { answerCommand } from '../../domain/question/questions.ts';
 import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
-import { firstOf, plainText } from '../../lib/text.ts';
+import { firstOf, plainText, plural } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { columnOf, cut, pad, padId, plural, widest, widthOf } from '../layout.ts';
+import { columnOf, cut, pad, padId, widest, widthOf } from '../layout.ts';
 import { withLocalTimes } from '../local-times.ts';
 import type { Palette } from '../render-context.ts';
 

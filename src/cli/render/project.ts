@@ -1,8 +1,8 @@
 /** The answers of the verbs that are about a project as a whole. */
 
 import { heldText } from '../../domain/task/held.ts';
-import { oneLine } from '../../lib/text.ts';
-import { columnOf, hang, pad, plural } from '../layout.ts';
+import { oneLine, plural } from '../../lib/text.ts';
+import { columnOf, hang, pad } from '../layout.ts';
 import type { Renderers } from '../view.ts';
 import { ago, countsText, nextCommands } from './parts.ts';
 

@@ -2,9 +2,9 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { answerCommand, type Question } from '../../domain/question/questions.ts';
-import { plainText } from '../../lib/text.ts';
+import { plainText, plural } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { cut, hang, paragraphs, plural } from '../layout.ts';
+import { cut, hang, paragraphs } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { nextCommands, timeLeft } from './parts.ts';

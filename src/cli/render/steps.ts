@@ -2,9 +2,9 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { errorText } from '../../domain/retry/classify.ts';
-import { oneLine, plainJson } from '../../lib/text.ts';
+import { oneLine, plainJson, plural } from '../../lib/text.ts';
 import { formatDuration, fromIso } from '../../lib/time.ts';
-import { columnOf, hang, pad, plural } from '../layout.ts';
+import { columnOf, hang, pad } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { ago } from './parts.ts';

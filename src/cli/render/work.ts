@@ -1,9 +1,9 @@
 /** The answers of the verbs that an agent, or an operator, works with: what is so now, and what comes next. */
 
 import { findingText } from '../../domain/review/findings.ts';
-import { firstOf, oneLine, plainJson, plainText } from '../../lib/text.ts';
+import { firstOf, oneLine, plainJson, plainText, plural } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { hang, plural } from '../layout.ts';
+import { hang } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { inColourOf, nextCommands, timeLeft } from './parts.ts';

@@ -17,7 +17,7 @@ import { nameBelow, worktreesFolder } from '../../git/worktree-files.ts';
 import { diskUse } from '../../lib/fs/folders.ts';
 import { whileDoing } from '../../lib/fs/io-errors.ts';
 import { sizeText } from '../../lib/size.ts';
-import { firstOf, oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine, plural } from '../../lib/text.ts';
 import { type Check, type Facts, type Finding, fail, ok, warn } from './checks.ts';
 
 /** Worktrees can be had. */
@@ -56,7 +56,7 @@ async function finishedWorktrees(facts: Facts): Promise<Finding> {
   const room = whileDoing(`looking at ${root}`, () => finished.map((place) => diskUse(place, ENTRIES_SEEN)));
   const bytes = room.reduce((sum, each) => sum + each.bytes, 0);
   const least = room.every(({ all }) => all) ? '' : 'at least ';
-  const found = `shipped tasks have ${finished.length} ${finished.length === 1 ? 'worktree' : 'worktrees'}, which take ${least}${sizeText(bytes)}`;
+  const found = `shipped tasks have ${plural(finished.length, 'worktree')}, which take ${least}${sizeText(bytes)}`;
   if (facts.settings.worktrees.keep_ms !== null) return ok(`${found}; a run removes them when their time is over`);
   if (bytes < ROOM_TO_WARN_OF) return ok(`${found}; \`forge orchestrate gc --shipped\` removes them`);
   return warn(found, 'Remove them with `forge orchestrate gc --shipped`, or set `worktrees: {keep: 3d}`.');
@@ -121,7 +121,7 @@ async function submodules(facts: Facts): Promise<Finding | null> {
   const found = await submodulesOf(facts);
   if (found === null) return null;
   const { all, empty } = found;
-  if (empty.length === 0) return ok(`${all} ${all === 1 ? 'submodule is' : 'submodules are'} there for worktrees`);
+  if (empty.length === 0) return ok(`${plural(all, 'submodule is', 'submodules are')} there for worktrees`);
   const names = oneLine(empty.join(', '), 200);
   return warn(
     `empty submodules (${names}) are as empty in worktrees, so what needs their files fails there`,

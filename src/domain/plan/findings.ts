@@ -8,7 +8,7 @@ import type { Problem } from '../../lib/errors.ts';
 import { isMapping } from '../../lib/json.ts';
 import { own } from '../../lib/own.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
-import { closest, didYouMean, oneLine } from '../../lib/text.ts';
+import { closest, didYouMean, oneLine, plural } from '../../lib/text.ts';
 import { durationText, parseDuration, UNIT_MS } from '../../lib/time.ts';
 import { type Positions, positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { durationSchema, retryProblems, retrySchema } from '../retry/schema.ts';
@@ -253,7 +253,7 @@ export function unitWarnings(
 ): string[] {
   const found = shortNumbers(value).filter(({ path }) => isDuration(schema, path));
   const findings = found.map(({ path, ms }): Finding => {
-    const what = `${ms} is ${ms} ms; for ${ms} ${ms === 1 ? 'second' : 'seconds'} write ${ms}s`;
+    const what = `${ms} is ${ms} ms; for ${plural(ms, 'second')} write ${ms}s`;
     return { path, message: withLabel(label(path), what) };
   });
   return toWarnings(findings, text, file);

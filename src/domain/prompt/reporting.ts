@@ -1,5 +1,6 @@
 /** The end of a worker's prompt: how it reports, what it may ask, and how long it has. Only what applies to its kind. */
 
+import { plural } from '../../lib/text.ts';
 import { durationText } from '../../lib/time.ts';
 
 /** How a worker got its task. */
@@ -94,7 +95,7 @@ function questionLines({ questions: { asked, soft, hard } }: ReportingFacts, com
     return ['Decide everything by yourself: no more questions of this task are taken, and one more fails it.'];
   const freely = soft - asked;
   const budget =
-    `The task has ${left} ${left === 1 ? 'question' : 'questions'} left; a further one fails it. ` +
+    `The task has ${plural(left, 'question')} left; a further one fails it. ` +
     (freely > 0 ? `After ${freely}, decide by yourself where you can.` : 'Decide by yourself where you can.');
   return [
     `A decision that is not yours to take: write its options to a file, such as \`${OPTIONS}\`, then ` +

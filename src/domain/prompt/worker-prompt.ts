@@ -7,7 +7,7 @@
  */
 
 import { codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
-import { byteLength, oneLine, plainText } from '../../lib/text.ts';
+import { byteLength, oneLine, plainText, plural } from '../../lib/text.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { findingText } from '../review/findings.ts';
 import type { Review } from '../review/reviews.ts';
@@ -189,7 +189,7 @@ function baseSection({ workspace: { behind = null }, newOnBase }: PromptFacts): 
   if (behind === null && newOnBase === null) return [];
   const lead =
     behind === null
-      ? `Since the last attempt ${codeSpan(newOnBase?.base ?? '')} has got ${commitsText(newOnBase?.count ?? 0)}, and your branch has them.`
+      ? `Since the last attempt ${codeSpan(newOnBase?.base ?? '')} has got ${plural(newOnBase?.count ?? 0, 'commit')}, and your branch has them.`
       : `${oneLine(behindText(behind))}. Merge ${codeSpan(behind.base)} into it before you go on.`;
   if (newOnBase === null) return ['## What changed on the base', lead];
   const { commits, count, both } = newOnBase;
@@ -205,10 +205,6 @@ function baseSection({ workspace: { behind = null }, newOnBase }: PromptFacts): 
     data(list, MAX.base),
     ...(both.length === 0 ? [] : ['Your branch has changed these files as well:', data(shared, MAX.base)]),
   ];
-}
-
-function commitsText(count: number): string {
-  return `${count} ${count === 1 ? 'commit' : 'commits'}`;
 }
 
 function protectedSection({ protectedGlobs, cli, task, worker }: PromptFacts): Section {

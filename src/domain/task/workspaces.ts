@@ -3,6 +3,7 @@
  */
 
 import { refPart, taskOfRefPart } from '../../lib/ids.ts';
+import { plural } from '../../lib/text.ts';
 import type { Variables } from '../../lib/variables.ts';
 import { SESSION_MARKERS } from '../agents/session-markers.ts';
 
@@ -137,7 +138,7 @@ export interface Behind {
 }
 
 export function behindText({ branch, commits, base }: Behind): string {
-  return `${branch} is ${commits} ${commits === 1 ? 'commit' : 'commits'} behind ${base}`;
+  return `${branch} is ${plural(commits, 'commit')} behind ${base}`;
 }
 
 /** Whether this is the full name of an object: 40 hexadecimal digits, or 64 in a repository of SHA-256. */
