@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { type ErrorCode, ForgeError, type Problem } from '../../lib/errors.ts';
-import { isTaskId, requireTaskId } from '../../lib/ids.ts';
+import { requireTaskId } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import { once } from '../../lib/once.ts';
 import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
@@ -129,7 +129,7 @@ function idFault(
   const id = childId(parent, fanOut, name);
   try {
     requireName(name, 'a child');
-    if (!isTaskId(id)) requireTaskId(id);
+    requireTaskId(id);
     return null;
   } catch (error) {
     const { code, message } = error as ForgeError;
