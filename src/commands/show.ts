@@ -103,46 +103,59 @@ export const show = command({
       warnings: warningsSchema(),
     }),
   /** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
-  async run(context, options) {
+  async run(context, { task }) {
     const session = await openSession(context);
-    const loaded = await loadPlan(session);
-    const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
-    const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
-    const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
-    const byHand = read.record && doneByHandOf(read.record);
-    const again = read.record && rerunOf(read.record);
-    const pending = read.record && pendingVerification(read.record);
-    const warnings = read.warnings.map((text) => warningOf(text, options.task));
-    if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
-    if (task === null) {
-      warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
+    for (let look = 1; ; look++) {
+      const { version, data } = await lookAt(session, task);
+      // A task that has changed meanwhile would be shown partly as it was before.
+      if (look === LOOKS || (await session.store.read(task)).version === version) return data;
     }
-    // Else something is in the place of its folder, and what that leads to is none of the task's.
-    const isThere = read.problem === null || read.origin !== 'none';
-    const strays = isThere ? await session.store.gc.strayAttempts(options.task, read.record) : [];
-    warnings.push(...strays.map((text) => warningOf(text, options.task, 'error')));
-    const history = isThere ? await session.eventLog.read({ log: 'claim-history', taskId: options.task }) : [];
-    return {
-      task_id: options.task,
-      task,
-      command: task === null || task.human ? null : commandFor(task, session.settings.agents),
-      ...(read.record === null ? { state: null, lease: null } : asTheyHold(read.record, instantOf(session))),
-      verifying: pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since },
-      ready: task !== null && reasons.length === 0,
-      reasons,
-      held: read.record && heldOf(read.record),
-      resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
-      done_by_hand: byHand && { at: byHand.at, note: byHand.note },
-      rerun: again && { at: again.at, times: again.times },
-      unchanged: read.record !== null && reuseOf(read.record)?.unchanged === true,
-      ...resultReader(session)(options.task, read.record),
-      steps: await stepsOf(session, read),
-      attempts: isThere ? await attemptRows(session, read, history) : [],
-      history,
-      warnings,
-    };
   },
 });
+
+/** A task that changes all the time is shown as the last look has it. */
+const LOOKS = 3;
+
+/** What is to be shown of the task, and the version of its record that it is about. */
+async function lookAt(session: Session, taskId: string) {
+  const loaded = await loadPlan(session);
+  const task = loaded?.plan.byId.get(requireTaskId(taskId)) ?? null;
+  const read = task === null ? await requireRecord(session, taskId) : await session.store.read(taskId);
+  const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
+  const byHand = read.record && doneByHandOf(read.record);
+  const again = read.record && rerunOf(read.record);
+  const pending = read.record && pendingVerification(read.record);
+  const warnings = read.warnings.map((text) => warningOf(text, taskId));
+  if (read.problem !== null) warnings.push(warningOf(read.problem, taskId, 'error'));
+  if (task === null) {
+    warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', taskId));
+  }
+  // Else something is in the place of its folder, and what that leads to is none of the task's.
+  const isThere = read.problem === null || read.origin !== 'none';
+  const strays = isThere ? await session.store.gc.strayAttempts(taskId, read.record) : [];
+  warnings.push(...strays.map((text) => warningOf(text, taskId, 'error')));
+  const history = isThere ? await session.eventLog.read({ log: 'claim-history', taskId }) : [];
+  const data = {
+    task_id: taskId,
+    task,
+    command: task === null || task.human ? null : commandFor(task, session.settings.agents),
+    ...(read.record === null ? { state: null, lease: null } : asTheyHold(read.record, instantOf(session))),
+    verifying: pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since },
+    ready: task !== null && reasons.length === 0,
+    reasons,
+    held: read.record && heldOf(read.record),
+    resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
+    done_by_hand: byHand && { at: byHand.at, note: byHand.note },
+    rerun: again && { at: again.at, times: again.times },
+    unchanged: read.record !== null && reuseOf(read.record)?.unchanged === true,
+    ...resultReader(session)(taskId, read.record),
+    steps: await stepsOf(session, read),
+    attempts: isThere ? await attemptRows(session, read, history) : [],
+    history,
+    warnings,
+  };
+  return { version: read.version, data };
+}
 
 /** State and lease with the deadlines that count, where the clock was set since. */
 function asTheyHold({ state, lease, memo }: TaskRecord, now: Instant): Pick<TaskRecord, 'state' | 'lease'> {

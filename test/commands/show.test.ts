@@ -1,7 +1,7 @@
 /** `show`, `logs`, `run list` and the bare command. */
 
 import fs from 'node:fs';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { complete } from '../../src/commands/complete.ts';
 import { home } from '../../src/commands/home.ts';
@@ -9,6 +9,7 @@ import { type LogEvent, logs } from '../../src/commands/logs.ts';
 import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
+import { openStores } from '../../src/store/open.ts';
 import { dirOf } from '../support/commands/divergences.ts';
 import { code, keysOf, MINUTE_MS, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
 
@@ -83,6 +84,17 @@ describe('show', () => {
     );
     expect(attempts.at(0)?.error?.message).toBe('');
     expect(attempts.at(-1)?.error?.message).toContain('try 7');
+  });
+
+  test('show looks again at a task that changes while it looks', async () => {
+    const { attempt } = await world.start('build');
+    const stores = openStores((await world.session()).paths);
+    vi.spyOn(stores.eventLog, 'read').mockImplementationOnce(async (...log) => {
+      await world.finish('build', attempt);
+      return stores.eventLog.read(...log);
+    });
+    const { state, lease, attempts } = await show.run({ ...world.context, stores }, { task: 'build' });
+    expect([state?.state, lease, attempts[0]?.outcome]).toEqual(['shipped', null, 'passed']);
   });
 
   test('show lists only attempts that happened', async () => {
