@@ -2,7 +2,17 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -287,14 +297,19 @@ describe('npm start', () => {
   });
 
   test('the next npm start removes the copy of the last one and no other folder', async () => {
-    const keep = join(folder, 'scratch', 'example-mine');
-    spawnSync('mkdir', [keep]);
-    const { child, ended } = start(join(folder, 'scratch'));
-    const copy = join(folder, 'scratch', `example-${child.pid}`);
-    await until('the copy', () => existsSync(join(copy, '.forge/plans')));
-    child.kill('SIGINT');
-    await ended;
-    expect(readdirSync(join(folder, 'scratch')).sort()).toEqual([basename(copy), 'example-mine'].sort());
+    const scratch = join(folder, 'again');
+    mkdirSync(join(scratch, 'example-mine'), { recursive: true });
+    const cutShort = async () => {
+      const { child, ended } = start(scratch);
+      const copy = join(scratch, `example-${child.pid}`);
+      await until('the copy', () => existsSync(join(copy, '.forge/plans')));
+      child.kill('SIGINT');
+      await ended;
+      return basename(copy);
+    };
+    await cutShort();
+    const last = await cutShort();
+    expect(readdirSync(scratch).sort()).toEqual([last, 'example-mine'].sort());
   });
 });
 
