@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { StepSchema, TickSchema } from '../domain/steps/journal.ts';
-import { readJournal, readTicks, resetStep } from '../engine/steps/task-journal.ts';
+import { readJournal, readTicks, resetSteps } from '../engine/steps/task-journal.ts';
 import { command, flag, optional, taskField } from './shared/command.ts';
 import { requireKnown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
@@ -16,7 +16,7 @@ export const steps = command({
   ],
   input: z.object({
     task: taskField(),
-    reset: optional.text('name', 'Forget this step, so that it runs again'),
+    reset: optional.texts('name', 'Forget this step, so that it runs again'),
     ticks: flag('List the ticks of its repeats and how they ended'),
   }),
   output: () =>
@@ -34,7 +34,7 @@ export const steps = command({
     await requireKnown(session, task);
     const { record } = await session.store.read(task, { thorough: true });
     const view =
-      reset === undefined ? record && (await readJournal(session, record)) : await resetStep(session, task, reset);
+      reset === undefined ? record && (await readJournal(session, record)) : await resetSteps(session, task, reset);
     const ticks = withTicks === true ? [...(record === null ? [] : await readTicks(session, record))] : null;
     return { task_id: task, steps: [...(view?.steps.values() ?? [])], context: { ...view?.context }, ticks };
   },

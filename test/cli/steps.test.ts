@@ -276,7 +276,7 @@ describe('a step', () => {
 
   it('a step that is reset runs again in the next attempt, under another key', async () => {
     const cwd = scripted(
-      `${F} step one -- sh -c 'echo $FORGE_STEP_KEY >> ledger'\n${F} step two -- true\ntest -e go || exit 1\n`,
+      `${F} step one -- sh -c 'echo $FORGE_STEP_KEY >> ledger'\n${F} step two -- true\n${F} step three -- true\ntest -e go || exit 1\n`,
       '',
     );
     await orchestrate(['run'], { cwd });
@@ -284,9 +284,13 @@ describe('a step', () => {
       code: 2,
       stderr: expect.stringContaining('has no step none'),
     });
-    expect((await dataOf(cwd, 'steps', 'a', '--reset', 'one')).steps.map(({ name }: { name: string }) => name)).toEqual(
-      ['two'],
-    );
+    // None of several of which there is not one.
+    expect(await orchestrate(['steps', 'a', '--reset', 'one', '--reset', 'none'], { cwd })).toMatchObject({ code: 2 });
+    expect(
+      (await dataOf(cwd, 'steps', 'a', '--reset', 'one', '--reset', 'three')).steps.map(
+        ({ name }: { name: string }) => name,
+      ),
+    ).toEqual(['two']);
     writeFileSync(join(cwd, 'go'), '');
     await orchestrate(['retry', 'a'], { cwd });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });

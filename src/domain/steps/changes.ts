@@ -3,7 +3,7 @@
  * needs, and is sent their entries.
  */
 
-import type { Lease, NewDocument, TaskRecord } from '../task/records.ts';
+import type { Lease, NewDocument, TaskRecord, WaitsFor } from '../task/records.ts';
 import { andThen, type Decision, repeated } from '../task/transition.ts';
 import {
   type Entry,
@@ -142,7 +142,8 @@ export function* signalling(record: TaskRecord, signal: Signal, writing: Writing
     writing,
   );
   if (kept.record === null) return repeated({ isNew: false, wakes: false });
-  const woken = andThen(record, kept, (next) => wakeFor(next, signal.name, writing.nowMs));
+  const isMeant = ({ kind, name }: WaitsFor) => kind === 'wait-for' && name === signal.name;
+  const woken = andThen(record, kept, (next) => wakeFor(next, isMeant, writing.nowMs));
   return { ...woken, result: { isNew: true, wakes: woken.result } };
 }
 

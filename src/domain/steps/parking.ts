@@ -4,6 +4,7 @@
  */
 
 import { ForgeError } from '../../lib/errors.ts';
+import { orList } from '../../lib/schema-issues.ts';
 import { isoTime } from '../../lib/time.ts';
 import { namesOfJoin, waitsForJoin } from '../fan-out/join.ts';
 import { type Deadline, deadlineIn, type Instant, msLeft } from '../task/deadlines.ts';
@@ -107,15 +108,13 @@ export function parkedText(
   { wake_at = null, waits_for = [] }: Pick<TaskSummary['state'], 'wake_at' | 'waits_for'>,
   at = wake_at,
 ): string {
-  const texts = waits_for.map(({ kind, name }) => {
-    if (kind === 'wait-for') return `it waits for signal ${name}${at === null ? '' : `, until ${at}`}`;
-    if (kind === 'wait-until') return `it looks at ${name} again at ${at}`;
-    if (kind === 'repeat') return `${name} runs again at ${at}`;
-    if (kind === 'join') return `it waits for the children of ${name.replaceAll(' ', ', ')}`;
-    if (kind === 'step') return `step ${name} is tried again at ${at}`;
-    return `it waits until ${at} (${name})`;
-  });
-  if (texts.length > 0) return texts.join('; ');
+  const [first, ...others] = waits_for;
+  if (first !== undefined && others.length === 0) return waitText(first, at);
+  if (first !== undefined) {
+    // The time is that of the first that is over.
+    const latest = at === null ? '' : `; it goes on at ${at} at the latest`;
+    return `it waits for ${orList(waits_for.map(placeText))}${latest}`;
+  }
   // Written by hand.
   return at === null ? 'it waits, and its record does not say what for' : `it waits until ${at}`;
 }
@@ -127,15 +126,26 @@ export function refuseSignal(record: TaskRecord): void {
   throw refusal('ILLEGAL_TRANSITION', record, `task ${task_id} is ${state}: nothing waits for a signal any more`);
 }
 
-/** Lets a parked task go on where it waits for this signal, or for what else `isMeant` says. */
-export function wakeFor(
-  record: TaskRecord,
-  name: string,
-  nowMs: number,
-  isMeant = (kind: WaitsFor['kind']): boolean => kind === 'wait-for',
-): Decision<boolean> {
+/** Lets a parked task go on where it waits for what is meant. Whether it does. */
+export function wakeFor(record: TaskRecord, isMeant: (wait: WaitsFor) => boolean, nowMs: number): Decision<boolean> {
   const { state, waits_for: waits = [] } = record.state;
-  if (state !== 'waiting' || !waits.some((wait) => wait.name === name && isMeant(wait.kind))) return repeated(false);
+  if (state !== 'waiting' || !waits.some(isMeant)) return repeated(false);
   const woken = { state: { wake_at: isoTime(nowMs) }, memo: { backoff: null } };
   return { ...changed(record, { moves: [], lease: null, by: null, nowMs, ...woken }), result: true };
+}
+
+function waitText(wait: WaitsFor, at: string | null): string {
+  const { kind, name } = wait;
+  if (kind === 'wait-for') return `it waits for ${placeText(wait)}${at === null ? '' : `, until ${at}`}`;
+  if (kind === 'wait-until') return `it looks at ${name} again at ${at}`;
+  if (kind === 'repeat') return `${name} runs again at ${at}`;
+  if (kind === 'join') return `it waits for ${placeText(wait)}`;
+  if (kind === 'step') return `step ${name} is tried again at ${at}`;
+  return `it waits until ${at} (${name})`;
+}
+
+function placeText({ kind, name }: WaitsFor): string {
+  if (kind === 'wait-for') return `signal ${name}`;
+  if (kind === 'join') return `the children of ${name.replaceAll(' ', ', ')}`;
+  return kind === 'step' ? `step ${name}` : name;
 }

@@ -113,22 +113,25 @@ export async function sendSignal(
   return { ...result, state: record.state.state };
 }
 
-/** Makes a step run again, with or without an owner of the task; one that is parked over it goes on. Throws INVALID_ARGS for a step that there is not. */
-export function resetStep(env: Env, taskId: string, name: string): Promise<JournalView> {
+/** Makes steps run again, with or without an owner of the task; one that is parked over them goes on. Throws INVALID_ARGS for a step that there is not. */
+export function resetSteps(env: Env, taskId: string, names: readonly string[]): Promise<JournalView> {
   const writerOf = (record: TaskRecord): JournalWriter => ({
     ...personWriter(record, writing(env)),
     entriesFor: ({ steps, resets }) => {
-      if (steps.has(name)) return [{ reset: [name] }];
-      // It runs again already.
-      if (resets.has(name)) return [];
+      // Others run again already.
+      const reset = [...new Set(names)].filter((name) => steps.has(name));
+      const missing = names.find((name) => !steps.has(name) && !resets.has(name));
+      if (missing === undefined) return reset.length === 0 ? [] : [{ reset }];
       const known = [...steps.keys()];
       throw invalidArgs(
-        `task ${taskId} has no step ${name}`,
+        `task ${taskId} has no step ${missing}`,
         known.length === 0 ? 'It has none.' : `It has ${firstOf(known)}.`,
       );
     },
   });
-  return write(env, taskId, writerOf, { wakes: (next) => wakeFor(next, name, env.now(), () => true) });
+  return write(env, taskId, writerOf, {
+    wakes: (next) => wakeFor(next, ({ name }) => names.includes(name), env.now()),
+  });
 }
 
 async function write(
