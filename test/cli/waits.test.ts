@@ -113,6 +113,15 @@ describe('a wait for a time', () => {
     expect(linesIn(cwd)).toEqual(['behind']);
   });
 
+  it('a wait for a time that is over is said to be by status, where no run goes on with its task', async () => {
+    const cwd = scripted(`${F} wait soak --for 1d\n`);
+    expect(await orchestrate(['exec', 'a', '--', 'sh', '-e', 'body.sh'], { cwd })).toMatchObject({ code: 4 });
+    const shown = async () => (await orchestrate(['status'], { cwd })).stdout;
+    expect(await shown()).toContain('it waits until');
+    await dataOf(cwd, 'steps', 'a', '--reset', 'soak');
+    expect(await shown()).toMatch(/\n +its wait is over\n/);
+  });
+
   it('a wait for a time ends a worker that stays', async () => {
     const cwd = scripted(
       `trap '' TERM\n${F} wait soak --for 300ms || sleep 60\n`,
@@ -177,8 +186,7 @@ describe('a wait beside other calls of its script', () => {
     );
     const run = new LiveForge(cwd, ['run', '--wait']);
     const { waits } = (await run.event('parked', ({ type }) => type === 'task_parked')) as { waits?: string };
-    expect(waits).toContain('(long)');
-    expect(waits).toContain('it waits for signal go');
+    expect(waits).toMatch(/^it waits for (long or signal go|signal go or long); it goes on at 2999-.* at the latest$/);
     expect(readFileSync(join(cwd, 'told'), 'utf8').match(/PARKED/g)).toHaveLength(2);
     await orchestrate(['signal', 'a', 'go'], { cwd });
     await run.event('parked again', ({ type, waits }) => type === 'task_parked' && !`${waits}`.includes('signal'));

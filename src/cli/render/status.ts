@@ -114,7 +114,8 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   if (row.skipped !== null) parts.push(row.skipped);
   const left = timeLeft(row.next_eligible_at, context);
   if (left > 0) parts.push(`again in ${formatDuration(left)}`);
-  if (state === 'waiting') parts.push(parkedText(row));
+  const isDue = row.wake_at !== null && timeLeft(row.wake_at, context) <= 0;
+  if (state === 'waiting') parts.push(isDue ? 'its wait is over' : parkedText(row));
   if (row.unchanged) parts.push('unchanged');
   const shown = error !== null && showsLastError(state) ? error : null;
   if (shown === null && row.summary !== null) parts.push(row.summary);
