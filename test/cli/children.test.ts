@@ -158,7 +158,10 @@ describe('a child', () => {
     await within(['retry', 'a/files/y'], { cwd });
     // However it is tried again: without its parent it is no work.
     const refused = await orchestrate(['claim', 'a/files/y', '--json'], { cwd });
-    expect(refused.json().error.message).toBe('task a/files/y is not ready: a, which made it, was cancelled');
+    expect(refused.json().error).toMatchObject({
+      message: 'task a/files/y is not ready: a, which made it, was cancelled',
+      hint: 'Have it tried again with `forge orchestrate retry a`.',
+    });
     expect(await within(['cancel', 'a'], { cwd })).toEqual({ task_id: 'a', state: 'cancelled', children: 1 });
     const { tasks } = await within(['status'], { cwd });
     expect(tasks.map(({ state }: { state: string }) => state)).toEqual([

@@ -147,7 +147,7 @@ export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError
   const hint = isOver(reasons)
     ? { hint: 'Take another: `forge orchestrate claim --next`.' }
     : first?.code === 'TASK_FAILED' || first?.code === 'TASK_CANCELLED'
-      ? { hint: 'Have it tried again with `forge orchestrate retry <task>`.' }
+      ? { hint: `Have it tried again with \`forge orchestrate retry ${first.on ?? '<task>'}\`.` }
       : {};
   return new ForgeError('NOT_READY', `task ${taskId} is not ready: ${why}`, {
     details: { task_id: taskId, reasons },
