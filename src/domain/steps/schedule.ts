@@ -31,9 +31,10 @@ export function everySchedule(everyMs: number): Schedule {
 export function dailySchedule(days: number, zone: string): Schedule {
   const zoned = zoneOf(zone);
   const after = (lastMs: number, startMs: number, times: number) => {
-    const [last, start] = [zoned.wall(lastMs), zoned.wall(startMs)];
-    const date = Math.floor(last / DAY_MS) * DAY_MS;
-    return zoned.utc(date + times * days * DAY_MS + (start - Math.floor(start / DAY_MS) * DAY_MS));
+    const start = zoned.wall(startMs);
+    // One that clocks put forward have moved past midnight is of the day before.
+    const daysSince = Math.round((zoned.wall(lastMs) - start) / DAY_MS);
+    return zoned.utc(start + (daysSince + times * days) * DAY_MS);
   };
   return {
     first: (fromMs) => fromMs,

@@ -36,6 +36,12 @@ test.each<[string, Schedule, string, string[]]>([
     ['2030-03-30T01:30:00.000Z', '2030-03-31T01:30:00.000Z', '2030-04-01T00:30:00.000Z'],
   ],
   [
+    'every day at a time that the clock skips past midnight, and on that day too',
+    dailySchedule(1, 'America/Nuuk'),
+    '2026-03-28T01:30:00Z',
+    ['2026-03-28T01:30:00.000Z', '2026-03-29T01:30:00.000Z', '2026-03-30T00:30:00.000Z'],
+  ],
+  [
     'every week over the end of summer time',
     dailySchedule(7, BERLIN),
     '2030-10-24T07:00:00Z',
