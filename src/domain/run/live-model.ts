@@ -62,7 +62,7 @@ export interface LiveWait {
   code: WaitCode;
   message: string;
   on: string[];
-  /** When the first of them is tried again, milliseconds since the epoch; null unless they are in backoff or parked. */
+  /** When the first of them is tried again, milliseconds since the epoch; null unless they are in backoff. */
   until_ms: number | null;
   tasks: string[];
 }
@@ -241,9 +241,9 @@ function questionOf(record: TaskSummary | null): LiveQuestion[] {
   return [{ task_id: record.state.task_id, question_id, attempt_id, decision_key, question: null }];
 }
 
-/** When a backoff or a wait ends, milliseconds since the epoch; null for none. */
+/** When a backoff ends, milliseconds since the epoch; null for none. */
 function backoffEnd(record: TaskSummary | null, { observer }: SchedulingContext): number | null {
-  const at = record?.state.wake_at ?? record?.state.next_eligible_at;
+  const at = record?.state.next_eligible_at;
   return record && at ? fromIso(dueAt(at, record.memo.backoff, instantFor(observer))) : null;
 }
 
@@ -257,8 +257,9 @@ function addWait(
   if (first === undefined) return;
   const { code, message } = first;
   const on = reasons.flatMap((reason) => (reason.code === code && reason.on !== null ? [reason.on] : []));
-  const until_ms = code === 'BACKOFF' || code === 'TASK_PARKED' ? backoffEnd : null;
-  const key = [code, ...on].join(' ');
+  const until_ms = code === 'BACKOFF' ? backoffEnd : null;
+  // What a parked task waits for, and until when, only its message says.
+  const key = [code, ...on, ...(code === 'TASK_PARKED' ? [message] : [])].join(' ');
   const wait = waits.get(key);
   if (wait === undefined) waits.set(key, { code, message, on, until_ms, tasks: [task.id] });
   else {

@@ -127,6 +127,24 @@ describe('waiting tasks of the live view', () => {
   const waits = (seen: LiveModel) =>
     seen.waiting.map(({ code, on, tasks }) => `${tasks.join(' ')}: ${code}${on.length > 0 ? ` ${on.join(' ')}` : ''}`);
 
+  test('parked tasks are told by what each waits for, and until when', () => {
+    const parked = (ms: number, kind: string, name: string): TaskRecord => {
+      const waiting = record('waiting');
+      Object.assign(waiting.state, { wake_at: isoTime(T0 + ms), waits_for: [{ kind, name }] });
+      return waiting;
+    };
+    const made = onePhase({ id: 'a', ...RUN }, { id: 'b', ...RUN }, { id: 'c', ...RUN });
+    const records = {
+      a: parked(9000, 'wait', 'soak'),
+      b: parked(9000, 'wait', 'soak'),
+      c: parked(500, 'wait-for', 'go'),
+    };
+    expect(model(made, records).waiting).toMatchObject([
+      { tasks: ['a', 'b'], message: `it waits until ${isoTime(T0 + 9000)} (soak)`, until_ms: null },
+      { tasks: ['c'], message: expect.stringContaining(`it waits for signal go, until ${isoTime(T0 + 500)}`) },
+    ]);
+  });
+
   test('tasks that wait for the same thing are grouped, the earliest first', () => {
     const made = plan([
       {
