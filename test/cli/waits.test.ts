@@ -218,13 +218,16 @@ describe('a wait of a program beside what else it does', () => {
     expect(linesIn(cwd)).toEqual(['behind']);
   });
 
-  it('a wait of a program parks no task between two steps beside it', async () => {
+  it.each([
+    ['before a step beside it', `const waiting = worker.wait('long', '1h');\n`],
+    ['while a step beside it ends', `const waiting = ending.then(() => worker.wait('long', '1h'));\n`],
+  ])('a wait of a program that begins %s parks no task between that step and the next', async (_when, wait) => {
     // However late the machine lets it go on, by its clock it pauses for 600 ms: long enough for a look whether it only waits.
     const cwd = program(
-      `let now = 0;\nperformance.now = () => now;\n` +
+      `let now = 0;\nperformance.now = () => now;\nlet ends;\nconst ending = new Promise((resolve) => { ends = resolve; });\n${wait}` +
         `const pause = () => { now += 600; return new Promise((resolve) => setTimeout(resolve, 600)); };\n` +
-        `const steps = async () => { for (const n of [1, 2, 3]) { await worker.step('s' + n, () => appendFileSync('ledger', n + '\\n')); await pause(); } process.exit(0); };\n` +
-        `await Promise.all([worker.wait('long', '1h'), steps()]);\n`,
+        `const steps = async () => { for (const n of [1, 2, 3]) { await worker.step('s' + n, () => { appendFileSync('ledger', n + '\\n'); ends(); }); await pause(); } process.exit(0); };\n` +
+        `await Promise.all([waiting, steps()]);\n`,
     );
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(linesIn(cwd)).toEqual(['1', '2', '3']);

@@ -14,8 +14,6 @@ const LOOK_MS = 500;
 
 interface PassSleeper extends Sleeper {
   parked: Parked | null;
-  /** When a step or a wait beside it ended last, by `performance.now()`; null: none has since it sleeps. */
-  endedMs: number | null;
 }
 
 export interface Sleep {
@@ -42,7 +40,7 @@ export class Pass {
       return await work(at);
     } finally {
       this.#atWork.delete(at);
-      for (const sleeper of this.#sleepers) sleeper.endedMs = performance.now();
+      for (const other of this.#atWork) other.endedMs = performance.now();
     }
   }
 
@@ -51,7 +49,7 @@ export class Pass {
   }
 
   /** Whether all that is left waits. What has ended just now is followed by other steps, once the program has been told. */
-  async #isAlone(journal: WorkerJournal, { endedMs }: PassSleeper): Promise<boolean> {
+  async #isAlone(journal: WorkerJournal, { endedMs }: AtWork): Promise<boolean> {
     if (!this.#isAsleep) return false;
     await turn();
     const quietMs = endedMs === null ? Number.POSITIVE_INFINITY : performance.now() - endedMs;
@@ -67,12 +65,12 @@ export class Pass {
       const text = parkedText({ waits_for: [waitsFor], wake_at: wake?.at ?? null });
       return told(journal, text, rest(journal, left, isThere, lost));
     }
-    const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null, endedMs: null };
+    const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
     this.#sleepers.add(sleeper);
     at.sleeps(1);
     try {
       while (!isShort()) {
-        if (await this.#isAlone(journal, sleeper)) {
+        if (await this.#isAlone(journal, at)) {
           this.#parking ??= this.#park(journal).finally(() => {
             this.#parking = null;
           });
@@ -126,6 +124,8 @@ export function madeAround<T>(work: () => Promise<T>): Promise<T> {
 export class AtWork {
   /** Names that its function has reached: called again, it may reach them again. */
   within = new Set<string>();
+  /** When one beside it ended last, by `performance.now()`; null: none has since it began. */
+  endedMs: number | null = null;
   readonly #pass: Pass;
   /** That in whose function it was called: while it sleeps, that does nothing else that counts. */
   readonly #outer: AtWork | undefined;
