@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import * as z from 'zod/mini';
+import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
 import { canBeIn, hooksFor, sectionsFor } from '../project/additions.ts';
 import { findProject, projectToBe } from '../project/find-project.ts';
@@ -49,14 +50,15 @@ export const init = command({
     ];
     const additions = additionsNow(context.warn);
     const skills = agents ? agentFiles().filter(({ file }) => canBeIn(paths.project, file, context.warn)) : [];
-    openStores(paths).store.ensureTree();
+    again(() => openStores(paths).store.ensureTree());
     const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
     for (const { file, text } of [...initFiles(paths), ...skills]) {
-      const written = writeNew(path.join(paths.project, file), text());
+      const written = again(() => writeNew(path.join(paths.project, file), text()));
       (written ? data.created : data.kept).push(file);
     }
     for (let { seen, text } of additions) {
-      while (text !== seen.text && !replaceSharedFile(paths.project, seen, text)) {
+      const isPut = () => replaceSharedFile(paths.project, seen, text);
+      while (text !== seen.text && !again(isPut)) {
         // Another `init`, or a person, was first: what they have written stays.
         const now = additionsNow(() => {}).find((each) => each.seen.name === seen.name);
         ({ seen, text } = now ?? { seen, text: seen.text });
@@ -72,3 +74,18 @@ export const init = command({
     return data;
   },
 });
+
+/** Most removals of a folder, while a file is made in it, that are no failure. */
+const REMOVALS = 10;
+
+/** Does what makes a file and the folders above it again where such a folder goes away meanwhile, as by an `uninit`. Throws IO_ERROR. */
+function again<T>(write: () => T): T {
+  for (let left = REMOVALS; ; left--) {
+    try {
+      return write();
+    } catch (error) {
+      const isGone = error instanceof ForgeError && error.details['errno'] === 'ENOENT';
+      if (!isGone || left === 0) throw error;
+    }
+  }
+}

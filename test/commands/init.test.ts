@@ -14,11 +14,11 @@ beforeEach(() => {
   world = new World();
 });
 
-/** Calls `first`, and `second` as a whole before its call number `at` that looks at a file or opens it. Null: it makes fewer. */
+/** Calls `first`, and `second` as a whole before its call number `at` that looks at a file, opens or removes it. Null: it makes fewer. */
 async function within<T>(at: number, first: () => Promise<T>, second: () => Promise<T>): Promise<[T, T] | null> {
   let inner: Promise<T> | undefined;
   let calls = 0;
-  for (const name of ['lstatSync', 'openSync'] as const) {
+  for (const name of ['lstatSync', 'openSync', 'rmSync'] as const) {
     const call = fs[name] as (...given: unknown[]) => unknown;
     const counted = (...given: unknown[]) => {
       if (calls++ === at) inner = second();
@@ -70,5 +70,17 @@ test('two uninit at once remove all that init wrote, whenever the second comes',
     const done = await within(at, remove, remove);
     expect(fs.readdirSync(world.project)).toEqual([]);
     if (done === null) break;
+  }
+});
+
+test('init writes its files where uninit removes the folder that it has just made, whenever that comes', async () => {
+  for (let at = 0; ; at++) {
+    const begun = async () => void (await init.run(world.context, { agents: true, hooks: true }));
+    const done = await within<unknown>(at, begun, () => uninit.run(world.context, {}));
+    if (done === null) break;
+    await uninit.run(world.context, {});
+    // A folder in which another one was writing may stay, empty: it could be the user's.
+    const left = fs.readdirSync(world.project, { recursive: true, withFileTypes: true });
+    expect(left.filter((entry) => !entry.isDirectory())).toEqual([]);
   }
 });

@@ -147,7 +147,7 @@ export class StateTree {
 
   make(dirs: readonly string[]): void {
     for (const dir of dirs) {
-      if (makeFolder(dir)) syncDir(path.dirname(dir));
+      if (makeFolder(dir)) whileDoing(`making ${dir}`, () => syncDir(path.dirname(dir)));
     }
   }
 }
