@@ -96,7 +96,8 @@ export function replaceSharedFile(project: string, seen: SharedFile, text: strin
       }
       const now = textIn(seen.path);
       if (now !== seen.text) return now === null && text === null;
-      if (text === null) fs.unlinkSync(seen.path);
+      // Two may remove it.
+      if (text === null) ifThere(`removing ${seen.path}`, () => fs.unlinkSync(seen.path));
       else fs.renameSync(tmp, seen.path);
       return true;
     } finally {
