@@ -8,7 +8,7 @@ import { ERROR_CODES, type ErrorCode } from '../../src/lib/errors.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { atOnce, type Slowed } from '../support/faults/delays.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
-import { LONG, ROUNDS, SEED, sampled, seeded, sized } from '../support/faults/knobs.ts';
+import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
 import { dropProject } from '../support/faults/project.ts';
 import { LOOKS, RIVALS, type Rivals } from '../support/faults/rivals.ts';
 import { noStrace } from '../support/faults/strace.ts';
@@ -66,11 +66,12 @@ async function meet({ prepare, refused, rows = [], holds }: Rivals, seed: number
 }
 
 describeUnless(noStrace(), 'commands at once, slowed down at system calls', () => {
-  test.each(sampled(RIVALS, RIVALS.length))(
+  // What else may meet depends on the machine; the long run is for that.
+  test.each(LONG ? RIVALS : RIVALS.slice(0, 1))(
     'whatever the order of their calls, they do no harm: $name',
     { timeout: LONG ? 3_600_000 : 120_000 },
     async (rivals) => {
-      for (let round = 0; round < sized(1, 3, ROUNDS * 3); round++) await meet(rivals, SEED + round);
+      for (let round = 0; round < (LONG ? ROUNDS * 3 : 1); round++) await meet(rivals, SEED + round);
     },
   );
 });
