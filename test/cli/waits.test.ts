@@ -232,6 +232,18 @@ describe('a wait of a program beside what else it does', () => {
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(linesIn(cwd)).toEqual(['1', '2', '3']);
   });
+
+  it('a look of a program that has made a step parks its task at once', async () => {
+    // By its clock nothing is ever long ago.
+    const cwd = program(
+      `performance.now = () => 0;\n` +
+        `await worker.waitUntil('up', async () => { await worker.step('look', () => null); return false; }, { every: '1h', timeout: '9h' });\n`,
+    );
+    const run = new LiveForge(cwd, ['run', '--wait']);
+    await run.event('parked', ({ type }) => type === 'task_parked');
+    run.child.kill('SIGINT');
+    await run.ended;
+  });
 });
 
 describe('waits side by side', () => {

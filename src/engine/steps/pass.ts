@@ -40,7 +40,7 @@ export class Pass {
       return await work(at);
     } finally {
       this.#atWork.delete(at);
-      for (const other of this.#atWork) other.endedMs = performance.now();
+      for (const other of this.#atWork) if (!at.isWithin(other)) other.endedMs = performance.now();
     }
   }
 
@@ -137,6 +137,11 @@ export class AtWork {
     const outer = around().getStore();
     this.#outer = outer?.at;
     this.#stopped = outer?.stopped;
+  }
+
+  /** Whether it was called in the function of `other`, which goes on behind it by itself. */
+  isWithin(other: AtWork): boolean {
+    return this.#outer !== undefined && (this.#outer === other || this.#outer.isWithin(other));
   }
 
   get isAsleep(): boolean {
