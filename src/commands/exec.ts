@@ -71,10 +71,10 @@ export const exec = command({
           interrupts,
           onSetup: (line) => session.note(`setting up: ${line}`),
           onGitSetup: (setup, prepared) => check(wanted.task.id, setup, prepared?.trusted),
-          // A program that takes Ctrl-C for something else goes on.
+          // A program that takes Ctrl-C for something else goes on. That it was pressed may be heard here only after the command has ended of it.
           isInterrupt: (exit) => {
             leavesKeys = false;
-            return interrupts.wasLeft && codeOf(exit) === EXIT.interrupted;
+            return terminal && exit.signal === 'SIGINT';
           },
         });
         leavesKeys = terminal && started?.hasWorker === true;

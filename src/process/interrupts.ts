@@ -7,14 +7,11 @@ export interface Interrupts {
   readonly level: number;
   /** Calls back at once if there was an interrupt, and at every further one until the returned function is called. */
   listen(callback: () => void): () => void;
-  /** Whether Ctrl-C was pressed, and its effect left to the command that has the terminal. */
-  readonly wasLeft: boolean;
 }
 
 /** For work that nothing interrupts. */
 export const UNINTERRUPTED: Interrupts & { stop(): void } = {
   level: 0,
-  wasLeft: false,
   listen: () => () => {},
   stop: () => {},
 };
@@ -22,7 +19,6 @@ export const UNINTERRUPTED: Interrupts & { stop(): void } = {
 /** Interrupts that the caller raises, or `outer` does. `stop` ends the subscription to `outer`. */
 export class RaisedInterrupts implements Interrupts {
   level = 0;
-  wasLeft = false;
   readonly #callbacks = new Set<() => void>();
   readonly stop: () => void;
 
@@ -79,10 +75,7 @@ export function listenToSignals({ leavesKeys = (): boolean => false } = {}): Rai
   const deaf = ignoresHangup();
   const raise = (signal: string) => {
     if (signal === 'SIGHUP' && deaf) return;
-    if (signal === 'SIGINT' && leavesKeys()) {
-      interrupts.wasLeft = true;
-      return;
-    }
+    if (signal === 'SIGINT' && leavesKeys()) return;
     // A closed terminal is one interrupt, however many signals and errors report it: of the shell, the system, a failed write.
     if (signal !== 'SIGHUP' || interrupts.level === 0) interrupts.raise(interrupts.level + 1);
   };

@@ -437,6 +437,12 @@ describeUnless(noTerminal, 'exec on a terminal', () => {
     expect(await standing(cwd)).toMatchObject({ state: 'awaiting_respawn', failure_count: 0 });
   });
 
+  it('exec gives the task back uncharged when its command has ended of SIGINT and exec itself has heard none', async () => {
+    const cwd = project(['id: a, title: A']);
+    expect(await exec(cwd, 'kill -INT $$').ended).toEqual({ code: 130 });
+    expect(await standing(cwd)).toMatchObject({ state: 'awaiting_respawn', failure_count: 0 });
+  });
+
   it('the command of an exec that was killed is stopped before the task is given out again', async () => {
     const cwd = project(['id: a, title: A']);
     const seen = exec(cwd, 'trap "" HUP; echo $$ > pid; echo ready; while :; do sleep 1; done');

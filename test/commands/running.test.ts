@@ -22,7 +22,6 @@ import { killGroup } from '../support/processes.ts';
 /** Interruptions that a test makes. */
 class Button implements Interrupts {
   level = 0;
-  readonly wasLeft = false;
   readonly #listeners = new Set<() => void>();
 
   listen(callback: () => void): () => void {
