@@ -2,21 +2,17 @@
 
 import os from 'node:os';
 import * as z from 'zod/mini';
-import { isActive, type Plan, type PlanTask } from '../domain/plan/plan.ts';
+import type { PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, commandSource, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
 import { isReusable, reuseWarnings } from '../domain/reuse/reuse.ts';
 import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { OUTPUTS, type OutputMode } from '../domain/run/output.ts';
-import { dueTasks, hasWork, isOver, reasonsToWait, surveyOf, type WaitCode } from '../domain/schedule/readiness.ts';
+import { dueTasks, hasWork, isOver, reasonsToWait, surveyOf } from '../domain/schedule/readiness.ts';
 import { unlimitedTexts } from '../domain/schedule/resources.ts';
 import { inOrder } from '../domain/schedule/run-order.ts';
-import { selectedTasks } from '../domain/schedule/run-selection.ts';
-import { dependencyOrder, dependentsOf } from '../domain/schedule/selection.ts';
 import { startsBy } from '../domain/schedule/starts.ts';
-import { rerunTask } from '../domain/task/by-hand.ts';
-import type { TaskRecord } from '../domain/task/records.ts';
 import { claimsAround } from '../domain/task/workspaces.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
@@ -25,20 +21,20 @@ import { putBackEvent } from '../engine/run/event-mapping.ts';
 import type { Notifier } from '../engine/run/notifier.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
-import { ForgeError, invalidArgs } from '../lib/errors.ts';
+import { invalidArgs } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import { growHeapSlowly } from '../process/heap.ts';
 import { Lanes } from '../process/lanes.ts';
 import { missingProgram, workerEnvironment } from '../process/programs.ts';
 import { refuseOverLimit } from '../project/over-limit.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
-import type { TaskRead } from '../store/port.ts';
 import { command, flag, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
-import { idsMeant, plannedTask } from './shared/planned.ts';
-import { readAll, waitsOf, withSettledQuestions } from './shared/reads.ts';
-import { changedSince, planRerun, rerunTasks } from './shared/rerun.ts';
+import { idsMeant } from './shared/planned.ts';
+import { readAll, withSettledQuestions } from './shared/reads.ts';
+import { rerunTasks } from './shared/rerun.ts';
 import { resultsOf } from './shared/results.ts';
+import { begunAgain, rerunFor, reusableIn, selectionOf, wouldBeUnchanged } from './shared/run-again.ts';
 import type { RunReports } from './shared/run-report.ts';
 import { endRun, openRun } from './shared/runs.ts';
 import { type CommandContext, interruptible, openSession, type Session } from './shared/session.ts';
@@ -83,6 +79,8 @@ const dryRunSchema = () =>
     ),
     /** What would be done first about tasks that are verified. */
     would_finish: z.array(z.strictObject({ ...data.plannedFields(), phase: z.enum(['review', 'ship']) })),
+    /** Not done again: what is missing of their outputs would be put back, where it is known before others are done. */
+    unchanged: z.array(z.strictObject(data.plannedFields())),
     /** Ready, but without a command: they wait for an agent. */
     for_agents: z.array(z.strictObject(data.plannedFields())),
     waiting: data.waitingSchema(),
@@ -253,74 +251,8 @@ async function planFor(session: Session, options: Input): Promise<{ loaded: Load
   return { loaded, options: { ...options, ...meant } };
 }
 
-interface Again {
-  tasks: string[];
-  /** Those of them of which nothing that is kept is used. */
-  fresh: ReadonlySet<string>;
-  /** Those of them that nobody has named, and that are out of date. */
-  changed: string[];
-  /** Others, of which outputs were put back. */
-  putBack: TaskRecord[];
-}
-
-/** What the run begins again before it starts. `puttingBack`: outputs that are gone are put back. Refuses tasks of --only that wait for others. Throws NOT_READY, ILLEGAL_TRANSITION. */
-async function rerunFor(session: Session, loaded: LoadedPlan, options: Input, puttingBack: boolean): Promise<Again> {
-  const { task = [], only = [], from = [], force = false } = options;
-  const all = await planRerun(session, loaded, from, true);
-  const isAll = task.length + only.length + from.length === 0;
-  const behind = [...dependentsOf(from, loaded.plan)].filter((id) => loaded.plan.byId.get(id)?.status === 'active');
-  const forced = isAll ? reusableIn(session, loaded) : [...task, ...only, ...from, ...behind];
-  const named = await planRerun(session, loaded, force ? forced : [], false);
-  const meant = new Set([...all.tasks, ...named.tasks]);
-  const unnamed = new Set([...selectionOf(options)(loaded.plan)].filter((id) => !meant.has(id)));
-  const { changed, putBack } = await changedSince(session, loaded, unnamed, puttingBack);
-  const again = new Set([...meant, ...changed]);
-  const tasks = dependencyOrder(loaded.plan).filter((id) => again.has(id));
-  const afterwards = await begunAgain(session, tasks);
-  for (const id of only) {
-    const reasons = await waitsOf(session, loaded, plannedTask(loaded, id), afterwards);
-    const reason = reasons.find(({ code, on }) => isOrder(code) && !(on !== null && only.includes(on)));
-    if (reason === undefined) continue;
-    throw new ForgeError('NOT_READY', `task ${id} can't be done alone: ${reason.message}`, {
-      details: { task_id: id, code: reason.code },
-      hint:
-        reason.code === 'DEPENDENCY_FAILED'
-          ? `See \`forge orchestrate why ${reason.on ?? id}\`: what it depends on is not done by itself any more.`
-          : `\`forge orchestrate run --task ${id}\` does first what it depends on.`,
-    });
-  }
-  return { tasks, fresh: new Set(named.tasks), changed, putBack };
-}
-
-/** The tasks that something has happened to, by their ids, as they will be once they are begun again. */
-async function begunAgain(session: Session, tasks: readonly string[]): Promise<Map<string, TaskRead>> {
-  const reads = new Map<string, TaskRead>();
-  for (const id of tasks) {
-    const read = await session.store.read(id);
-    if (read.record !== null)
-      reads.set(id, { ...read, record: rerunTask(read.record, session.now()).record ?? read.record });
-  }
-  return reads;
-}
-
-/** Ids of the tasks that are not done again for the same inputs. */
-function reusableIn({ settings }: Session, { plan }: LoadedPlan): string[] {
-  return plan.tasks.filter((task) => isActive(plan, task) && isReusable(task, settings)).map(({ id }) => id);
-}
-
-function isOrder(code: WaitCode): boolean {
-  return code === 'PHASE_BLOCKED' || code.startsWith('DEPENDENCY_');
-}
-
 function maxParallelOf({ settings }: Session, { max_parallel }: Input): number {
   return max_parallel ?? settings.agents.max_parallel ?? os.availableParallelism();
-}
-
-/** Which tasks are worked on. */
-function selectionOf({ task = [], only = [], from = [] }: Input): (plan: Plan) => ReadonlySet<string> {
-  if (only.length > 0) return (plan) => selectedTasks(only, plan, true);
-  if (task.length + from.length === 0) return (plan) => selectedTasks(null, plan);
-  return (plan) => selectedTasks([...task, ...from, ...dependentsOf(from, plan)], plan);
 }
 
 /** What a person should know before anything is started. */
@@ -361,8 +293,9 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
   const { loaded, options } = await planFor(session, given);
   const { agents } = session.settings;
   const { reads } = await readAll(session);
-  const { tasks } = await rerunFor(session, loaded, options, false);
-  for (const [id, read] of await begunAgain(session, tasks)) reads.set(id, read);
+  const { tasks, fresh } = await rerunFor(session, loaded, options, false);
+  const again = await begunAgain(session, tasks);
+  for (const [id, read] of again) reads.set(id, read);
   const selected = selectionOf(options)(loaded.plan);
   const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
   const survey = surveyOf(scheduling);
@@ -371,6 +304,9 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
   const forAgents: PlanTask[] = [];
   const human: PlanTask[] = [];
   const waits: { task: PlanTask; reasons: readonly data.ShownReason[] }[] = [];
+  const unchanged: PlanTask[] = [];
+  const isUnchanged = async (task: PlanTask) =>
+    isReusable(task, session.settings) && (await wouldBeUnchanged(session, task, again, fresh));
   const { waitsOf } = startsBy(scheduling, () => starts.slice(0, max_parallel).map(({ task }) => task.id));
   for (const task of inOrder(scheduling).filter(({ id }) => selected.has(id))) {
     const own = commandFor(task, agents);
@@ -380,6 +316,7 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
     else if (reasons.length > 0) waits.push(...(isOver(reasons) ? [] : [{ task, reasons }]));
     else if (own === null) forAgents.push(task);
     else if (missing !== null) waits.push({ task, reasons: [missing] });
+    else if (await isUnchanged(task)) unchanged.push(task);
     else starts.push({ task, ...own });
   }
   const due = dueTasks(scheduling.plan.tasks, scheduling, survey);
@@ -389,6 +326,7 @@ export async function dryRun(context: CommandContext, given: Input): Promise<Dry
     would_finish: due
       .filter(({ task }) => selected.has(task.id))
       .map(({ task, phase }) => ({ ...data.plannedRow(task), phase })),
+    unchanged: unchanged.map(data.plannedRow),
     for_agents: forAgents.map(data.plannedRow),
     waiting: waits.filter(({ task }) => !isDue.has(task)).map(data.waitingRow),
     human: human.map(data.humanRow),

@@ -186,7 +186,7 @@ describe('a task with cache', () => {
     const before = versions();
     rmSync(join(cwd, 'dist'), { recursive: true });
     const preview = await orchestrate(['run', '--dry-run', '--json'], { cwd, env });
-    expect(preview.json().data.would_start).toMatchObject([{ task_id: 'build' }]);
+    expect(preview.json().data).toMatchObject({ would_start: [], unchanged: [{ task_id: 'build' }] });
     expect(existsSync(join(cwd, 'dist'))).toBe(false);
     expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [], unchanged: ['build'] });
     expect(versions()).toEqual(before);
@@ -209,6 +209,25 @@ describe('a task with cache', () => {
       ...['rerun', 'acquired', 'released'],
       ...['rerun', 'acquired', 'released'],
     ]);
+  });
+
+  it('run --dry-run says of what is ready which would be unchanged, and starts nothing for that', async () => {
+    const cwd = made();
+    await doneBy(cwd);
+    await orchestrate(['rerun', 'build', 'docs'], { cwd, env });
+    writeFileSync(join(cwd, 'docs'), 'e');
+    const preview = async (...args: string[]) => {
+      const { data } = (await orchestrate(['run', '--dry-run', '--json', ...args], { cwd, env })).json();
+      const ids = (rows: { task_id: string }[]) => rows.map(({ task_id }) => task_id);
+      return { starts: ids(data.would_start), unchanged: ids(data.unchanged) };
+    };
+    expect(await preview()).toEqual({ starts: ['docs'], unchanged: ['build'] });
+    expect((await orchestrate(['run', '--dry-run'], { cwd, env })).stdout).toMatch(/Unchanged.*\n +build/);
+    expect(await preview('--force')).toEqual({ starts: ['build', 'docs'], unchanged: [] });
+    writeFileSync(join(cwd, 'dist/out'), 'by hand');
+    expect(await preview()).toEqual({ starts: ['docs'], unchanged: ['build'] });
+    await orchestrate(['rerun', 'build', '--force'], { cwd, env });
+    expect(await preview()).toEqual({ starts: ['build', 'docs'], unchanged: [] });
   });
 
   it('a task with cache uses what is kept after rerun, and not with --force, of rerun and of run', async () => {

@@ -39,6 +39,7 @@ export const PHASES = {
     return paragraphs([
       [...taskList('Would merge', finish('ship'), context), ...taskList('Would review', finish('review'), context)],
       startList(data, context),
+      taskList('Unchanged, not done again', data.unchanged, context),
       taskList('Ready for an agent', data.for_agents, context),
       taskList('Would wait', data.waiting, context),
       taskList('For a person', data.human, context),

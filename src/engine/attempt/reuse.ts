@@ -97,6 +97,14 @@ export async function putBack(env: Env, task: PlanTask, { key }: Reuse): Promise
   }
 }
 
+/** Whether a task that is ready would ship as `unchanged`, as `beforeWork` has it. `fresh`: nothing that is kept is used. Changes nothing. Throws as `keyNow` does. */
+export async function wouldBeUnchanged(env: Env, task: PlanTask, read: ReadRecord, fresh: boolean): Promise<boolean> {
+  const record = await read(task.id);
+  if (fresh || (record !== null && rerunOf(record)?.fresh === true)) return false;
+  const key = await keyNow(env, task, read, () => {});
+  return key !== null && (KeptFiles.of(env.ctx.env, env.now)?.canRestore(key, env.paths.project) ?? false);
+}
+
 /** Before the work of an attempt that holds its task: `unchanged` when its outputs are there by what was kept. */
 export async function beforeWork(env: Env, task: PlanTask, attempt: AttemptRef, record: TaskRecord): Promise<Reuse> {
   env.artifacts.dropOtherDrafts(attempt, 'outputs');

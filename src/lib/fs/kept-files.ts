@@ -102,6 +102,16 @@ export class KeptFiles {
     });
   }
 
+  /** Whether `restore` would put the files of `key` there, but for files that are damaged. Never throws. */
+  canRestore(key: string, project: string): boolean {
+    try {
+      const isPossible = (file: KeptFile) => isThere(project, file, ALWAYS) || staysInside(project, file.path);
+      return this.#listed(key)?.files.every(isPossible) ?? false;
+    } catch {
+      return false;
+    }
+  }
+
   /**
    * Puts the files of `key` into `project`, where they are not there as they are; all of them, or none. `aside`: a path on the same disk, for
    * files that are not whole yet. False: they are not kept, or can't be put there. Never throws.
