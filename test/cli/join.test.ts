@@ -131,6 +131,52 @@ describe('join', () => {
     });
   });
 
+  it('a child that has failed does not stop a run while its parent may go on without it', async () => {
+    const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
+    const cwd = project(
+      [
+        'id: a, title: A, run: sh -e body.sh',
+        'id: b, title: B, run: echo b >> ledger, depends_on: [a]',
+        'id: c, title: C, run: echo c >> ledger; exit 1, depends_on: [b], retry: {max_attempts: 1}',
+        'id: d, title: D, run: echo d >> ledger, depends_on: [b]',
+      ],
+      { 'body.sh': `${FAN}${F} join files --allow-failed\n`, 'children.jsonl': [bad, child('x')].join('\n') },
+    );
+    const run = () => orchestrate(['run', '--on-failure', 'stop', '--max-parallel', '1'], { cwd });
+    expect(await run()).toMatchObject({ code: 1 });
+    expect(linesIn(cwd, 'ledger')).toEqual(['b', 'c']);
+  });
+
+  it('a run stops once the parent of a child that has failed has failed over it', async () => {
+    const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
+    const cwd = project(
+      ['id: a, title: A, run: sh -e body.sh', 'id: b, title: B, run: echo b >> ledger, priority: P2'],
+      {
+        'body.sh': `${FAN}${F} join files\n`,
+        'children.jsonl': [bad, child('x', 'echo x >> ledger')].join('\n'),
+      },
+    );
+    expect(await orchestrate(['run', '--on-failure', 'stop', '--max-parallel', '1'], { cwd })).toMatchObject({
+      code: 1,
+    });
+    expect(linesIn(cwd, 'ledger')).toEqual(['x']);
+  });
+
+  it('a run that ends before the parent of a child that has failed ends with 4; one of the child alone with 1', async () => {
+    const bad = child('bad', 'exit 1', { retry: { max_attempts: 1 } });
+    const cwd = scripted(`${FAN}${F} wait-for go\n${F} join files --allow-failed\n`, [bad]);
+    const run = async (...args: string[]) => {
+      const { code, stdout } = await orchestrate(['run', ...args, '--json'], { cwd });
+      return { code, failed: JSON.parse(stdout.trim().split('\n').at(-1) ?? '').failed };
+    };
+    expect(await run()).toMatchObject({ code: 4, failed: [{ task_id: 'a/files/bad', goes_on: true }] });
+    // A person may still mend it before it is joined.
+    expect((await dataOf(cwd, 'inbox')).items).toMatchObject([{ kind: 'signal' }, { kind: 'failed' }]);
+    expect(await run('--only', 'a/files/bad')).toMatchObject({ code: 1, failed: [{ goes_on: false }] });
+    await within(['signal', 'a', 'go'], { cwd });
+    expect(await run()).toMatchObject({ code: 0 });
+  });
+
   it('join whose output a script keeps before it reads it ends the script while the task is parked', async () => {
     const cwd = scripted(
       `${FAN}joined=$(${F} join files)\necho "$joined" | while read -r line; do echo "$line" >> all; done\necho behind >> all\n`,

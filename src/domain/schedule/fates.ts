@@ -49,13 +49,21 @@ export interface Fates {
   isOver(phase: PlanPhase): boolean;
 }
 
-/** Whether others go on when the task has failed: by its word in the plan, or since the task that made it is over, and did not fail by it. */
-export function othersGoOn(task: PlanTask, { plan, recordOf }: Pick<Standing, 'plan' | 'recordOf'>): boolean {
+/**
+ * Whether others go on when the task has failed: by its word in the plan, or since the task that made it is over, and did not fail by it. `judges`:
+ * of which tasks that are not over it is awaited whether they fail by a child. Default: of none.
+ */
+export function othersGoOn(
+  task: PlanTask,
+  standing: Pick<Standing, 'plan' | 'recordOf'>,
+  judges: (taskId: string) => boolean = () => false,
+): boolean {
   if (task.continue_on_error) return true;
-  const parent = plan.byId.get(task.parent ?? '');
+  const parent = standing.plan.byId.get(task.parent ?? '');
   if (parent === undefined) return false;
-  const state = seenState(recordOf(parent.id));
-  return isOverByPlan(parent) || state === 'shipped' || state === 'cancelled' || othersGoOn(parent, { plan, recordOf });
+  const state = seenState(standing.recordOf(parent.id));
+  if (isOverByPlan(parent) || state === 'shipped' || state === 'cancelled') return true;
+  return (state !== 'failed' && judges(parent.id)) || othersGoOn(parent, standing, judges);
 }
 
 export type Verdict = 'holds' | 'waits' | 'skips' | 'loses';

@@ -1,20 +1,26 @@
 /** What a run starts no more, and stops, once a task has failed for good. */
 
-import { isFinalizer, type Plan, type PlanTask } from '../../domain/plan/plan.ts';
+import { isFinalizer, type PlanTask } from '../../domain/plan/plan.ts';
+import { othersGoOn } from '../../domain/schedule/fates.ts';
+import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
 import { ancestorsOf } from '../../lib/ids.ts';
 import type { RunningAttempt } from '../attempt/running-attempt.ts';
 import type { RunOptions } from './run-options.ts';
 
 export class AfterFailure {
   readonly #onFailure: RunOptions['onFailure'];
-  readonly #plan: () => Plan;
+  readonly #run: () => SchedulingContext & { selected: ReadonlySet<string> };
   readonly #active: ReadonlyMap<string, RunningAttempt | null>;
   #failed = false;
 
-  /** `active`: the tasks at work; null while the claim is being made. */
-  constructor({ onFailure }: RunOptions, plan: () => Plan, active: ReadonlyMap<string, RunningAttempt | null>) {
+  /** `run`: its tasks as they stand. `active`: those at work; null while the claim is being made. */
+  constructor(
+    { onFailure }: RunOptions,
+    run: () => SchedulingContext & { selected: ReadonlySet<string> },
+    active: ReadonlyMap<string, RunningAttempt | null>,
+  ) {
     this.#onFailure = onFailure;
-    this.#plan = plan;
+    this.#run = run;
     this.#active = active;
   }
 
@@ -23,9 +29,10 @@ export class AfterFailure {
     return this.#onFailure !== 'continue' && this.#failed;
   }
 
-  /** The task has failed for good. */
+  /** The task has failed for good. A child of one that the run does too is for that to judge. */
   failed(task: PlanTask | undefined): void {
-    if (task?.continue_on_error === true) return;
+    const run = this.#run();
+    if (task !== undefined && othersGoOn(task, run, (id) => run.selected.has(id))) return;
     this.#failed = true;
     for (const id of this.#active.keys()) this.stop(id);
   }
@@ -38,7 +45,7 @@ export class AfterFailure {
   /** Whether the run starts the task no more. The children of a finalizer are its work. */
   isStopped(taskId: string): boolean {
     if (!this.stopping) return false;
-    const tasks = [taskId, ...ancestorsOf(taskId)].flatMap((id) => this.#plan().byId.get(id) ?? []);
+    const tasks = [taskId, ...ancestorsOf(taskId)].flatMap((id) => this.#run().plan.byId.get(id) ?? []);
     return !tasks.some(isFinalizer);
   }
 }

@@ -160,7 +160,7 @@ export function leftovers(
     if (planned !== null || shown === 'skipped' || state === 'shipped' || state === 'cancelled') continue;
     if (state === 'failed') {
       const error = errorInfo(readable(record)?.state.last_error);
-      left.failed.push({ task_id: task.id, error, goes_on: othersGoOn(task, scheduling) });
+      left.failed.push({ task_id: task.id, error, goes_on: othersGoOn(task, scheduling, (id) => selected.has(id)) });
       continue;
     }
     const why = refused.get(task.id);

@@ -100,7 +100,11 @@ export class RunLoop {
     this.#slots = new Slots(env, options.maxParallel);
     this.#checkSetup = setupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
-    this.#failure = new AfterFailure(options, () => this.#plan(), this.#active);
+    this.#failure = new AfterFailure(
+      options,
+      () => ({ ...this.#scheduling(), selected: this.#selected }),
+      this.#active,
+    );
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = options.select(plans.current.plan);
   }
@@ -143,7 +147,7 @@ export class RunLoop {
     if (this.#env.ctx.monotonicMs() - this.#lastLook >= this.#pollMs)
       await this.#look().catch((error: unknown) => this.#break(error));
     this.#budget.look(() => this.#scheduling());
-    const open = this.#mayStart();
+    const open = this.#interrupts.level === 0 && this.#broken === null;
     if (open) this.#startReady();
     this.#progress.look(this.#active, this.#integrations.running(), () => this.#scheduling());
     if (this.#active.size + this.#integrations.size > 0) return true;
@@ -152,10 +156,6 @@ export class RunLoop {
     const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls(), over);
     if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
     return hopeful.length > 0 || this.#plans.lacks(this.#seen.parents.values());
-  }
-
-  #mayStart(): boolean {
-    return this.#interrupts.level === 0 && this.#broken === null;
   }
 
   #plan(): Plan {
