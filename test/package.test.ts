@@ -88,7 +88,7 @@ describe('the package', () => {
     // With what installing the packages of this repository has left in npm's cache; only what is missing there is asked for.
     run('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'], project);
     const forge = (...args: string[]) => run('npx', ['--offline', manifest.name, ...args], project);
-    forge('init');
+    expect(forge('init')).toContain('  npx forge-orchestrate run\n');
     writeFileSync(join(project, 'plans/phases.yaml'), PLAN);
     expect(forge('run')).toContain('all done');
     const library = `import('${manifest.name}').then(({ planGc }) => console.log(typeof planGc));`;

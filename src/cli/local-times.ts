@@ -6,7 +6,7 @@ import { isTime } from '../lib/time.ts';
 const TIMES = /`[^`]*`|"[^"]*"|(?<![\w.:/-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?![.:/-]?\w)/g;
 
 /** A command to copy, on a line of its own: it stays as it is, and on one line, since a newline would run the first half of it. */
-export const COMMAND = /^[ $]*(?:forge|cd) /;
+export const COMMAND = /^[ $]*(?:(?:npx )?forge[ -]|cd )/;
 
 /** Colours, which take no columns. */
 export const COLOURS = /\x1b\[[\d;]*m/g;

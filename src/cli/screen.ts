@@ -7,6 +7,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { isGone, START_AGAIN } from '../lib/own-files.ts';
 import { oneLine } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
+import { asCalled } from './called.ts';
 import { exitCodeOf, humanError, type Sources } from './errors.ts';
 import { fold } from './layout.ts';
 import { withLocalTimes } from './local-times.ts';
@@ -82,7 +83,7 @@ export class Screen {
 
   /** Prints text for a person; on a terminal no word of it is broken by its end. */
   print(name: StreamName, text: string): void {
-    const shown = withLocalTimes(text, Date.now());
+    const shown = asCalled(withLocalTimes(text, Date.now()));
     this.#isTerminal[name] ??= isTerminal(name);
     this.output.line(name, this.#isTerminal[name] ? fold(shown, columns()) : shown);
   }

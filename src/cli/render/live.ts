@@ -4,6 +4,7 @@ import { answerCommand } from '../../domain/question/questions.ts';
 import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
 import { firstOf, plainText, plural } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
+import { asCalled } from '../called.ts';
 import { columnOf, cut, pad, padId, widest, widthOf } from '../layout.ts';
 import { withLocalTimes } from '../local-times.ts';
 import type { Palette } from '../render-context.ts';
@@ -191,7 +192,7 @@ function row({ columns, nowMs }: Frame, parts: readonly Part[]): string {
   let line = '';
   for (const [part, colour] of parts) {
     if (left <= 0) break;
-    const text = withLocalTimes(plainText(part), nowMs).replace(/[\t\n]/g, ' ');
+    const text = asCalled(withLocalTimes(plainText(part), nowMs)).replace(/[\t\n]/g, ' ');
     const fitting = widthOf(text) <= left ? text : cut(text, left);
     left -= widthOf(fitting);
     line += colour === undefined || fitting === '' ? fitting : colour(fitting);
