@@ -44,15 +44,18 @@ export function startedAfter(pid: number, startedAt: string, counter: PidCounter
     const numbers = Array.from({ length: last - pid }, (_, index) => pid + 1 + index);
     const there = numbers.filter((each) => counter.isThere(each));
     // Else one that is gone may have started another before.
-    if (counter.last() === last) return there;
+    if (last === pid || counter.last() === last) return there;
   }
   return null;
 }
 
 /** `ticks`: of 10 ms, since the machine was started. */
 function msSince(ticks: number): number {
-  return process.getBuiltinModule('node:os').uptime() * 1000 - ticks * 10;
+  return startedMs() + performance.now() - ticks * 10;
 }
+
+/** When this process was started, milliseconds since the machine was. While the machine sleeps neither this clock goes on nor are numbers given out. */
+const startedMs = once(() => process.getBuiltinModule('node:os').uptime() * 1000 - performance.now());
 
 /** It is read twice for each worker that ends: `readFileSync` takes five calls. */
 function numberIn(name: string): number | null {

@@ -35,7 +35,7 @@ const LEFTOVERS = ['drafts', 'events.jsonl', 'input.json', 'prompt.md', 'logs', 
 const DRAFT = 'draft-';
 
 /** What a worker was told. */
-const TOLD: readonly string[] = ['prompt.md', 'input.json'];
+const TOLD = ['prompt.md', 'input.json'];
 
 /** What its worker does now. A worker may write there what it likes. */
 const DOING = 'doing';
@@ -257,9 +257,7 @@ export class FileArtifacts implements AttemptArtifacts {
   async tidy(attempt: AttemptRef, { told }: { told: boolean }): Promise<void> {
     try {
       const folder = this.#tree.attemptFolder(attempt.taskId, attempt.attemptId);
-      const names = fs.readdirSync(folder);
-      for (const name of names.filter((name) => told && TOLD.includes(name))) removeLeft(`${folder}/${name}`);
-      if (!names.includes('logs')) return;
+      if (told) for (const name of TOLD) removeLeft(`${folder}/${name}`);
       const logs = entriesIn(`${folder}/logs`).map(({ name }) => `${folder}/logs/${name}`);
       const silent = logs.filter((file) => fs.lstatSync(file).size === 0);
       for (const file of silent) removeLeft(file);
