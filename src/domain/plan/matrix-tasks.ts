@@ -3,7 +3,15 @@
 import { listAt, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
 import { type Finding, shapeFindings, toWarnings } from './findings.ts';
-import { axisFor, type MatrixTask, type MatrixValues, matrixTasks, unknownReferences } from './matrix.ts';
+import {
+  axisFor,
+  halfReferences,
+  type MatrixTask,
+  type MatrixValues,
+  matrixTasks,
+  unknownReferences,
+  variableOf,
+} from './matrix.ts';
 import type { PlanPart } from './parts.ts';
 import { type TaskYaml, taskSchema } from './schema.ts';
 
@@ -79,10 +87,17 @@ function distinct(findings: readonly Finding[]): Finding[] {
 
 function strangeNames(all: readonly MatrixTask[], path: YamlPath, label: (path: YamlPath) => string): Finding[] {
   const names = [...new Set(all.flatMap(({ values }) => Object.keys(values)))];
-  return unknownReferences({ ...all[0]?.raw, id: '', matrix: null }).map(({ path: inside, name }) => {
+  const own = { ...all[0]?.raw, id: '', matrix: null };
+  const unknown = unknownReferences(own).map(({ path: inside, name }) => {
     const at = [...path, ...inside];
     return { path: at, message: `${label(at)}: the matrix has no axis "${name}"`, ...axisFor(name, names) };
   });
+  const half = halfReferences({ ...own, ...PROSE }, names).map(({ path: inside, name }) => {
+    const at = [...path, ...inside];
+    const message = `${label(at)}: \${matrix.${name}} is no value of the matrix, and a bad substitution to a shell`;
+    return { path: at, message, suggestion: `Write $\{{ matrix.${name} }}, or $${variableOf(name)} in a command.` };
+  });
+  return [...unknown, ...half];
 }
 
 /** What may well speak of references, such as those of a workflow that is to be changed. */

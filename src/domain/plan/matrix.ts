@@ -24,6 +24,9 @@ const RULES = ['include', 'exclude'];
 /** `${{ matrix.node }}` */
 const REFERENCE = /\$\{\{\s*matrix\.([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}/g;
 
+/** `${matrix.node}`: to a shell a bad substitution. */
+const WITH_ONE_BRACE = /\$\{\s*matrix\.([A-Za-z_][A-Za-z0-9_-]*)\s*\}/g;
+
 interface Combination {
   values: Record<string, string>;
   /** What its id is made of: what `include` adds to a combination is not part of that. */
@@ -128,12 +131,26 @@ function substituted(part: unknown, values: MatrixValues, names: ReadonlySet<str
 }
 
 /** The references in what is left of a task that name no axis: where they stand, and the name. */
-export function unknownReferences(part: unknown, path: YamlPath = []): { path: YamlPath; name: string }[] {
-  if (typeof part === 'string') return [...part.matchAll(REFERENCE)].map(([, name = '']) => ({ path, name }));
+export function unknownReferences(part: unknown, path: YamlPath = []): Reference[] {
+  return referencesIn(part, path, REFERENCE);
+}
+
+/** What was meant as a reference to one of `axes`, with one brace too few. */
+export function halfReferences(part: unknown, axes: readonly string[]): Reference[] {
+  return referencesIn(part, [], WITH_ONE_BRACE).filter(({ name }) => axes.includes(name));
+}
+
+interface Reference {
+  path: YamlPath;
+  name: string;
+}
+
+function referencesIn(part: unknown, path: YamlPath, form: RegExp): Reference[] {
+  if (typeof part === 'string') return [...part.matchAll(form)].map(([, name = '']) => ({ path, name }));
   if (typeof part !== 'object' || part === null) return [];
   const isList = Array.isArray(part);
   return Object.entries(part).flatMap(([key, inner]) =>
-    unknownReferences(inner, [...path, isList ? Number(key) : key]),
+    referencesIn(inner, [...path, isList ? Number(key) : key], form),
   );
 }
 

@@ -276,6 +276,11 @@ phases:
     ['run: x', `depends_on: ["nobody-\${{ matrix.node }}"]`, 'task "test": unknown dependency "nobody-20"'],
     ['run: x', `env: {A: "\${{ matrix.nod }}"}`, 'env.A: the matrix has no axis "nod" | Did you mean "node"?'],
     ['run: x', `write_globs: ["\${{ matrix.node }}/../x"]`, 'write_globs[0]'],
+    [
+      'run: x',
+      `verify: ["test \${matrix.node}"]`,
+      `verify[0]: \${matrix.node} is no value of the matrix, and a bad substitution to a shell | Write \${{ matrix.node }}, or $FORGE`,
+    ],
   ])('what is wrong with its tasks is told where it is written: %s %s', (_, more, words) => {
     const text = withMatrix('{node: [20, 22]}', more).replace(
       '        depends_on: [prepare]\n',
@@ -284,6 +289,16 @@ phases:
     const lines = linesOf(text);
     expect(lines[0]).toContain(words);
     expect(lines.every((line) => line.startsWith(`plan.yaml:${more.startsWith('depends_on') ? 11 : 12}:`))).toBe(true);
+  });
+
+  it('a text with one brace around a name that is no axis, and prose with one, stay as they are', () => {
+    const plan = planOf(
+      withMatrix('{node: [20]}', `env: {A: "\${matrix.size}"}\n        description: "\${matrix.node}"`),
+    );
+    expect(task(plan, 'test.node-20')).toMatchObject({
+      env: { A: `\${matrix.size}` },
+      description: `\${matrix.node}`,
+    });
   });
 
   it('what is wrong with all of its tasks is told once', () => {
