@@ -2,8 +2,8 @@
 
 import { isTime } from '../lib/time.ts';
 
-// In backquotes stands a command, in quotes what was written: both stay as they are, and so does a time within a name.
-const TIMES = /`[^`]*`|"[^"]*"|(?<![\w.:/-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?![.:/-]?\w)/g;
+// With milliseconds, as forge writes them all: times of a person in a title or a question hardly have these. In backquotes stands a command, in quotes what was written: both stay as they are, and so does a time within a name.
+const TIMES = /`[^`]*`|"[^"]*"|(?<![\w.:/-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z(?![.:/-]?\w)/g;
 
 /** A command to copy, on a line of its own: it stays as it is, and on one line, since a newline would run the first half of it. */
 export const COMMAND = /^[ $]*(?:(?:npx )?forge[ -]|cd )/;
@@ -18,7 +18,7 @@ export function isAsWritten(line: string): boolean {
   return AS_WRITTEN.test(line.replaceAll(COLOURS, ''));
 }
 
-/** `text` with each ISO 8601 time in UTC in the zone of this process: `14:05:18` where that is today, else with its date. */
+/** `text` with each time as forge writes it, ISO 8601 in UTC with milliseconds, in the zone of this process: `14:05:18` where that is today, else with its date. */
 export function withLocalTimes(text: string, nowMs: number): string {
   if (!text.includes('Z')) return text;
   // No time of any day, or no time alone.
