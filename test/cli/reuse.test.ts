@@ -211,6 +211,25 @@ describe('a task with cache', () => {
     ]);
   });
 
+  it('is compared with its inputs from then on where exec or an agent has done it, and nothing is kept of that', async () => {
+    const cwd = made();
+    const forge = async (...args: string[]) => (await orchestrate([...args, '--json'], { cwd, env })).json().data;
+    await orchestrate(['exec', 'build', '--', 'sh', '-c', 'mkdir dist; echo mine > dist/out'], { cwd, env });
+    const { claim_id, run_id } = await forge('claim', 'docs');
+    const { attempt_id } = await forge('dispatch', 'docs', '--claim', claim_id, '--run', run_id);
+    writeFileSync(join(cwd, 'verdict.json'), '{"verdict": "ready_for_review", "summary": "Done"}');
+    expect(await forge('complete', 'docs', '--attempt', attempt_id, '--verdict-file', 'verdict.json')).toMatchObject({
+      state: 'shipped',
+    });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['test'], warnings: [] });
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: [] });
+    expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('mine\n');
+    rmSync(join(cwd, 'dist'), { recursive: true });
+    writeFileSync(join(cwd, 'docs'), 'e');
+    expect(await doneBy(cwd)).toMatchObject({ code: 0, done: ['build', 'docs', 'test'], unchanged: [] });
+    expect(readFileSync(join(cwd, 'dist/out'), 'utf8')).toBe('1');
+  });
+
   it('run --dry-run says of what is ready which would be unchanged, and starts nothing for that', async () => {
     const cwd = made();
     await doneBy(cwd);

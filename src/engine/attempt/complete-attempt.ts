@@ -3,7 +3,7 @@
 import { fanOutsOf } from '../../domain/fan-out/fan-outs.ts';
 import { unjoinedFault } from '../../domain/fan-out/join.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import { withReuse } from '../../domain/reuse/reuse.ts';
+import { isReusable, withReuse } from '../../domain/reuse/reuse.ts';
 import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
@@ -28,7 +28,7 @@ import type { Settled } from './verification.ts';
  * Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
  */
 export async function endAttempt(env: Env, given: Completion): Promise<Changed<CompleteResult> | null> {
-  const completion = { ...given, outcome: maskedOutcome(env, given) };
+  const completion = { ...given, ...(await reuseOfOthers(env, given)), outcome: maskedOutcome(env, given) };
   const commands = verifyCommands(env.settings.verify.commands, completion.task);
   // Most tasks have nothing to be checked, and loading what checks would be felt.
   const { reviewed, shipped } = routeOf(env.settings);
@@ -43,6 +43,13 @@ export async function endAttempt(env: Env, given: Completion): Promise<Changed<C
   const twin = settled.verified && (await twinOf(env, changed.record, completion.attemptId));
   for (const text of twin ? toldTexts(env, completion, twin) : []) env.warn(`task ${completion.taskId}: ${text}`);
   return changed;
+}
+
+/** Of a task with `cache` that another program than its own has done: from now on runs compare its inputs too, and its outputs are not kept for others. */
+async function reuseOfOthers(env: Env, { task, outcome, reuse }: Completion): Promise<Partial<Completion>> {
+  if (reuse || outcome.kind !== 'verdict' || task === null || !isReusable(task, env.settings)) return {};
+  const { madeNow, reuseNow } = await import('./reuse.ts');
+  return { reuse: await reuseNow(env, task), made: () => madeNow(env, task) };
 }
 
 /** What people should know of work that counts. */

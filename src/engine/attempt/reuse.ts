@@ -116,6 +116,11 @@ export async function beforeWork(env: Env, task: PlanTask, attempt: AttemptRef, 
   return { key, unchanged: await kept.restore(key, env.paths.project, aside), made: null };
 }
 
+/** Of work that is done, by whatever has done it. Throws as `keyNow` does. */
+export async function reuseNow(env: Env, task: PlanTask): Promise<Reuse> {
+  return { key: await keyNow(env, task), unchanged: false, made: null };
+}
+
 /** After its work: without a key when what it reads has changed meanwhile. Null where its outputs are not kept. Throws as `keyNow` does. */
 export async function afterWork(env: Env, task: PlanTask, before: Reuse | undefined): Promise<Reuse | null> {
   if (before === undefined) return null;

@@ -335,7 +335,7 @@ export class RunningAttempt {
         }),
       );
       if (changed === null) return (await this.#cutShort(workerGone)) ?? this.#lostEnd('its verification was stopped');
-      await keepOutputs(this.#env, task, changed.record);
+      if (this.#started.reuse !== undefined) await keepOutputs(this.#env, task, changed.record);
       const end = completed(changed.result, changed.record);
       if (fault !== undefined) return { end, record: changed.record, tail: setupTail(this.#env, this.#holder) };
       const other = end.error?.class.startsWith('verify.') ? { tail: await checkTail(this.#env, this.#holder) } : {};
