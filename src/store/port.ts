@@ -358,6 +358,8 @@ export interface TaskStore {
   commit(taskId: string, request: CommitRequest): Promise<TaskCommit>;
   /** Creates documents that no record refers to yet. Returns one that is there already with other content, else null. */
   createDocuments(taskId: string, documents: readonly NewDocument[], op: string): Promise<StandingDocument | null>;
+  /** `next` gives ids of tasks whose first versions this process is to commit: a commit of one prepares for some others. Default: of none. */
+  readonly upcoming: { next: () => Iterable<string> };
   /** Makes sure that what `read` returned is durable, before it is reported as done. */
   settle(taskId: string, op: string): Promise<void>;
   /** A document; null when there is none. `id`: of a question, an answer, a part of a journal or a fan-out. Throws SCHEMA_INVALID. */

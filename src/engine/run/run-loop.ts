@@ -100,13 +100,11 @@ export class RunLoop {
     this.#slots = new Slots(env, options.maxParallel);
     this.#checkSetup = setupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#budget = new RunBudget(env, this.#active, emit);
-    this.#failure = new AfterFailure(
-      options,
-      () => ({ ...this.#scheduling(), selected: this.#selected }),
-      this.#active,
-    );
+    const scheduling = () => ({ ...this.#scheduling(), selected: this.#selected });
+    this.#failure = new AfterFailure(options, scheduling, this.#active);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = options.select(plans.current.plan);
+    env.store.upcoming.next = () => this.#seen.unbegun(this.#selected);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */

@@ -39,6 +39,7 @@ import type {
 import { treeChecks } from './checks.ts';
 import { createdFor, type DocumentFile } from './documents.ts';
 import { FolderTimes } from './folder-times.ts';
+import type { FoldersAhead } from './folders-ahead.ts';
 import {
   asText,
   FORMS,
@@ -75,6 +76,7 @@ export class FileStore implements TaskStore {
   readonly layout: Layout;
   readonly place: string;
   readonly gc: GcFileStore;
+  readonly upcoming: FoldersAhead;
   readonly #tree: StateTree;
   readonly #driver: Driver;
   readonly #cache: Cache;
@@ -91,6 +93,7 @@ export class FileStore implements TaskStore {
     this.#tree = tree;
     this.layout = tree.layout;
     this.place = tree.layout.tasks;
+    this.upcoming = tree.ahead;
     this.gc = new GcFileStore(tree.layout, driver);
     this.#times = new FolderTimes(tree.layout);
     this.#driver = driver;
@@ -180,11 +183,8 @@ export class FileStore implements TaskStore {
    */
   #showManifest(taskId: string, manifest: AttemptManifest | null, isNew: boolean): void {
     if (manifest === null) return;
-    const { attempt_id } = manifest;
     try {
-      const folder = isNew
-        ? this.#tree.ensureAttempt(taskId, attempt_id)
-        : this.#tree.attemptFolder(taskId, attempt_id);
+      const folder = this.#tree[isNew ? 'ensureAttempt' : 'attemptFolder'](taskId, manifest.attempt_id);
       const file = `${folder}/${FORMS.manifest.file}`;
       if (isNew || (isRealEntry(folder) && !isRealEntry(file))) createFile(file, asText(manifest));
     } catch {
@@ -247,7 +247,7 @@ export class FileStore implements TaskStore {
     };
     const dir = this.layout.task(taskId);
     const [shown, on] = [this.#shown.get(taskId)?.views, this.#known.get(taskId)?.version];
-    const commit = request && { dir, request, step: commitTask(dir, { ...request, on, shown }) };
+    const commit = request && { dir, request, step: commitTask(dir, { ...request, on, shown, ahead: this.upcoming }) };
     try {
       const result = await this.#run(`changing task ${taskId}`, createdFor(documents.map(fileOf), op, commit));
       if (result?.kind === 'committed' && unwritten !== null) result.warnings.push(unwritten);

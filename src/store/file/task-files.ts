@@ -19,6 +19,7 @@ import * as io from '../../lib/fs/operations.ts';
 import { type Handle, quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { RecordCommit, TaskRead } from '../port.ts';
+import type { FoldersAhead } from './folders-ahead.ts';
 import {
   add,
   type CommitRequest,
@@ -80,7 +81,7 @@ export function* lookAtTask(
   const base = { task_id: taskId, version: head.n, names, whole, warnings: [] as string[], problem: null };
   if (head.unknown !== null)
     return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
-  if (head.names === null) return { ...base, origin: 'none', record: null };
+  if (names.length === 0) return { ...base, origin: 'none', record: null };
   if (head.n === 0) {
     const read = yield* readFiles(dir, taskId, base, thorough);
     // Views that it met may be of a version that was made since the listing.
@@ -160,6 +161,8 @@ export interface TaskCommitRequest extends CommitRequest {
   shown?: number | undefined;
   /** Entries of the journal by which alone the record differs. Absent: it differs in more. */
   added?: readonly object[] | undefined;
+  /** What is made with the folder of a first commit, or was before. Absent: nothing. */
+  ahead?: FoldersAhead;
 }
 
 export type FolderCommit =
@@ -172,7 +175,7 @@ export type FolderCommit =
  */
 export function* commitTask(
   dir: string,
-  { expected, op, record: decided, shown, on, added }: TaskCommitRequest,
+  { expected, op, record: decided, shown, on, added, ahead }: TaskCommitRequest,
   retention: Retention = RETENTION,
 ): Step<FolderCommit> {
   const line = yield* addTo(dir, { expected, op, record: decided, on, added });
@@ -181,7 +184,9 @@ export function* commitTask(
   const text = encodeVersion({ n: expected + 1, op, record });
   const views = shown === record.state.state_version ? null : viewsOf(record);
   requireReadable(record, [text, ...Object.values(views ?? {})]);
-  if (expected === 0) yield* ensureFolder(dir);
+  // One that was made ahead may have been removed since.
+  const isMade = expected > 0 || (ahead?.take(dir) === true && (yield* io.modified(dir)) !== null);
+  if (!isMade) yield* ensureFolder(dir, ahead);
   const result = yield* commit(dir, { expected, op, record, on }, text);
   if (result.kind === 'conflict') return result;
   const done = committed(result);
@@ -251,9 +256,14 @@ function stamped(record: TaskRecord, n: number): TaskRecord {
 }
 
 /** The folder's own name must be durable before anything in it may count as committed. */
-function* ensureFolder(dir: string): Step<void> {
+function* ensureFolder(dir: string, ahead?: FoldersAhead): Step<void> {
   yield* unless('EEXIST', io.mkdir(dir));
+  const others: string[] = [];
+  for (const other of ahead?.besides(dir) ?? []) {
+    if (yield* quietly(unless('EEXIST', io.mkdir(other)))) others.push(other);
+  }
   yield* io.syncDir(path.dirname(dir));
+  ahead?.made(others);
 }
 
 /** Does `settle`, and makes the commit visible. Of a task that was removed meanwhile nothing is left to be done. */

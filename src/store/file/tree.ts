@@ -7,6 +7,7 @@ import { isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/fo
 import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
 import { createFile, replaceFile } from '../../lib/fs/new-file.ts';
 import { fileNameOf, requireAttemptId, requireUuid } from '../../lib/ids.ts';
+import { FoldersAhead } from './folders-ahead.ts';
 
 export type Layout = ReturnType<typeof layoutOf>;
 
@@ -36,11 +37,13 @@ export function layoutOf(project: string) {
 
 export class StateTree {
   readonly layout: Layout;
+  readonly ahead: FoldersAhead;
   /** Where the project's folder really is; null before the first look. */
   #project: string | null = null;
 
   constructor(layout: Layout) {
     this.layout = layout;
+    this.ahead = new FoldersAhead(layout.task);
   }
 
   taskFolder(taskId: string): string {
@@ -141,7 +144,8 @@ export class StateTree {
     if (this.#look(dir)) return dir;
     this.ensure();
     const task = this.layout.task(taskId);
-    for (const folder of [...(isKnown ? [] : [task]), `${task}/attempts`, dir]) makeFolder(folder);
+    if (!isKnown && makeFolder(task)) this.ahead.take(task);
+    for (const folder of [`${task}/attempts`, dir]) makeFolder(folder);
     return dir;
   }
 

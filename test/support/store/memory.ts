@@ -94,6 +94,7 @@ export class MemoryStore implements TaskStore {
   }
 
   readonly place = 'memory';
+  readonly upcoming = { next: () => [] };
 
   healthChecks(): [] {
     return [];
