@@ -30,7 +30,7 @@ export function markAbandoned(record: TaskRecord, request: Parameters<typeof aba
 
 /** Adopts a task as it stands, with a stray as its own lease, or without one. */
 export function adoptTask(record: TaskRecord, lease: Lease | null, nowMs: number): Decision<null> {
-  return { ...changed(record, { moves: [], lease, by: null, nowMs }), result: null };
+  return changed(record, null, { moves: [], lease, by: null, nowMs });
 }
 
 /** Takes the lease off a task, by `moves`: by none where it is over. */
@@ -41,5 +41,5 @@ export function letGo(
 ): Decision<null> {
   const ends = { how: 'released', reason };
   const state = { next_eligible_at: null };
-  return { ...changed(record, { moves, lease: null, state, ends, by: null, nowMs }), result: null };
+  return changed(record, null, { moves, lease: null, state, ends, by: null, nowMs });
 }

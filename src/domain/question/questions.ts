@@ -206,7 +206,8 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
       before.key >= perKey
         ? `asked ${before.key} times about ${decision_key} without an answer`
         : `asked ${before.task} questions, which is all that it may ask`;
-    const next = changed(record, {
+    const result = { status: 'budget_exhausted', question_id, option_id: null, asked: before } as const;
+    return changed(record, result, {
       ...ended,
       moves: [...starting(record), 'fail'],
       state: {
@@ -218,7 +219,6 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
       },
       memo: { abandons: 0 },
     });
-    return { ...next, result: { status: 'budget_exhausted', question_id, option_id: null, asked: before } };
   }
   const asked = { task: before.task + 1, key: before.key + 1 };
   const deadline = deadlineIn(request.timeoutMs, request.instant);
@@ -234,13 +234,13 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
     },
     asked: [...ledger.asked.filter((entry) => entry.decision_key !== decision_key), { decision_key, count: asked.key }],
   };
-  const next = changed(record, {
+  const result = { status: 'open', question_id, option_id: null, asked } as const;
+  return changed(record, result, {
     ...ended,
     moves: [...starting(record), 'ask'],
     state: { next_eligible_at: null },
     memo: { abandons: 0, questions },
   });
-  return { ...next, result: { status: 'open', question_id, option_id: null, asked } };
 }
 
 /** Questions of the task since `retry` last cleared the budgets. */
@@ -296,8 +296,7 @@ export function settleQuestion(record: TaskRecord, answer: Answer, nowMs: number
   const { option_id, answered_by } = answer;
   const settled: SettledQuestion = { question_id, attempt_id, decision_key, option_id, answered_by };
   const questions: QuestionLedger = { ...ledger, open: null, settled: [...ledger.settled, settled] };
-  const next = changed(record, { moves: ['resume'], lease: null, memo: { questions }, by: null, nowMs });
-  return { ...next, result: settled };
+  return changed(record, settled, { moves: ['resume'], lease: null, memo: { questions }, by: null, nowMs });
 }
 
 /** The memo after `retry`: answers stay, the counts of questions are cleared. */

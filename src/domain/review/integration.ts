@@ -12,7 +12,7 @@ import { type LeaseObserver, newLease, renewed } from '../task/leases.ts';
 import { refuseHeld } from '../task/operations.ts';
 import type { FailureReason, Lease, TaskRecord, TaskState } from '../task/records.ts';
 import { type IntegrationPhase, type Move, phaseDue } from '../task/states.ts';
-import { changed, type Decision, heldBy, refusal } from '../task/transition.ts';
+import { changed, type Decision, heldBy, moved, refusal } from '../task/transition.ts';
 
 export interface TakeUpRequest {
   phase: IntegrationPhase;
@@ -39,14 +39,13 @@ export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lea
   const generation = record.memo.generation + 1;
   const claimed = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner }, instant);
   const lease = { ...claimed, attempt_id: attemptId };
-  const next = changed(record, {
+  return changed(record, lease, {
     moves: state === 'reviewed' ? ['queue_merge'] : [],
     lease,
     ends: { how: 'stolen', state },
     by: lease,
     nowMs: instant.nowMs,
   });
-  return { ...next, result: lease };
 }
 
 function notDue(record: TaskRecord, phase: IntegrationPhase): ForgeError {
@@ -74,7 +73,7 @@ export function noteWorker(
 ): Decision<null> {
   const held = heldBy(record, claimId);
   const lease = renewed(held, ttlMs, instant);
-  return { ...changed(record, { moves: [], lease, worker, by: held, nowMs: instant.nowMs }), result: null };
+  return changed(record, null, { moves: [], lease, worker, by: held, nowMs: instant.nowMs });
 }
 
 export interface Finished {
@@ -122,7 +121,7 @@ function putDown(
   { moves, how, nowMs, state, memo }: { moves: readonly Move[]; how: string; nowMs: number } & Partial<Ending>,
 ): Decision<Finished> {
   const lease = heldBy(record, claimId);
-  const next = changed(record, {
+  const next = moved(record, {
     moves,
     lease: null,
     worker: null,
@@ -132,7 +131,6 @@ function putDown(
     by: lease,
     nowMs,
   });
-  const { task_id, state: now, next_eligible_at = null, failure_reason = null, attempt_count } = next.record.state;
-  const result = { task_id, state: now, next_eligible_at, failure_reason, attempts: attempt_count };
-  return { ...next, result };
+  const { next_eligible_at = null, failure_reason = null, attempt_count: attempts } = next.record.state;
+  return { ...next, result: { ...next.result, next_eligible_at, failure_reason, attempts } };
 }

@@ -25,5 +25,5 @@ export function reviewHoldOf({ memo }: Pick<TaskSummary, 'memo'>): ReviewHold | 
 /** Notes what kept it from being reviewed; null: nothing that counts for others. The lease stays as it is. */
 export function holdReview(record: TaskRecord, hold: ReviewHold | null, nowMs: number): Decision<null> {
   const { lease } = record;
-  return { ...changed(record, { moves: [], lease, memo: { review_hold: hold }, by: lease, nowMs }), result: null };
+  return changed(record, null, { moves: [], lease, memo: { review_hold: hold }, by: lease, nowMs });
 }

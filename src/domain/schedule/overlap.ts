@@ -97,7 +97,7 @@ export function isUnchecked(record: TaskRecord): boolean {
 export function clearClaim(record: TaskRecord, { claimId, nowMs }: { claimId: string; nowMs: number }): Decision<null> {
   const { overlap_unchecked: unchecked, ...lease } = heldBy(record, claimId);
   if (unchecked !== true) return repeated(null);
-  return { ...changed(record, { moves: [], lease, by: lease, nowMs }), result: null };
+  return changed(record, null, { moves: [], lease, by: lease, nowMs });
 }
 
 /**
@@ -110,5 +110,5 @@ export function yieldClaim(
 ): Decision<null> {
   const lease = heldBy(record, claimId);
   const ends = { how: 'yielded', reason };
-  return { ...changed(record, { moves: ['unclaim'], lease: null, ends, by: lease, nowMs }), result: null };
+  return changed(record, null, { moves: ['unclaim'], lease: null, ends, by: lease, nowMs });
 }

@@ -377,8 +377,7 @@ export function writeJournal(
     const next = { ...record, memo: { ...record.memo, ...kept } };
     return { record: next, moves: [], history: [], documents, result: null };
   }
-  const next = changed(record, { moves: [], lease: record.lease, memo: kept, by, nowMs });
-  return { ...next, documents, result: null };
+  return { ...changed(record, null, { moves: [], lease: record.lease, memo: kept, by, nowMs }), documents };
 }
 
 /** The journal after a failure that was charged, or a person's retry: budgets of steps begin anew. */

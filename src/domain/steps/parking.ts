@@ -91,7 +91,7 @@ export function parkTask(
   { waitsFor, wake }: Park,
   { lease, nowMs }: { lease: Lease; nowMs: number },
 ): Decision<null> {
-  const next = changed(record, {
+  return changed(record, null, {
     moves: [...starting(record), 'park'],
     lease: null,
     state: { next_eligible_at: null, wake_at: wake?.at ?? null, waits_for: [...waitsFor] },
@@ -100,7 +100,6 @@ export function parkTask(
     by: lease,
     nowMs,
   });
-  return { ...next, result: null };
 }
 
 /** What a parked task waits for, in words. `at`: when it goes on, for people; null: that is not known. */
@@ -131,7 +130,7 @@ export function wakeFor(record: TaskRecord, isMeant: (wait: WaitsFor) => boolean
   const { state, waits_for: waits = [] } = record.state;
   if (state !== 'waiting' || !waits.some(isMeant)) return repeated(false);
   const woken = { state: { wake_at: isoTime(nowMs) }, memo: { backoff: null } };
-  return { ...changed(record, { moves: [], lease: null, by: null, nowMs, ...woken }), result: true };
+  return changed(record, true, { moves: [], lease: null, by: null, nowMs, ...woken });
 }
 
 function waitText(wait: WaitsFor, at: string | null): string {

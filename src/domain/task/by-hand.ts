@@ -8,7 +8,7 @@ import { clearedLedger, closedLedger } from '../question/questions.ts';
 import { memoPart, type TaskRecord, type TaskState } from './records.ts';
 import { spendingAfterRetry } from './spending.ts';
 import { isInFlight, type Move, mayMove } from './states.ts';
-import { changed, changedAnew, type Decision, type MoveResult, moveResultOf, refusal, repeated } from './transition.ts';
+import { type Decision, type MoveResult, moved, movedAnew, moveResultOf, refusal, repeated } from './transition.ts';
 
 const RerunSchema = once(() =>
   z.looseObject({
@@ -98,7 +98,7 @@ export function restartChild(record: TaskRecord, nowMs: number): Decision<MoveRe
 function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<MoveResult> {
   const { state } = record.state;
   const ends = { how: 'rerun', reason: 'begun again from the start' };
-  const next = changedAnew(record, {
+  const next = movedAnew(record, {
     moves: movesOfRerun(state),
     state: { current_attempt_id: null },
     memo: {
@@ -111,7 +111,7 @@ function begunAgain(record: TaskRecord, nowMs: number, fresh = false): Decision<
   });
   for (const key of OF_BEFORE) delete next.record.memo[key];
   const entry = { event: 'rerun', generation: record.memo.generation } as const;
-  return { ...next, history: [...next.history, entry], result: moveResultOf(next.record) };
+  return { ...next, history: [...next.history, entry] };
 }
 
 /** What was used stays counted as before; no agent goes on with the session of before. */
@@ -160,7 +160,7 @@ export function doneTask(
     throw refusal('ILLEGAL_TRANSITION', record, `task ${task_id} was cancelled`, { move: 'done_by_hand' }, hint);
   }
   const said = note === null ? null : oneLine(note, NOTE_MAX_CHARS);
-  const next = changed(record, {
+  const next = moved(record, {
     moves: ['done_by_hand'],
     lease: null,
     state: { failure_reason: null, next_eligible_at: null },
@@ -176,5 +176,5 @@ export function doneTask(
   });
   const reason = said === null ? {} : { reason: said };
   const entry = { event: 'done_by_hand', generation: record.memo.generation, ...reason } as const;
-  return { ...next, history: [...next.history, entry], result: moveResultOf(next.record) };
+  return { ...next, history: [...next.history, entry] };
 }

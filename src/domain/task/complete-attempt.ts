@@ -14,7 +14,7 @@ import { failureMessage, failuresOf, withFailure } from './attempts.ts';
 import { deadlineIn, type Instant } from './deadlines.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import type { Move } from './states.ts';
-import { changed, type Decision, refusal, repeated, starting } from './transition.ts';
+import { type Decision, moved, refusal, repeated, starting } from './transition.ts';
 
 /** How an attempt ended, by its worker's verdict or by its exit. */
 export type Outcome =
@@ -76,7 +76,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
       ? failing(record, { ...request, notBeforeMs: outcome.until }, request.fault ?? outcome.error)
       : judging(record, request, outcome.verdict);
   const error = ending.state.last_error;
-  const next = changed(record, {
+  const next = moved(record, {
     moves: [...starting(record), ...ending.moves],
     lease: null,
     state: ending.state,

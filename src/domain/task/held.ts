@@ -34,5 +34,5 @@ export function holdTask(record: TaskRecord, why: { message: string; hint: strin
   const { state } = record.state;
   if (record.lease !== null || !(isClaimable(state) || phaseDue(state) !== null)) return repeated(null);
   const held: Held = { message: oneLine(why.message, 600), hint: oneLine(why.hint, 400), at: isoTime(nowMs) };
-  return { ...changed(record, { moves: [], lease: null, memo: { held }, by: null, nowMs }), result: null };
+  return changed(record, null, { moves: [], lease: null, memo: { held }, by: null, nowMs });
 }

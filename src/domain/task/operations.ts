@@ -20,10 +20,11 @@ import { spendingAfterRetry } from './spending.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
 import {
   changed,
-  changedAnew,
   type Decision,
   heldBy,
   type MoveResult,
+  moved,
+  movedAnew,
   moveResultOf,
   refusal,
   repeated,
@@ -86,7 +87,7 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   const worker =
     definition === undefined ? {} : { definition, ...(agent === (record.memo.agent ?? null) ? {} : { agent }) };
   const lease = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner, unchecked }, instant);
-  const next = changed(record, {
+  return changed(record, claimResult(task_id, lease), {
     moves: abandoning ? ['abandon', 'claim'] : ['claim'],
     lease,
     state: { next_eligible_at: null },
@@ -95,7 +96,6 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
     by: lease,
     nowMs: instant.nowMs,
   });
-  return { ...next, result: claimResult(task_id, lease) };
 }
 
 function claimResult(task_id: string, lease: Lease): ClaimResult {
@@ -132,7 +132,7 @@ export function abandonTask(
   if (held !== null && leaseStanding(held, observer).kind !== 'stale') return null;
   const abandons = record.memo.abandons + 1;
   if (abandons >= abandonLimit) return giveUp(record, abandons, observer.nowMs);
-  const next = changed(record, {
+  return changed(record, null, {
     moves: ['abandon'],
     lease: null,
     memo: { abandons },
@@ -140,13 +140,12 @@ export function abandonTask(
     by: null,
     nowMs: observer.nowMs,
   });
-  return { ...next, result: null };
 }
 
 /** Fails a task whose every owner vanishes. */
 function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<null> {
   const message = `abandoned ${abandons} times in a row: its owners vanish`;
-  const next = changed(record, {
+  return changed(record, null, {
     moves: ['fail'],
     lease: null,
     state: {
@@ -160,7 +159,6 @@ function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<n
     by: null,
     nowMs,
   });
-  return { ...next, result: null };
 }
 
 // --- dispatch and heartbeat ------------------------------------------------------------------------------------------
@@ -212,7 +210,8 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
     });
   }
   const attempt_number = record.state.attempt_count + 1;
-  const next = changed(record, {
+  const result = { attempt_id: request.attemptId, attempt_number };
+  return changed(record, result, {
     moves: ['dispatch'],
     lease: { ...renewed(checked, request.ttlMs, request.instant), attempt_id: request.attemptId },
     state: { attempt_count: attempt_number, current_attempt_id: request.attemptId },
@@ -221,7 +220,6 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
     by: lease,
     nowMs: request.instant.nowMs,
   });
-  return { ...next, result: { attempt_id: request.attemptId, attempt_number } };
 }
 
 export interface HeartbeatResult {
@@ -246,9 +244,9 @@ export function heartbeatTask(
 ): Decision<HeartbeatResult> {
   const held = claimId === undefined ? workedBy(record, attemptId) : heldBy(record, claimId);
   const lease = renewed(held, ttlMs, instant);
-  const next = changed(record, { moves: starting(record), lease, by: held, nowMs: instant.nowMs });
   const { generation, expires_at } = lease;
-  return { ...next, result: { task_id: record.state.task_id, attempt_id: attemptId, generation, expires_at } };
+  const result = { task_id: record.state.task_id, attempt_id: attemptId, generation, expires_at };
+  return changed(record, result, { moves: starting(record), lease, by: held, nowMs: instant.nowMs });
 }
 
 // --- release, cancel, retry ------------------------------------------------------------------------------------------
@@ -268,7 +266,7 @@ export function releaseTask(
   const lease = heldBy(record, request.claimId);
   const { state } = record.state;
   const move: Move = state === 'claimed' ? 'unclaim' : 'interrupt';
-  const next = changed(record, {
+  return moved(record, {
     // A review or a merge that is given up leaves the state unchanged.
     moves: phaseDue(state) !== null ? [] : [move],
     lease: null,
@@ -277,7 +275,6 @@ export function releaseTask(
     by: lease,
     nowMs: request.nowMs,
   });
-  return { ...next, result: moveResultOf(next.record) };
 }
 
 /** Ends a task for good, also one in flight. Cancelling a cancelled task changes nothing. */
@@ -292,7 +289,7 @@ export function cancelTask(
     const hint = 'See where it stands with `forge orchestrate show <task>`.';
     throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'cancel' }, hint);
   }
-  const next = changed(record, {
+  return moved(record, {
     moves: ['cancel'],
     lease: null,
     state: { next_eligible_at: null },
@@ -301,7 +298,6 @@ export function cancelTask(
     by: null,
     nowMs,
   });
-  return { ...next, result: moveResultOf(next.record) };
 }
 
 /**
@@ -320,8 +316,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   if (isClaimable(state)) {
     const memo = spendingAfterRetry(record);
     if ((next_eligible_at ?? null) === null && memo.spending === undefined) return repeated(moveResultOf(record));
-    const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null }, memo });
-    return { ...next, result: moveResultOf(next.record) };
+    return moved(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null }, memo });
   }
   if (state !== 'failed' && state !== 'cancelled') {
     const message = `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`;
@@ -331,7 +326,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'reopen' }, hint);
   }
   const memo = { ...clearedLedger(record), ...spendingAfterRetry(record), ...journalAfterCharge(record) };
-  const next = changedAnew(record, { moves: ['reopen'], memo, nowMs });
+  const next = movedAnew(record, { moves: ['reopen'], memo, nowMs });
   delete next.record.memo.cancelled_with;
-  return { ...next, result: moveResultOf(next.record) };
+  return next;
 }

@@ -53,7 +53,6 @@ export interface MoveResult {
   state: TaskState;
 }
 
-/** The result of a decision that has moved a task to where `record` says that it is. */
 export function moveResultOf({ state }: TaskRecord): MoveResult {
   return { task_id: state.task_id, state: state.state };
 }
@@ -99,10 +98,7 @@ const KEEPS_VERIFICATION: readonly Move[] = ['start', 'unclaim', 'interrupt', 'a
 const KEEPS_HELD: readonly Move[] = ['claim', 'unclaim'];
 
 /** Makes the next record: applies the moves by the table, and sets who changed it, when, and which claim has ended. */
-export function changed(
-  record: TaskRecord,
-  change: Change,
-): Pick<Decision<unknown>, 'moves' | 'history'> & { record: TaskRecord } {
+export function changed<R>(record: TaskRecord, result: R, change: Change): Decision<R> & { record: TaskRecord } {
   const { lease, by, ends } = change;
   const moves = transitions(record.state.task_id, record.state.state, change.moves);
   const generation = Math.max(record.memo.generation, lease?.generation ?? 0);
@@ -130,11 +126,17 @@ export function changed(
     delete state.wake_at;
     delete state.waits_for;
   }
-  return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change) };
+  return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change), result };
 }
 
-/** `changed` for a task that a person has begin anew: no failure of before counts, and none holds it. */
-export function changedAnew(record: TaskRecord, change: Omit<Change, 'lease' | 'by'>): ReturnType<typeof changed> {
+/** `changed`, whose result is where the task stands after it. */
+export function moved(record: TaskRecord, change: Change): Decision<MoveResult> & { record: TaskRecord } {
+  const next = changed(record, null, change);
+  return { ...next, result: moveResultOf(next.record) };
+}
+
+/** `moved` for a task that a person has begin anew: no failure of before counts, and none holds it. */
+export function movedAnew(record: TaskRecord, change: Omit<Change, 'lease' | 'by'>): ReturnType<typeof moved> {
   const none = {
     failure_count: 0,
     failure_reason: null,
@@ -143,7 +145,7 @@ export function changedAnew(record: TaskRecord, change: Omit<Change, 'lease' | '
     next_eligible_at: null,
   };
   const memo = { abandons: 0, ...change.memo };
-  const next = changed(record, { ...change, lease: null, by: null, state: { ...none, ...change.state }, memo });
+  const next = moved(record, { ...change, lease: null, by: null, state: { ...none, ...change.state }, memo });
   delete next.record.state.retry_counts;
   delete next.record.state.waited;
   return next;

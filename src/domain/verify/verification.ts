@@ -384,6 +384,5 @@ export function beginCheck(
   const moves = held === null ? [] : starting(record);
   const lease = held === null ? record.lease : renewed(held, request.ttlMs, request.instant);
   const memo = { verification: request.pending };
-  const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
-  return { ...next, result: null };
+  return changed(record, null, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
 }

@@ -266,8 +266,8 @@ class Verification {
       const before = await findingOn(this.#env, record, this.#completion);
       if (before !== null) return repeated(before);
       const memo = verifiedEvidence(attemptId, workspace, own);
-      const next = changed(record, { moves: [], lease: record.lease, memo, by: held, nowMs: this.#env.now() });
-      return { ...next, documents: [{ kind: 'verified', attemptId, value: twin }], history: [], result: own };
+      const next = changed(record, own, { moves: [], lease: record.lease, memo, by: held, nowMs: this.#env.now() });
+      return { ...next, documents: [{ kind: 'verified', attemptId, value: twin }], history: [] };
     });
     this.isOwn = result === own;
     return result;

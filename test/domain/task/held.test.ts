@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { heldOf, heldText, holdTask } from '../../../src/domain/task/held.ts';
 import { freshRecord, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
-import { changed } from '../../../src/domain/task/transition.ts';
+import { moved } from '../../../src/domain/task/transition.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');
 const WHY = { message: 'there is no place', hint: 'Make room.' };
@@ -33,8 +33,8 @@ test.each(['running', 'blocked_on_question', 'shipped', 'cancelled', 'failed'] a
 test('a claim that comes to nothing leaves why the task was given up, and a dispatch ends that', () => {
   const record = held('unclaimed');
   if (record === null) throw new Error('it is not held');
-  const after = (moves: Parameters<typeof changed>[1]['moves'], from = record) =>
-    changed(from, { moves, lease: null, by: null, nowMs: NOW }).record;
+  const after = (moves: Parameters<typeof moved>[1]['moves'], from = record) =>
+    moved(from, { moves, lease: null, by: null, nowMs: NOW }).record;
   expect(heldOf(after(['claim', 'unclaim']))).toMatchObject(WHY);
   expect(heldOf(after(['claim', 'dispatch']))).toBeNull();
   expect(heldOf(after(['cancel']))).toBeNull();
