@@ -6,6 +6,7 @@ import { phasePlace } from '../domain/plan/places.ts';
 import { idsIn, type Plan, PRIORITIES, tasksNamed } from '../domain/plan/plan.ts';
 import { itemsOf, settingOf } from '../domain/plan/task-edits.ts';
 import { ForgeError, invalidArgs } from '../lib/errors.ts';
+import { listAt, valueAt } from '../lib/schema-issues.ts';
 import { command, operand, optional, requireLength } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
 import { changedPlan, changedTaskFields } from './shared/plan-change.ts';
@@ -63,10 +64,12 @@ export const add = command({
       const written = newTaskYaml({ ...keys, id: task_id, title: line, depends_on: needed, discovered_from });
       for (const { path, value } of more) setIn(written, path, value);
       status = plan.phaseById.get(phase_id)?.status ?? status;
-      const edits = [{ path: [...place.path, 'tasks'], append: written }];
+      const tasks = [...place.path, 'tasks'];
+      const edits = [{ path: tasks, append: written }];
       return {
         file: place.file,
         edits,
+        at: [...tasks, listAt(valueAt(place.value, place.path), 'tasks').length],
         result: { task_id, phase_id, title: line, discovered_from: discovered_from ?? null },
       };
     });

@@ -50,6 +50,7 @@ export const drop = command({
       return {
         file: place.file,
         edits: changed ? [{ path: [...place.path, 'status'], set: 'dropped' }] : [],
+        at: place.path,
         result: { task_id: task, blocks, changed },
       };
     });

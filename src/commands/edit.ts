@@ -49,6 +49,7 @@ export const edit = command({
       return {
         file: place.file,
         edits,
+        at: place.path,
         result: { task_id: task, keys: [...new Set(keys)], changed: edits.length > 0 },
       };
     });

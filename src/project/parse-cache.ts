@@ -28,8 +28,13 @@ export async function parsedText<T extends object>(
     const { problems, hint } = parsed;
     throw new ForgeError(code, problemsText(problems, file), { problems, ...(hint !== undefined && { hint }) });
   }
-  if (isJson(parsed)) cache.write(name, [JSON.stringify(parsed), '\n', text]);
+  if (isJson(parsed)) cacheParsed(cache, name, parsed, text);
   return parsed;
+}
+
+/** Keeps what `parsedText` would parse `text` to. */
+export function cacheParsed(cache: Cache, name: CacheName, parsed: { ok: true }, text: string): void {
+  cache.write(name, [JSON.stringify(parsed), '\n', text]);
 }
 
 /** `2 problems in plans/phases.yaml`; a plan may have them in files that it includes. */

@@ -7,15 +7,17 @@ import type { Plan } from '../domain/plan/plan.ts';
 import { overLimit } from '../domain/schedule/resources.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError, invalidArgs, type Problem } from '../lib/errors.ts';
+import { NO_CACHE } from '../lib/fs/cache.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import type { LockOwner } from '../lib/fs/locks.ts';
 import { replaceIfSame } from '../lib/fs/new-file.ts';
+import type { YamlPath } from '../lib/yaml.ts';
 import type { YamlEdit } from '../lib/yaml-edit.ts';
 import type { TaskStore } from '../store/port.ts';
 import type { FanOutStore } from './fan-outs.ts';
 import { type LimitedPlan, OVER_LIMIT_HINT, overLimitProblems } from './over-limit.ts';
 import { problemsText } from './parse-cache.ts';
-import { filesOf, includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
+import { cachePlan, filesOf, includedBy, type LoadedPlan, type PlanEnv, planStamp, requirePlan } from './plan-file.ts';
 
 export type PlanEditEnv = PlanEnv & {
   settings: Pick<Settings, 'limits'>;
@@ -34,6 +36,8 @@ export interface PlanChange<T> {
   /** Of this file. */
   file: string;
   edits: readonly YamlEdit[];
+  /** Where in it the task stands after that. */
+  at: YamlPath;
   result: T;
 }
 
@@ -42,14 +46,14 @@ const TRIES = 10;
 
 /**
  * Lets `decide` say what is to be changed, checks the plan that comes out, and puts it in place. Where it decides on no edits nothing is
- * written. Returns its result and the text of that file. Throws what `decide` throws, PHASES_NOT_FOUND, PHASES_PARSE_ERROR also for what
+ * written. Returns what it decided, and the text of that file. Throws what `decide` throws, PHASES_NOT_FOUND, PHASES_PARSE_ERROR also for what
  * would be wrong after it, INVALID_ARGS for a part that cannot be changed in place, IO_ERROR.
  */
 export async function editPlan<T>(
   env: PlanEditEnv,
   owner: LockOwner,
   decide: (seen: PlanToEdit) => PlanChange<T> | Promise<PlanChange<T>>,
-): Promise<{ result: T; text: string }> {
+): Promise<PlanChange<T> & { text: string }> {
   // What is wrong already is told without waiting for the turn.
   await requirePlan(env);
   return env.store.planTurn(owner, async () => {
@@ -58,15 +62,16 @@ export async function editPlan<T>(
       const stamps = new Map(filesOf(before).map((file) => [file, planStamp(env.paths, file)]));
       const seen = await requirePlan(env);
       const texts = [seen, ...seen.included].map(({ file, text }) => ({ file, text }));
-      const { file, edits, result } = await decide({ plan: seen.plan, texts });
+      const change = await decide({ plan: seen.plan, texts });
+      const { file, edits } = change;
       const source = texts.find((each) => each.file === file);
       // A file that is new in it has no stamp yet.
       if (source === undefined || !stamps.has(file)) continue;
-      if (edits.length === 0) return { result, text: source.text };
+      if (edits.length === 0) return { ...change, text: source.text };
       const text = await checked(env, seen, source, edits);
       const place = path.resolve(env.paths.project, file);
       const isSame = () => planStamp(env.paths, file) === stamps.get(file);
-      if (await replaced(place, text, env.newOp(), isSame)) return { result, text };
+      if (await replaced(place, text, env.newOp(), isSame)) return { ...change, text };
     }
     throw new ForgeError('IO_ERROR', `the plan was changed by others ${TRIES} times in a row`, {
       hint: 'Nothing was changed. Close what writes to it, then repeat the command.',
@@ -100,6 +105,7 @@ async function checked(
   const planned = { file: seen.file, text: first };
   const problems = parsed.ok ? await newlyOver(env, seen, { ...parsed, ...planned }) : parsed.problems;
   if (parsed.ok && problems.length === 0) {
+    cachePlan(env.cache ?? NO_CACHE, parsed, first);
     for (const warning of newIn(parsed.warnings, seen.warnings)) env.warn(warning);
     return text;
   }

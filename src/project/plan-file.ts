@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import type { PlanResult } from '../domain/plan/parse.ts';
 import type { ReadPlan } from '../domain/plan/parts.ts';
 import { filledTask, indexed, type Plan, type PlanData, type SparseTask, sparseTask } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
@@ -12,7 +13,7 @@ import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { type FanOutStore, withFanOuts } from './fan-outs.ts';
 import { PLAN_PLACES, readOptional, shown } from './find-project.ts';
 import { isFile, lookAt } from './look.ts';
-import { parsedText, type SourceText } from './parse-cache.ts';
+import { cacheParsed, parsedText, type SourceText } from './parse-cache.ts';
 
 /** What is needed to find a plan. */
 export interface PlanEnv {
@@ -84,14 +85,24 @@ export async function parsePlanText(
   // With the YAML parser it is loaded only for a text that is not cached.
   const parse = async () => {
     const parsed = (await import('../domain/plan/parse.ts')).parsePlan(text, file, read);
-    if (!parsed.ok) return parsed;
-    return { ...parsed, plan: { ...parsed.plan, tasks: parsed.plan.tasks.map(sparseTask) } };
+    return parsed.ok ? sparsePlan(parsed) : parsed;
   };
   const names = ['plan', 'PHASES_PARSE_ERROR'] as const;
   const { plan, warnings, included } = await parsedText<ParsedPlan>(source, cache, names, parse, { isCurrent });
   const loaded = { plan: indexed({ ...plan, tasks: plan.tasks.map(filledTask) }), file, text, warnings, included };
   if (cache !== NO_CACHE) LAST.set(cache, loaded);
   return loaded;
+}
+
+type ParseResult = Extract<PlanResult, { ok: true }>;
+
+function sparsePlan(parsed: ParseResult) {
+  return { ...parsed, plan: { ...parsed.plan, tasks: parsed.plan.tasks.map(sparseTask) } };
+}
+
+/** Keeps a plan that was parsed elsewhere for the next command, which will find `text` in its file. */
+export function cachePlan(cache: Cache, parsed: ParseResult, text: string): void {
+  cacheParsed(cache, 'plan', sparsePlan(parsed), text);
 }
 
 /** Reads files of the project that a plan includes. Throws PHASES_PARSE_ERROR for a symlink out of it, FOREIGN_PROJECT, IO_ERROR. */

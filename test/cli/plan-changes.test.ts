@@ -44,6 +44,20 @@ describe('add', () => {
     expect(besidePlan(cwd)).toEqual(['phases.yaml']);
   });
 
+  it('add leaves the plan parsed for the next command', async () => {
+    const cwd = project();
+    const env = { XDG_CACHE_HOME: folder({}) };
+    await orchestrate(['add', 'Ship it'], { cwd, env });
+    const cached = readdirSync(env.XDG_CACHE_HOME, { recursive: true, encoding: 'utf8' }).find((name) =>
+      name.endsWith('/plan'),
+    );
+    const text = readFileSync(join(env.XDG_CACHE_HOME, cached ?? ''), 'utf8');
+    expect(text.endsWith(planIn(cwd))).toBe(true);
+    expect(text).toContain('"id":"ship-it"');
+    const { data } = (await orchestrate(['show', 'ship-it', '--json'], { cwd, env })).json();
+    expect(data.task).toMatchObject({ title: 'Ship it' });
+  });
+
   it('add warns where the phase of the task is not active', async () => {
     const { code, stderr } = await orchestrate(['add', 'Later', '--phase', 'two'], { cwd: project() });
     expect({ code, stderr }).toEqual({

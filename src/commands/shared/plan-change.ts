@@ -22,15 +22,8 @@ export async function changedPlan<T extends { task_id: string }>(
   session: Session,
   decide: (seen: PlanToEdit) => PlanChange<T> | Promise<PlanChange<T>>,
 ): Promise<T & { file: string; line: number }> {
-  let file = '';
-  const { result, text } = await editPlan(session, lockOwner(session.ctx), async (seen) => {
-    const change = await decide(seen);
-    file = change.file;
-    return change;
-  });
-  const place = taskPlace([{ file, text }], result.task_id);
-  const line = place && positionsOf(text).place(place.path)?.line;
-  return { ...result, file, line: line ?? 1 };
+  const { file, at, result, text } = await editPlan(session, lockOwner(session.ctx), decide);
+  return { ...result, file, line: positionsOf(text).place(at)?.line ?? 1 };
 }
 
 /** Where a task stands that is to be changed. Throws INVALID_ID, TASK_NOT_FOUND. */

@@ -36,7 +36,7 @@ import {
   type TaskYaml,
 } from './schema.ts';
 
-type PlanResult =
+export type PlanResult =
   /** `included`: the files that it includes, with their texts. */
   | { ok: true; plan: Plan; warnings: string[]; included: PlanText[] }
   /** `hint`: where what there is has not the form of a plan yet. */
