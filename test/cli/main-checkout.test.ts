@@ -105,10 +105,11 @@ test('of several workers all that were at work are named', async () => {
   // Each waits for the other to be at work.
   const meet = (own: string, other: string) =>
     `touch "$FORGE_DIR/.forge/${own}"; until test -e "$FORGE_DIR/.forge/${other}"; do sleep 0.05; done`;
-  const { warning } = await run({
+  const tasks = {
     build: `${meet('a', 'b')}; echo x > "$FORGE_DIR/stray.txt"; ${WORK}`,
     next: `${meet('b', 'a')}; until test -e "$FORGE_DIR/stray.txt"; do sleep 0.05; done; ${WORK}`,
-  });
+  };
+  const { warning } = await run(tasks, `${SETTINGS}\nagents: {max_parallel: 2}`);
   expect(warning).toContain(
     'while the workers of build, next were at work: not committed there, and not so before: stray.txt',
   );
