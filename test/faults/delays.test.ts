@@ -8,11 +8,15 @@ import { ERROR_CODES, type ErrorCode } from '../../src/lib/errors.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { atOnce, type Slowed } from '../support/faults/delays.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
-import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
+import { GIT_RIVALS } from '../support/faults/git-rivals.ts';
+import { LONG, ROUNDS, SEED, SHORT, sampled, seeded } from '../support/faults/knobs.ts';
 import { dropProject } from '../support/faults/project.ts';
 import { LOOKS, RIVALS, type Rivals } from '../support/faults/rivals.ts';
 import { noStrace } from '../support/faults/strace.ts';
 import { describeUnless } from '../support/possible.ts';
+
+/** Groups in the sample. */
+const SAMPLE = 8;
 
 /** Each ended by itself, with an answer, and a refused one as it should be. */
 function expectAnswer({ args, ran, answer }: Slowed, allowed: readonly string[]): void {
@@ -44,9 +48,9 @@ async function expectWhole(dir: string, rows: readonly number[]): Promise<void> 
 }
 
 async function meet({ prepare, refused, rows = [], holds }: Rivals, seed: number): Promise<void> {
-  const { dir, lines } = await prepare();
+  const { dir, lines, env } = await prepare();
   const look = LOOKS[Math.floor(seeded(seed)() * LOOKS.length)] ?? [];
-  const all = await atOnce(dir, [...lines, look], seed);
+  const all = await atOnce({ dir, lines: [...lines, look], env }, seed);
   const looked = all.pop();
   try {
     for (const each of all) expectAnswer(each, refused);
@@ -67,7 +71,8 @@ async function meet({ prepare, refused, rows = [], holds }: Rivals, seed: number
 
 describeUnless(noStrace(), 'commands at once, slowed down at system calls', () => {
   // What else may meet depends on the machine; the long run is for that.
-  test.each(LONG ? RIVALS : RIVALS.slice(0, 1))(
+  const all = [...RIVALS, ...GIT_RIVALS];
+  test.each(SHORT ? all.slice(0, 1) : sampled(all, SAMPLE))(
     'whatever the order of their calls, they do no harm: $name',
     { timeout: LONG ? 3_600_000 : 120_000 },
     async (rivals) => {

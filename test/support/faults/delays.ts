@@ -38,15 +38,23 @@ export interface Slowed {
   answer: Answer | null;
 }
 
-/** Runs all commands at once, and returns how each ended. The same seed chooses the same delays. */
-export function atOnce(dir: string, commands: readonly (readonly string[])[], seed: number): Promise<Slowed[]> {
+/** Runs all commands at once, each with `env` alone or with that of the tests, and returns how each ended. The same seed chooses the same delays. */
+export function atOnce(
+  {
+    dir,
+    lines: commands,
+    env,
+  }: { dir: string; lines: readonly (readonly string[])[]; env: Record<string, string> | undefined },
+  seed: number,
+): Promise<Slowed[]> {
   const random = seeded(seed);
   const delays = commands.map(() => delay(random));
   return Promise.all(
     commands.map(async (args, at) => {
       const slowed = delays[at] ?? '';
       const names = /inject=([^:]*)/.exec(slowed)?.[1] ?? '';
-      const line = commandLine(dir, args);
+      const variables = Object.entries(env ?? {}).map(([name, value]) => `${name}=${value}`);
+      const line = [...(env === undefined ? [] : ['env', '-i', ...variables]), ...commandLine(dir, args)];
       const ran = await run([
         'strace',
         '-f',

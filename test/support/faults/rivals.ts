@@ -18,8 +18,8 @@ import { MINE, OTHER, TASK, VERDICT, worked } from './scenarios.ts';
 
 export interface Rivals {
   name: string;
-  /** Makes the tree, and returns the command lines. */
-  prepare(): Promise<{ dir: string; lines: string[][] }>;
+  /** Makes the tree, and returns the command lines; `env`: the environment that they have alone. */
+  prepare(): Promise<{ dir: string; lines: string[][]; env?: Record<string, string> }>;
   /** Codes that one of them may be refused with. */
   refused: readonly string[];
   /** Rows of gc that may be left to do, as after a plain sequence of them. Default: none. */
