@@ -8,7 +8,7 @@ import { closest } from '../lib/text.ts';
 import type { Variables } from '../lib/variables.ts';
 import { usageError } from './errors.ts';
 import { findVerb, nameOf } from './find-verb.ts';
-import { GLOBAL, LETTERS } from './words.ts';
+import { GLOBAL, LETTERS, leadingWords } from './words.ts';
 
 /** `ids`: the fields that stand on the command line and hold ids, which a person may have shortened. */
 export type Request =
@@ -17,8 +17,13 @@ export type Request =
   | { kind: 'help'; verb: VerbName | null }
   | { kind: 'version' };
 
+/** As other tools have it; the flags of every verb stay allowed. */
+const VERSION = /^(orchestrate )?version$/;
+
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
 export async function parseArgv(argv: readonly string[], env: Variables): Promise<Request> {
+  const leading = leadingWords(argv).map(({ word }) => word);
+  if (VERSION.test(leading.join(' '))) return { kind: 'version' };
   const { verb, args, help } = findVerb(argv);
   // Without a verb there are only the flags of all, and what is behind the help of all need not be loaded.
   const named = verb === HOME ? null : verb;

@@ -20,7 +20,7 @@ import { isoTime } from '../lib/time.ts';
 import { withOpenQuestion } from '../store/change.ts';
 import { command, operand, optional, SAMPLE } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
-import { warnOfPlan } from './shared/planned.ts';
+import { goesOnByPlan } from './shared/planned.ts';
 import { changeKnown, requireRecord } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
@@ -44,7 +44,14 @@ export const answer = command({
     by: optional.text('name', 'Who answers (default: the user of this terminal)'),
   }),
   output: () =>
-    z.strictObject({ question_id: z.string(), option_id: z.string(), task_id: z.string(), state: stateSchema() }),
+    z.strictObject({
+      question_id: z.string(),
+      option_id: z.string(),
+      task_id: z.string(),
+      state: stateSchema(),
+      /** The task may be claimed again, as far as its state and the plan say. */
+      goes_on: z.boolean(),
+    }),
   /** Throws QUESTION_NOT_FOUND, INVALID_ARGS (no such option), ILLEGAL_TRANSITION (settled otherwise before, or given up). */
   async run(context, { question: id, choice, option = choice, note, by }) {
     if (choice !== undefined && option !== choice)
@@ -86,8 +93,9 @@ export const answer = command({
       const first = await read('answer');
       if (first !== null && first.option_id !== option_id) throw otherwise(questionId, first);
     }
-    await warnOfPlan(session, task_id);
-    return { question_id: questionId, option_id, task_id, state: record.state.state };
+    const { state } = record.state;
+    const goes_on = (await goesOnByPlan(session, task_id)) && state === 'awaiting_respawn';
+    return { question_id: questionId, option_id, task_id, state, goes_on };
   },
 });
 

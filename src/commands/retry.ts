@@ -12,7 +12,7 @@ import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { command, flag, operand, optional, optionalTaskField } from './shared/command.ts';
 import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { warnOfPlan } from './shared/planned.ts';
+import { goesOnByPlan } from './shared/planned.ts';
 import { idsKnown, orUnknown, readAll } from './shared/reads.ts';
 import { openSession, type Session } from './shared/session.ts';
 
@@ -95,7 +95,7 @@ async function failedTasks(session: Session, only: string | undefined): Promise<
 async function retried(session: Session, taskId: string) {
   const decide = (record: TaskRecord) => retryTask(record, session.now());
   const { result } = await changeTask(session, taskId, decide, orUnknown(session, taskId));
-  await warnOfPlan(session, taskId);
+  await goesOnByPlan(session, taskId);
   return result;
 }
 

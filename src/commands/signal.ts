@@ -7,7 +7,7 @@ import { sendSignal } from '../engine/steps/task-journal.ts';
 import { isoTime } from '../lib/time.ts';
 import { command, operand, optional } from './shared/command.ts';
 import { stateSchema } from './shared/data.ts';
-import { warnOfPlan } from './shared/planned.ts';
+import { goesOnByPlan } from './shared/planned.ts';
 import { orUnknown } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 import { jsonOf } from './shared/steps.ts';
@@ -47,7 +47,7 @@ export const signal = command({
     const id = given === undefined ? newId(session.ctx) : requireName(given, 'one of the signals');
     const at = isoTime(session.now());
     const { isNew, wakes, state } = await sendSignal(session, task, { name, id, data, at }, known);
-    if (wakes) await warnOfPlan(session, task);
+    if (wakes) await goesOnByPlan(session, task);
     return { task_id: task, signal: name, id, sent: isNew, wakes, state };
   },
 });

@@ -141,6 +141,20 @@ describe('run', () => {
     ]);
   });
 
+  it.each([
+    ['edit a --set status=paused', 'it is paused'],
+    ['drop a', 'it is dropped'],
+  ])('answer says that the task does not go on after %s', async (change, why) => {
+    const cwd = planned({ a: asker('a') });
+    await orchestrate(['run'], { cwd });
+    await orchestrate([...change.split(' ')], { cwd });
+    const { stdout, stderr, code } = await orchestrate(['answer', 'a', 'keep'], { cwd });
+    expect({ stdout, code }).toEqual({ stdout: 'a has its answer, keep; it is awaiting_respawn.\n', code: 0 });
+    expect(stderr).toContain(`task a does not go on: the plan says that ${why}`);
+    await orchestrate(['edit', 'a', '--set', 'status=active'], { cwd });
+    expect((await orchestrate(['answer', 'a', 'keep'], { cwd })).stdout).toContain('a goes on with keep');
+  });
+
   it('after a run is killed while it waits, an answer counts and the next run goes on', async () => {
     const cwd = planned({ a: asker('k') });
     const run = startCli(['orchestrate', 'run', '--wait', '--json'], { cwd });

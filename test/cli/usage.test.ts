@@ -69,6 +69,8 @@ describe('a verb', () => {
     [['-h'], { kind: 'help', verb: null }],
     [['-v'], { kind: 'version' }],
     [['-V'], { kind: 'version' }],
+    [['version'], { kind: 'version' }],
+    [['orchestrate', '--no-color', 'version'], { kind: 'version' }],
     [['orchestrate', '-v'], { kind: 'version' }],
     [[], { kind: 'help', verb: null }],
   ])('may stand right behind forge, and letters stand for flags: %j', async (args, request) => {

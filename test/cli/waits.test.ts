@@ -377,7 +377,7 @@ describe('a wait for a signal', () => {
     const other = await orchestrate(['signal', 'a', 'other'], { cwd });
     expect(other).toMatchObject({ code: 0, stdout: 'signal other is sent\n' });
     const sent = await orchestrate(['signal', 'a', 'approval', '--data', '{"by": "me"}'], { cwd });
-    expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('task a goes on with the next run') });
+    expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('; it wakes task a') });
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
     expect(linesIn(cwd)).toEqual(['got {"by":"me"}']);
   });

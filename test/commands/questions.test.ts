@@ -106,6 +106,7 @@ describe('question', () => {
       option_id: 'keep',
       task_id: 'build',
       state: 'awaiting_respawn',
+      goes_on: true,
     });
     expect(await statuses()).toEqual(['answered keep ada']);
     const again = await ask();

@@ -26,9 +26,10 @@ export const QUESTIONS = {
     ].join('\n');
   },
 
-  answer({ option_id, task_id, state }, { palette }) {
-    const next = state === 'awaiting_respawn' ? 'it may be claimed again now' : `it is ${state}`;
-    return `${palette.bold(task_id)} goes on with ${palette.bold(option_id)}; ${next}.`;
+  answer({ option_id, task_id, state, goes_on }, { palette }) {
+    const [task, option] = [palette.bold(task_id), palette.bold(option_id)];
+    if (goes_on) return `${task} goes on with ${option}; it may be claimed again now.`;
+    return `${task} has its answer, ${option}; it is ${state}.`;
   },
 
   questions({ questions }, context) {

@@ -29,7 +29,7 @@ export const STEPS = {
   },
   signal({ task_id, signal, sent, wakes }, { palette }) {
     const what = sent ? 'is sent' : 'had come before';
-    const next = wakes ? `; task ${task_id} goes on with the next run` : '';
+    const next = wakes ? `; it wakes task ${task_id}` : '';
     return `signal ${palette.bold(signal)} ${what}${next}`;
   },
   context({ value, found, values }, _context, { action }) {

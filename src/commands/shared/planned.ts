@@ -1,6 +1,6 @@
 /** Tasks of the plan by the names that a person gives them. */
 
-import { type Plan, type PlanTask, tasksNamed } from '../../domain/plan/plan.ts';
+import { isActive, type Plan, type PlanTask, tasksNamed } from '../../domain/plan/plan.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { closest, firstOf } from '../../lib/text.ts';
@@ -34,10 +34,16 @@ export function nearest(word: string, known: Iterable<string>): { hint?: string 
   return near === null ? {} : { hint: `Did you mean ${near}?` };
 }
 
-/** Warns where the plan keeps a task from going on that could. A plan that can't be read says nothing. */
-export async function warnOfPlan(session: Session, taskId: string): Promise<void> {
-  const status = (await orNull(() => loadPlan(session)))?.plan.byId.get(taskId)?.status ?? 'active';
-  if (status !== 'active') session.warn(`task ${taskId} does not go on: the plan says that it is ${status}`);
+/** Whether the plan lets a task go on that could; warns where it does not. A plan that can't be read says nothing. */
+export async function goesOnByPlan(session: Session, taskId: string): Promise<boolean> {
+  const plan = (await orNull(() => loadPlan(session)))?.plan;
+  const task = plan?.byId.get(taskId);
+  if (plan === undefined || task === undefined || isActive(plan, task)) return true;
+  const { status, phase_id } = task;
+  const what =
+    status === 'active' ? `its phase ${phase_id} is ${plan.phaseById.get(phase_id)?.status}` : `it is ${status}`;
+  session.warn(`task ${taskId} does not go on: the plan says that ${what}`);
+  return false;
 }
 
 /** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */
