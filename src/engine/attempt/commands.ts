@@ -20,7 +20,7 @@ import { checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { timerOf } from '../timer.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
-import { LogKeeper } from './output.ts';
+import { keepLogs } from './output.ts';
 import { identityOf, stopOrphan } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
@@ -87,11 +87,11 @@ export class Commands {
   /** Runs one command to its end. Null when it was stopped before. Throws what `note` throws. */
   async run(request: CommandRequest): Promise<CommandEnd | null> {
     if (this.#stopped) return null;
-    const logs = new LogKeeper(this.env, this.whom, this.whom.task, request.logs).start();
+    const endLogs = keepLogs(this.env, this.whom, this.whom.task, request.logs);
     try {
       return await this.#run(request);
     } finally {
-      await logs.end();
+      await endLogs();
     }
   }
 

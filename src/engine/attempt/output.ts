@@ -46,95 +46,76 @@ export interface LogFollower {
   skip(): void;
 }
 
-/** Keeps the logs of a command within `logs.max_bytes` while it writes them. What fails is a warning, and ends that. */
-export class LogKeeper {
-  readonly #env: Env;
-  readonly #attempt: AttemptRef;
-  readonly #secrets: readonly string[];
+/**
+ * Keeps the logs of a command within `logs.max_bytes` while it writes them. What this returns is to be called when the command has ended: it cuts
+ * them once more, and takes secrets out of them. What fails is a warning, and ends the looks. `task`: as planned; null for one that is not in the
+ * plan. `follower`: reads before what it would read is cut. Default: none.
+ */
+export function keepLogs(
+  env: Env,
+  attempt: AttemptRef,
+  task: PlanTask | null,
+  logs: readonly LogName[],
+  follower: LogFollower | null = null,
+): () => Promise<void> {
+  const { artifacts } = env;
+  const { max_bytes: maxBytes } = env.settings.logs;
+  const secrets = secretsOf(env, task);
   /** By log, the bytes that were cut. */
-  readonly #logs: Map<LogName, number>;
-  readonly #follower: LogFollower | null;
-  #looking: Promise<void> | null = null;
+  const cutBytes = new Map(logs.map((log) => [log, 0]));
+  let looking: Promise<void> | null = null;
   /** Null while it does not look by itself. */
-  #timer: NodeJS.Timeout | null = null;
-  #pauseMs = LOOK_MS.busy;
+  let timer: NodeJS.Timeout | null = null;
+  let pauseMs = LOOK_MS.busy;
   /** When each log was written last. */
-  #written = '';
+  let writtenBefore = '';
+  if (maxBytes !== null) lookLater();
 
-  /** `task`: as planned; null for one that is not in the plan. `follower`: reads before what it would read is cut. Default: none. */
-  constructor(
-    env: Env,
-    attempt: AttemptRef,
-    task: PlanTask | null,
-    logs: readonly LogName[],
-    follower: LogFollower | null = null,
-  ) {
-    this.#env = env;
-    this.#follower = follower;
-    this.#attempt = attempt;
-    this.#secrets = secretsOf(env, task);
-    this.#logs = new Map(logs.map((log) => [log, 0]));
+  function lookLater(): void {
+    timer = setTimeout(() => void look().then(() => timer !== null && lookLater()), pauseMs).unref();
   }
 
-  start(): this {
-    if (this.#env.settings.logs.max_bytes !== null) this.#lookAgain();
-    return this;
+  function stopLooking(): void {
+    clearTimeout(timer ?? undefined);
+    timer = null;
   }
 
-  #lookAgain(): void {
-    const look = () => void this.#look().then(() => this.#timer !== null && this.#lookAgain());
-    this.#timer = setTimeout(look, this.#pauseMs).unref();
-  }
-
-  #stopLooking(): void {
-    clearTimeout(this.#timer ?? undefined);
-    this.#timer = null;
-  }
-
-  /** To be called when the command has ended: cuts its logs once more, and takes secrets out of them. */
-  async end(): Promise<void> {
-    this.#stopLooking();
-    await this.#looking;
-    await this.#look();
-    this.#follower?.read();
-    for (const log of this.#logs.keys())
-      await this.#env.artifacts.maskLog(this.#attempt, log, this.#secrets).catch((error) => this.#warn(error));
-    this.#follower?.skip();
-  }
-
-  #look(): Promise<void> {
-    this.#looking ??= this.#cut()
+  function look(): Promise<void> {
+    looking ??= cut()
       .catch((error) => {
-        this.#stopLooking();
-        this.#warn(error);
+        stopLooking();
+        env.warn(errorMessage(error));
       })
       .finally(() => {
-        this.#looking = null;
+        looking = null;
       });
-    return this.#looking;
+    return looking;
   }
 
-  async #cut(): Promise<void> {
-    const { max_bytes: maxBytes } = this.#env.settings.logs;
+  async function cut(): Promise<void> {
     if (maxBytes === null) return;
-    const { artifacts } = this.#env;
-    for (const [log, before] of this.#logs) {
-      const follower = log === 'stdout.log' ? this.#follower : null;
-      const isLong = follower !== null && artifacts.readLog(this.#attempt, log, -1).next > maxBytes;
-      if (isLong) follower.read();
-      const cut = { maxBytes, before, secrets: this.#secrets };
-      this.#logs.set(log, await artifacts.cutLog(this.#attempt, log, cut));
-      if (isLong) follower.skip();
+    for (const [log, before] of cutBytes) {
+      const reader = log === 'stdout.log' ? follower : null;
+      const isLong = reader !== null && artifacts.readLog(attempt, log, -1).next > maxBytes;
+      if (isLong) reader.read();
+      cutBytes.set(log, await artifacts.cutLog(attempt, log, { maxBytes, before, secrets }));
+      if (isLong) reader.skip();
     }
-    if (this.#timer === null) return;
-    const written = [...this.#logs.keys()].map((log) => artifacts.writtenAt(this.#attempt, log)).join();
-    this.#pauseMs = written === this.#written ? Math.min(2 * this.#pauseMs, LOOK_MS.quiet) : LOOK_MS.busy;
-    this.#written = written;
+    if (timer === null) return;
+    const written = logs.map((log) => artifacts.writtenAt(attempt, log)).join();
+    pauseMs = written === writtenBefore ? Math.min(2 * pauseMs, LOOK_MS.quiet) : LOOK_MS.busy;
+    writtenBefore = written;
   }
 
-  #warn(error: unknown): void {
-    this.#env.warn(errorMessage(error));
-  }
+  return async () => {
+    stopLooking();
+    await looking;
+    await look();
+    follower?.read();
+    for (const log of logs)
+      await artifacts.maskLog(attempt, log, secrets).catch((error) => env.warn(errorMessage(error)));
+    follower?.skip();
+  };
 }
 
 /** The end of both logs as `outputText`; empty where there are none. `agent`: whose structured output stdout is; null: it is text. */

@@ -33,7 +33,7 @@ import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import type { Completion } from './completion.ts';
 import { keepLease, type LeaseKeeper } from './lease-keeper.ts';
-import { checkTail, LogKeeper, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { checkTail, keepLogs, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { afterWork, keepOutputs, madeNow } from './reuse.ts';
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
@@ -198,13 +198,7 @@ export class RunningAttempt {
 
   async #live(): Promise<FinishedAttempt> {
     const stopWatching = this.#watch();
-    const logs = new LogKeeper(
-      this.#env,
-      this.#holder,
-      this.#request.task,
-      WORKER_LOGS,
-      this.#spending?.follower,
-    ).start();
+    const endLogs = keepLogs(this.#env, this.#holder, this.#request.task, WORKER_LOGS, this.#spending?.follower);
     try {
       const { worker, fault } = this.#started;
       const exit = await (worker?.exited ?? (fault === undefined ? NOTHING_RAN : COULD_NOT_RUN));
@@ -214,7 +208,7 @@ export class RunningAttempt {
       const unended = worker !== null && exit.code === 0 ? await stepsAtWork(this.#env, this.#holder) : null;
       const workerGone = await this.#clearGroup(unended && addsBegun(this.#env, this.#holder, unended));
       this.#left = { elsewhere: await this.#changedElsewhere(), unended: unended ?? [] };
-      await logs.end();
+      await endLogs();
       const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
       const ended = await this.#end(exit, tail, workerGone);
       const record = (await this.#spending?.counted(ended.record)) ?? ended.record;

@@ -39,7 +39,7 @@ import type { AttemptRef, TaskRead } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
-import { LogKeeper, WORKER_LOGS } from './output.ts';
+import { keepLogs, WORKER_LOGS } from './output.ts';
 import { lookForRivals, rivalsFor, settleClaim } from './overlap.ts';
 import { gatherPrompt } from './prompt.ts';
 import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts';
@@ -105,7 +105,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
       throw isIo ? CanNotStart.since(error, `task ${task.id} is not started`) : error;
     });
     if (seen.worker !== null)
-      await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
+      await keepLogs(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS)();
     seen = await countLeft(env, seen, task, read.record?.lease ?? null);
     const [over] = budgetReasons(
       task,
