@@ -16,7 +16,6 @@ import {
 import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError, isForeign } from '../../lib/errors.ts';
-import type { Driver } from '../../lib/fs/drivers.ts';
 import { entriesIn, makeFolder, realEntriesIn, refuseSymlink, swept, syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { isLeft } from '../../lib/fs/litter.ts';
@@ -214,20 +213,13 @@ function textOf(file: string): string | null | undefined {
 }
 
 export class GcFileStore extends SurplusFiles implements GcStore {
-  readonly #layout: Layout;
-
-  constructor(layout: Layout, run: Driver) {
-    super(layout, run);
-    this.#layout = layout;
-  }
-
   async leaseFiles(taskId: string): Promise<GcLeaseFile[]> {
-    const names = entriesIn(this.#layout.task(taskId)).map(({ name }) => name);
-    return leaseFilesOf(this.#layout, taskId, names);
+    const names = entriesIn(this.layout.task(taskId)).map(({ name }) => name);
+    return leaseFilesOf(this.layout, taskId, names);
   }
 
   async strayAttempts(taskId: string, record: TaskSummary | null): Promise<string[]> {
-    return attemptsOf(this.#layout, taskId, record).flatMap((attempt) => strayText(attempt) ?? []);
+    return attemptsOf(this.layout, taskId, record).flatMap((attempt) => strayText(attempt) ?? []);
   }
 
   async readLease(taskId: string, name: string): Promise<Lease | null> {
@@ -238,7 +230,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
   }
 
   #leasePath(taskId: string, name: string): string {
-    if (LEASE_FILE.test(name) && name.length <= NAME_MAX_CHARS) return `${this.#layout.task(taskId)}/${name}`;
+    if (LEASE_FILE.test(name) && name.length <= NAME_MAX_CHARS) return `${this.layout.task(taskId)}/${name}`;
     throw new ForgeError('INVALID_ARGS', `${name} is not a name of a lease file`);
   }
 
@@ -248,7 +240,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
    */
   async removeLease(taskId: string, name: string, op: string, holds: (lease: Lease) => boolean): Promise<boolean> {
     const file = this.#leasePath(taskId, name);
-    const aside = `${this.#layout.task(taskId)}/lease.json.${requireUuid(op, 'commit')}`;
+    const aside = `${this.layout.task(taskId)}/lease.json.${requireUuid(op, 'commit')}`;
     const removed = ifThere(`removing ${file}`, () => {
       fs.renameSync(file, aside);
       const lease = leaseIn(aside);
@@ -266,7 +258,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
     kind: 'questions' | 'answers',
     { attempt_id, question_id, digest }: { attempt_id: string; question_id: string; digest: string },
   ): Promise<boolean> {
-    const attempt = this.#layout.attempt(taskId, attempt_id);
+    const attempt = this.layout.attempt(taskId, attempt_id);
     const name = `${requireUuid(question_id, 'question')}.json`;
     const from = `${attempt}/${kind}/${name}`;
     const folder = `${attempt}/archived/${kind}`;
@@ -287,7 +279,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
 
   async legacyMoves(stamp: string): Promise<LegacyMove[]> {
     return ['questions', 'answers'].flatMap((folder) =>
-      entriesIn(`${this.#layout.forge}/${folder}`)
+      entriesIn(`${this.layout.forge}/${folder}`)
         .flatMap((entry) => (entry.isFile() && /^[^.].*\.json$/.test(entry.name) ? [entry.name] : []))
         .sort()
         .map((name) => ({
@@ -299,7 +291,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
 
   /** Each is renamed, so that it has one name at every moment, and one of several processes moves it. */
   async moveLegacy(moves: readonly LegacyMove[]): Promise<LegacyMove[]> {
-    const { project } = this.#layout;
+    const { project } = this.layout;
     const isMoved = ({ from, to }: LegacyMove) => {
       const [source, target] = [`${project}/${from}`, `${project}/${to}`];
       const folder = path.dirname(target);
@@ -317,13 +309,11 @@ export class GcFileStore extends SurplusFiles implements GcStore {
   }
 
   async litter({ tasks, seen }: Snapshot, nowMs: number): Promise<string[]> {
-    const { project, runs, questionIndex } = this.#layout;
+    const { project, runs, questionIndex } = this.layout;
     const ofTasks = tasks.flatMap(({ task_id, record }) => {
       const isOver = record !== null && isTerminal(record.state.state);
       const { litter } = seen.artifacts(task_id);
-      return litter
-        .map((name) => `${this.#layout.task(task_id)}/${name}`)
-        .filter((file) => isLeft(file, nowMs, isOver));
+      return litter.map((name) => `${this.layout.task(task_id)}/${name}`).filter((file) => isLeft(file, nowMs, isOver));
     });
     const folders = entriesIn(runs).flatMap((entry) => (entry.isDirectory() ? [`${runs}/${entry.name}`] : []));
     const others = [...folders, path.dirname(questionIndex)].flatMap((folder) =>
@@ -336,7 +326,7 @@ export class GcFileStore extends SurplusFiles implements GcStore {
 
   /** Each has another name before its first file goes, so that no half of it is ever read. What a killed call has left under one goes as well. */
   async removeRuns(runIds: readonly string[]): Promise<string[]> {
-    const { runs, run } = this.#layout;
+    const { runs, run } = this.layout;
     whileDoing(`removing from ${runs}`, () => refuseSymlink(runs));
     const aside = (name: string) => `${runs}/${TMP_PREFIX}${name}`;
     const removed = runIds.filter((id) => {
@@ -348,13 +338,13 @@ export class GcFileStore extends SurplusFiles implements GcStore {
   }
 
   async identity(): Promise<TreeIdentity | null> {
-    const { orchestrator } = this.#layout;
+    const { orchestrator } = this.layout;
     const stat = fs.lstatSync(orchestrator, { throwIfNoEntry: false });
     return stat?.isDirectory() === true ? { path: fs.realpathSync(orchestrator), inode: stat.ino } : null;
   }
 
   takeTurn<T>(me: string, onBusy: (holder: string) => void, work: () => Promise<T>): Promise<T> {
-    return takingTurns(`${this.#layout.orchestrator}/.gc.lock`, me, onBusy, work);
+    return takingTurns(`${this.layout.orchestrator}/.gc.lock`, me, onBusy, work);
   }
 }
 

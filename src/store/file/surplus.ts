@@ -41,11 +41,11 @@ const NOT_EMPTY = ['ENOENT', 'ENOTEMPTY', 'EEXIST'];
 const MOVE_TRIES = 20;
 
 export class SurplusFiles {
-  readonly #layout: Layout;
+  protected readonly layout: Layout;
   readonly #run: Driver;
 
   constructor(layout: Layout, run: Driver) {
-    this.#layout = layout;
+    this.layout = layout;
     this.#run = run;
   }
 
@@ -71,7 +71,7 @@ export class SurplusFiles {
    */
   #shortenHistory(taskId: string, { history }: InUse, op: string | null): Room | null {
     if (history) return null;
-    const file = `${this.#layout.task(taskId)}/${HISTORY}`;
+    const file = `${this.layout.task(taskId)}/${HISTORY}`;
     const text = ifThere(`reading ${file}`, () => readCapped(file, HISTORY_MAX_BYTES)) ?? '';
     const kept = shortened(text);
     if (kept === null) return null;
@@ -81,28 +81,28 @@ export class SurplusFiles {
 
   async #compacted(taskId: string, version: number): Promise<void> {
     try {
-      await this.#run(onlyNewest(this.#layout.task(taskId), version));
+      await this.#run(onlyNewest(this.layout.task(taskId), version));
     } catch (error) {
       throw asIoError(error, `removing old versions of task ${taskId}`);
     }
   }
 
   roomOf(taskIds: readonly string[]): Room {
-    return sumOf(taskIds.map((id) => swept(this.#layout.task(id), { remove: false })));
+    return sumOf(taskIds.map((id) => swept(this.layout.task(id), { remove: false })));
   }
 
   removeTasks(taskIds: readonly string[], op: string): Room {
     const room = this.#throwAway(
-      taskIds.map((id) => this.#layout.task(id)),
+      taskIds.map((id) => this.layout.task(id)),
       op,
     );
-    for (const id of taskIds) swept(`${this.#layout.fanOuts}/${fileNameOf(id)}`, { remove: true });
+    for (const id of taskIds) swept(`${this.layout.fanOuts}/${fileNameOf(id)}`, { remove: true });
     return room;
   }
 
   /** Paths. */
   #found(taskId: string, inUse: InUse): { attempts: string[]; chunks: string[]; versions: string[] } {
-    const task = this.#layout.task(taskId);
+    const task = this.layout.task(taskId);
     refuseSymlink(task);
     const folder = `${task}/attempts`;
     const ids = entriesIn(folder).flatMap((entry) => (entry.isDirectory() && isUuid(entry.name) ? [entry.name] : []));
@@ -130,7 +130,7 @@ export class SurplusFiles {
    * left in the trash goes as well.
    */
   #throwAway(folders: readonly string[], op: string): Room {
-    const { trash } = this.#layout;
+    const { trash } = this.layout;
     if (folders.length > 0) {
       for (const folder of folders) this.#moveTo(`${trash}/${op}`, folder);
       for (const dir of new Set(folders.map((folder) => path.dirname(folder))))
@@ -142,7 +142,7 @@ export class SurplusFiles {
   }
 
   emptyTrash(): void {
-    const { trash } = this.#layout;
+    const { trash } = this.layout;
     if (!isRealEntry(trash)) return;
     emptied(trash);
     ifThere(`removing ${trash}`, () => fs.rmdirSync(trash), NOT_EMPTY);
