@@ -35,17 +35,17 @@ export async function showStep(cli: Cli, input: VerbInput<'step'>): Promise<numb
 
 export async function showWaitUntil(cli: Cli, input: VerbInput<'wait-until'>): Promise<number> {
   const { waitUntil } = await import('../commands/wait-until.ts');
-  const data = await waitUntil.run(emitting(cli), input);
-  if (cli.screen.json) cli.screen.output.json({ ok: true, data });
-  else if (data.why !== null) cli.screen.note(failedText(data));
-  return data.exit_code;
+  return giveEnd(cli, await waitUntil.run(emitting(cli), input));
 }
 
 export async function showRepeat(cli: Cli, input: VerbInput<'repeat'>): Promise<number> {
   const { repeat } = await import('../commands/repeat.ts');
-  const data = await repeat.run(emitting(cli), input);
-  if (cli.screen.json) cli.screen.output.json({ ok: true, data });
-  else if (data.why !== null && data.exit_code !== EXIT.ok) cli.screen.note(failedText(data));
+  return giveEnd(cli, await repeat.run(emitting(cli), input));
+}
+
+function giveEnd({ screen }: Cli, data: Pick<VerbData<'wait'>, 'name' | 'why' | 'exit_code'>): number {
+  if (screen.json) screen.output.json({ ok: true, data });
+  else if (data.why !== null && data.exit_code !== EXIT.ok) screen.note(`${data.name} has failed: ${data.why}`);
   return data.exit_code;
 }
 
@@ -57,8 +57,4 @@ export async function showJoin({ context, screen }: Cli, input: VerbInput<'join'
   // A child may be one of many.
   else for (const { fan_out: _, ...child } of data.children) screen.output.line('stdout', JSON.stringify(child));
   return data.exit_code;
-}
-
-function failedText({ name, why }: Pick<VerbData<'wait'>, 'name' | 'why'>): string {
-  return `${name} has failed: ${why}`;
 }

@@ -20,6 +20,7 @@ import {
   filledTask,
   indexed,
   isOverByPlan,
+  ON_SUCCESS,
   type Plan,
   type PlanTask,
   type SparseTask,
@@ -316,14 +317,12 @@ function dependenciesOf({ depends_on }: Pick<TaskYaml, 'depends_on'>) {
   const conditions: Record<string, DependencyCondition> = {};
   const ids = new Set<string>();
   for (const entry of depends_on) {
-    const { task: id, ...condition } = typeof entry === 'string' ? { task: entry, ...PLAIN } : entry;
+    const { task: id, ...condition } = typeof entry === 'string' ? { task: entry, ...ON_SUCCESS } : entry;
     ids.add(id);
-    if (condition.when !== PLAIN.when || condition.optional) conditions[id] = condition;
+    if (condition.when !== ON_SUCCESS.when || condition.optional) conditions[id] = condition;
   }
   return { depends_on: sharedTexts([...ids]), conditions: sharedParts(conditions) };
 }
-
-const PLAIN: DependencyCondition = { when: 'success', optional: false };
 
 // ---------------------------------------------------------------------------------------------- what is probably not meant
 

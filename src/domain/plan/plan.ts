@@ -211,7 +211,8 @@ export function sparseTask(task: PlanTask): SparseTask {
 
 export type DependencyCondition = PlanTask['conditions'][string];
 
-const ON_SUCCESS: DependencyCondition = { when: 'success', optional: false };
+/** How it is where nothing is said. */
+export const ON_SUCCESS: DependencyCondition = { when: 'success', optional: false };
 
 /** When `task` starts for one that it depends on. */
 export function conditionOn({ conditions }: Pick<PlanTask, 'conditions'>, id: string): DependencyCondition {
