@@ -129,23 +129,16 @@ async function refuseUnverified(session: Session, { result, record }: Changed<Co
   throw notPassed('done', result, failure, { command, output_tail });
 }
 
-function outcomeOf({
-  failed = false,
-  verdict_file,
-  verdict,
-  error_class,
-  message,
-  exit_code,
-  retry_after,
-}: Input): Outcome {
+function outcomeOf(given: Input): Outcome {
+  const { failed = false, verdict_file, error_class, message, exit_code, retry_after } = given;
   // A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do.
   if (failed && verdict_file !== undefined) throw invalidArgs('--failed and --verdict-file exclude each other');
-  if (!failed && [error_class, message, exit_code, retry_after].some((given) => given !== undefined))
+  if (!failed && [error_class, message, exit_code, retry_after].some((value) => value !== undefined))
     throw invalidArgs('--error-class, --message, --exit-code and --retry-after are for an attempt that --failed');
   if (!failed && verdict_file === undefined)
     throw invalidArgs('say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS');
   if (verdict_file !== undefined) {
-    const text = handedOver(verdict, verdict_file, '--verdict-file', RECORD_MAX_BYTES);
+    const text = handedOver(given.verdict, verdict_file, '--verdict-file', RECORD_MAX_BYTES);
     return { kind: 'verdict', verdict: parseVerdict(text, verdict_file), written: true };
   }
   if (error_class === undefined) {

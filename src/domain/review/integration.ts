@@ -64,15 +64,11 @@ function notDue(record: TaskRecord, phase: IntegrationPhase): ForgeError {
 /** Records the process group that is about to work under `claimId`, and renews the lease. Throws LEASE_STOLEN. */
 export function noteWorker(
   record: TaskRecord,
-  {
-    claimId,
-    worker,
-    ttlMs,
-    instant,
-  }: { claimId: string; worker: WorkerIdentity | null; ttlMs: number; instant: Instant },
+  noted: { claimId: string; worker: WorkerIdentity | null; ttlMs: number; instant: Instant },
 ): Decision<null> {
-  const held = heldBy(record, claimId);
-  const lease = renewed(held, ttlMs, instant);
+  const { worker, instant } = noted;
+  const held = heldBy(record, noted.claimId);
+  const lease = renewed(held, noted.ttlMs, instant);
   return changed(record, null, { moves: [], lease, worker, by: held, nowMs: instant.nowMs });
 }
 

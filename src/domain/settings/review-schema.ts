@@ -2,22 +2,12 @@
 
 import * as z from 'zod/mini';
 import { command, durationAboveZero, key, must, passedText } from '../plan/declare.ts';
-import { DEFAULT_SETTINGS, REVIEWERS } from './settings.ts';
+import { DEFAULT_SETTINGS, REVIEWERS, type Settings } from './settings.ts';
 
 const { review } = DEFAULT_SETTINGS;
 
 const onlyOneReviewer = must(
-  ({
-    command,
-    worker,
-    model,
-    args,
-  }: {
-    command: string | null;
-    worker: string | null;
-    model: string | null;
-    args: readonly string[];
-  }) => {
+  ({ command, worker, model, args }: Pick<Settings['review'], 'command' | 'worker' | 'model' | 'args'>) => {
     if (command !== null && worker !== null)
       return { message: 'both this and worker would review', suggestion: 'Leave one of them out.', path: ['command'] };
     const lost = worker !== null ? undefined : model !== null ? 'model' : args.length > 0 ? 'args' : undefined;

@@ -235,13 +235,9 @@ export interface HeartbeatResult {
  */
 export function heartbeatTask(
   record: TaskRecord,
-  {
-    attemptId,
-    claimId,
-    ttlMs,
-    instant,
-  }: { attemptId: string; claimId?: string | undefined; ttlMs: number; instant: Instant },
+  request: { attemptId: string; claimId?: string | undefined; ttlMs: number; instant: Instant },
 ): Decision<HeartbeatResult> {
+  const { attemptId, claimId, ttlMs, instant } = request;
   const held = claimId === undefined ? workedBy(record, attemptId) : heldBy(record, claimId);
   const lease = renewed(held, ttlMs, instant);
   const { generation, expires_at } = lease;

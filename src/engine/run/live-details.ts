@@ -48,11 +48,11 @@ export class LiveDetails {
   }
 
   #manifestOf({ task_id, attempt_id }: LiveRun): Later<AttemptManifest> {
-    return new Later(this.#env.store.readDocument('manifest', task_id, attempt_id ?? ''));
+    return later(this.#env.store.readDocument('manifest', task_id, attempt_id ?? ''));
   }
 
   #questionOf({ task_id, attempt_id, question_id }: LiveQuestion): Later<Question> {
-    return new Later(this.#env.store.readDocument('question', task_id, attempt_id, question_id));
+    return later(this.#env.store.readDocument('question', task_id, attempt_id, question_id));
   }
 }
 
@@ -63,15 +63,12 @@ function kept<T>(now: Map<string, T>, before: ReadonlyMap<string, T>, key: strin
 }
 
 /** A value that is null until it is there, and where it can't be had. */
-class Later<T> {
-  value: T | null = null;
+interface Later<T> {
+  value: T | null;
+}
 
-  constructor(promise: Promise<T | null>) {
-    promise.then(
-      (value) => {
-        this.value = value;
-      },
-      () => {},
-    );
-  }
+function later<T>(promise: Promise<T | null>): Later<T> {
+  const known: Later<T> = { value: null };
+  promise.then((value) => Object.assign(known, { value })).catch(() => {});
+  return known;
 }
