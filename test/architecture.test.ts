@@ -159,6 +159,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:vm': (file) => file === 'src/cli/start.ts',
   'node:v8': (file) => file === 'src/process/heap.ts',
   'node:path': () => true,
+  'node:worker_threads': (file) => file === 'src/process/threads.ts',
   // Which step of a program calls another.
   'node:async_hooks': (file) => file === 'src/engine/steps/pass.ts',
   'node:events': (file) => file === 'src/engine/steps/worker-journal.ts',

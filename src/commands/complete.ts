@@ -5,13 +5,12 @@ import { errorClassSchema } from '../domain/retry/classify.ts';
 import { parseRetryAfter, RETRY_AFTER_FORMS } from '../domain/retry/retry-after.ts';
 import { isBudgeted } from '../domain/schedule/budgets.ts';
 import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
-import { RECORD_MAX_BYTES, VerdictSchema } from '../domain/task/records.ts';
+import { RECORD_MAX_BYTES, type TaskRecord, VerdictSchema } from '../domain/task/records.ts';
 import { evidenceOf } from '../domain/verify/evidence.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
 import { parseVerdict, twinOf } from '../engine/attempt/verdicts.ts';
-import { stepsAtWork, withinOf } from '../engine/steps/call-log.ts';
-import { EXIT, errorMessage, ForgeError, invalidArgs } from '../lib/errors.ts';
+import { errorMessage, ForgeError, invalidArgs } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -70,22 +69,24 @@ export const complete = command({
     const outcome = told.kind === 'failed' ? { ...told, ...untilOf(options.retry_after, session.now()) } : told;
     const { record } = await requireRecord(session, options.task);
     const isRepeat = record.memo.completion?.attempt_id === attemptId;
-    if (!isRepeat && outcome.kind === 'verdict' && outcome.verdict.verdict === 'ready_for_review')
-      await refuseUnended(session, { taskId: options.task, attemptId });
+    const isGood = outcome.kind === 'verdict' && outcome.verdict.verdict === 'ready_for_review';
+    const attempt = { taskId: options.task, attemptId };
     // A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it.
     const planned =
       outcome.kind === 'failed'
         ? await plannedOrNull(session, options.task)
         : ((await loadPlan(session))?.plan.byId.get(options.task) ?? null);
-    const ended = await endAttempt(session, {
-      taskId: options.task,
-      task: planned,
-      attemptId,
-      outcome,
-      workerGone: false,
-      onCheck: ({ command }) => session.note(`verifying: ${command}`),
-      interrupts: session.interrupts,
-    });
+    const end = () =>
+      endAttempt(session, {
+        ...attempt,
+        task: planned,
+        outcome,
+        workerGone: false,
+        onCheck: ({ command }) => session.note(`verifying: ${command}`),
+        interrupts: session.interrupts,
+      });
+    const asksSteps = isGood && !isRepeat && mayHaveSteps(session, record, attemptId);
+    const ended = asksSteps ? await handedIn(session, attempt, end) : await end();
     if (ended === null) {
       const message = `the result of task ${options.task} is handed in, and not verified to the end`;
       const hint = 'Repeat the command to go on; otherwise the next claim of the task does.';
@@ -93,29 +94,23 @@ export const complete = command({
     }
     if (isBudgeted(planned, session.settings.budget)) {
       const { countOwn } = await import('../engine/attempt/session-meter.ts');
-      await countOwn(session, { taskId: options.task, attemptId }).catch((error) => session.warn(errorMessage(error)));
+      await countOwn(session, attempt).catch((error) => session.warn(errorMessage(error)));
     }
     await refuseUnverified(session, ended);
     return ended.result;
   },
 });
 
-/** Work does not count while steps of it are at work. A script that ends over the refusal fails as one that ends before them. Throws NOT_READY. */
-async function refuseUnended(session: Session, attempt: AttemptRef): Promise<void> {
-  const names = await stepsAtWork(session, attempt, withinOf(session.ctx.env));
-  // Few have any.
-  if (names.length === 0) return;
-  const [{ unendedStep }, { noteUnended }] = await Promise.all([
-    import('../engine/attempt/worker-outcome.ts'),
-    import('../engine/steps/mistakes.ts'),
-  ]);
-  const fault = await unendedStep(session, attempt, names);
-  if (fault === null) return;
-  await noteUnended(session, attempt, fault, EXIT.nothingToDo);
-  throw new ForgeError('NOT_READY', `attempt ${attempt.attemptId} can't complete: ${fault.message}`, {
-    hint: 'Nothing was changed. Wait until the steps have ended, or stop them, and repeat the command.',
-    details: { task_id: attempt.taskId, attempt_id: attempt.attemptId },
-  });
+/** As `handingIn`. */
+async function handedIn<T>(session: Session, attempt: AttemptRef, end: () => Promise<T>): Promise<T> {
+  const { handingIn } = await import('../engine/steps/handing-in.ts');
+  return handingIn(session, attempt, end);
+}
+
+/** Few attempts have steps. They are called by what a worker has started, and the first of all begins the journal of the task. */
+function mayHaveSteps({ ctx }: Session, { state, memo }: TaskRecord, attemptId: string): boolean {
+  const isWorker = ctx.env['FORGE_ATTEMPT_ID'] === attemptId;
+  return state.current_attempt_id === attemptId && (isWorker || memo.journal !== undefined);
 }
 
 /** The task has moved; the error says that the result did not pass. */

@@ -11,3 +11,19 @@ export const turn = (): Promise<void> => new Promise((resolve) => immediate(reso
 export function timerOf(ms: number | null, over: () => void): NodeJS.Timeout | undefined {
   return ms === null ? undefined : setTimeout(over, Math.min(Math.max(0, ms), TIMER_MAX_MS));
 }
+
+/** Resolves in `ms`. Throws why `lost` was aborted. */
+export function pause(ms: number, lost: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const give = () => {
+      clearTimeout(timer);
+      reject(lost.reason);
+    };
+    const timer = timerOf(ms, () => {
+      lost.removeEventListener('abort', give);
+      resolve();
+    });
+    if (lost.aborted) give();
+    else lost.addEventListener('abort', give, { once: true });
+  });
+}

@@ -127,13 +127,13 @@ export function groupMembers(pgid: number): ProcessEntry[] {
   return [];
 }
 
-/** Whether the process group of `pid` has other members than that process and those that it descends from. False where that can't be read. */
-export function hasCompany(pid: number): boolean {
+/** The members of the process group of `pid` but for that process and those that it descends from. None where that can't be read. */
+export function companyOf(pid: number): ProcessEntry[] {
   const own = lookUp(pid);
-  if (typeof own === 'string') return false;
+  if (typeof own === 'string') return [];
   const members = new Map(groupMembers(own.pgid).map((entry) => [entry.pid, entry]));
   for (let at = members.get(pid); at !== undefined; at = members.get(at.ppid)) members.delete(at.pid);
-  return members.size > 0;
+  return [...members.values()];
 }
 
 /** Whether process `pid` is `around`, or descends from it. False where that can't be read. */

@@ -98,13 +98,16 @@ export type LogStream =
 
 /** Where lines are kept that follow commits and decide nothing. A process that is killed may leave its last line out. */
 export interface EventLog {
-  /** Adds a line. The task, attempt or run must be known. Throws IO_ERROR. */
-  append(stream: LogStream, entry: object): Promise<void>;
   /**
-   * The whole lines of a log, oldest first; those that are damaged are left out. `having`: only those with a member that is written so, such as
+   * Adds a line. The task, attempt or run must be known. Returns how long the log was before and is with it: what others have added between two
+   * lines of a process shows by that. Throws IO_ERROR.
+   */
+  append(stream: LogStream, entry: object): Promise<{ from: number; to: number }>;
+  /**
+   * The whole lines of a log, oldest first; those that are damaged are left out. `having`: only those with a member that is written as one of these, such as
    * `"name":"build"`; of a long log that takes a fraction of the time. Throws IO_ERROR.
    */
-  read(stream: LogStream, having?: string): Promise<Record<string, unknown>[]>;
+  read(stream: LogStream, having?: readonly string[]): Promise<Record<string, unknown>[]>;
 }
 
 /** An attempt at a task. */

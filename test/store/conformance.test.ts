@@ -100,11 +100,12 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     await store.commit('build', { expected: 0, op: 'a', record: record('build') });
     const stream = { log: 'claim-history', taskId: 'build' } as const;
     expect(await eventLog.read(stream)).toEqual([]);
-    await eventLog.append(stream, { event: 'acquired' });
-    await eventLog.append(stream, { event: 'released' });
+    const first = await eventLog.append(stream, { event: 'acquired' });
+    const second = await eventLog.append(stream, { event: 'released' });
+    expect([first.from, first.to]).toEqual([0, second.from]);
     await eventLog.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
     expect(await eventLog.read(stream)).toEqual([{ event: 'acquired' }, { event: 'released' }]);
-    expect(await eventLog.read(stream, '"event":"released"')).toEqual([{ event: 'released' }]);
+    expect(await eventLog.read(stream, ['"event":"released"', '"none":1'])).toEqual([{ event: 'released' }]);
   });
 
   test('artifacts are addressed by their attempt and discarded with it', async () => {

@@ -3,12 +3,11 @@
 import { firstOf } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 
-/** Why work does not count that has left these steps at work, of which one without a name says whose it is; null where it has left none. */
+/** Why work does not count that has left these steps at work; null where it has left none. */
 export function unendedFault(names: readonly string[]): ClassifiedError | null {
   if (names.length === 0) return null;
-  const steps = names.length > 1 ? 'steps' : names[0]?.includes(' ') ? 'a step' : 'step';
   return {
     class: 'step.unended',
-    message: `it ended while ${steps} ${firstOf(names)} ${names.length === 1 ? 'was' : 'were'} at work`,
+    message: `it ended while ${names.length === 1 ? 'step' : 'steps'} ${firstOf(names)} ${names.length === 1 ? 'was' : 'were'} at work`,
   };
 }

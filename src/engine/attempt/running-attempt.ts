@@ -26,7 +26,7 @@ import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
-import { addsBegun, stepsAtWork } from '../steps/call-log.ts';
+import { addsBegun, stepsLeft } from '../steps/call-log.ts';
 import { timerOf } from '../timer.ts';
 import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
@@ -205,7 +205,7 @@ export class RunningAttempt {
       stopWatching();
       this.#spending?.end();
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
-      const unended = worker !== null && exit.code === 0 ? await stepsAtWork(this.#env, this.#holder) : null;
+      const unended = worker !== null && exit.code === 0 ? await stepsLeft(this.#env, this.#holder) : null;
       const workerGone = await this.#clearGroup(unended && addsBegun(this.#env, this.#holder, unended));
       this.#left = { elsewhere: await this.#changedElsewhere(), unended: unended ?? [] };
       await endLogs();

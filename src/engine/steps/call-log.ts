@@ -17,32 +17,43 @@ const LOOK_MS = 5;
 
 export const CALL_TYPE = 'forge.step';
 
+/** That of a call of `complete` which hands work in: it is no step, and has no name. */
+export const HANDING_IN = 'complete';
+
 /** A call, as the lines of the attempt's log that are about it leave it. */
 export interface Call {
   call: string;
-  /** '' for all the steps of a program. */
+  /** The program that it is made in, which tells once, without a name, what all of its calls have in common. Absent: it is a process of its own. */
+  of?: string;
   name: string;
-  /** Absent in logs of an earlier version. */
-  kind?: StepKind;
+  /** Absent of a program, and of a step that was done before. */
+  kind?: StepKind | typeof HANDING_IN;
   /** The step whose command it is made in, and which of its commands that is; null: none. */
   within: string | null;
   /** `rests`: it only waits. `done`: its step is done. `over`: it is not. */
   is: 'begun' | 'rests' | 'done' | 'over';
   /** Its process; null: not known. */
   by: OwnerIdentity | null;
+  /** The thread of that process, where it is not the main one. */
+  thread?: OwnerIdentity | null;
   /** The command that it runs. */
   command?: WorkerIdentity;
 }
 
-/** `having`: only what lines say that have this text. Throws IO_ERROR. */
-export async function readCalls(env: Env, attempt: AttemptRef, having: string = CALL_TYPE): Promise<Call[]> {
+/** `having`: only what lines say that have one of these texts. Throws IO_ERROR. */
+export async function readCalls(env: Env, attempt: AttemptRef, having = [CALL_TYPE]): Promise<Call[]> {
   const calls = new Map<string, Call>();
   for (const { type, data } of await env.eventLog.read({ log: 'events', ...attempt }, having)) {
     const told = data as Partial<Call> | null;
     if (type !== CALL_TYPE || typeof told?.call !== 'string') continue;
     calls.set(told.call, { by: null, ...calls.get(told.call), ...told } as Call);
   }
-  return [...calls.values()];
+  return [...calls.values()].flatMap((call) => {
+    const program = calls.get(call.of ?? '');
+    if (program === undefined) return call.kind === undefined && call.name === '' ? [] : call;
+    const { by, within, thread } = program;
+    return { ...call, by, within, ...(thread && { thread }), is: call.is === 'begun' ? program.is : call.is };
+  });
 }
 
 /** The command of a step that a process is in, as calls within it name that; null: of none. */
@@ -67,13 +78,16 @@ export function stepsAround(calls: readonly Call[], within: Call['within']): Set
   return around;
 }
 
-export function isLive(env: Env, { is, by }: Call): boolean {
-  return is !== 'done' && is !== 'over' && by !== null && env.ctx.liveness(by) === 'alive';
+const isOver = ({ is }: Call) => is === 'done' || is === 'over';
+
+export function isLive(env: Env, call: Call): boolean {
+  const { by, thread } = call;
+  return !isOver(call) && [by, ...(thread ? [thread] : [])].every((one) => one && env.ctx.liveness(one) === 'alive');
 }
 
 /** Whether it is at work beside this process. A program that has started it may have done so in the very step. */
 export function isBeside(env: Env, call: Call): boolean {
-  return isLive(env, call) && !(call.name === '' && call.by !== null && isWithin(env.ctx.pid, call.by.pid));
+  return isLive(env, call) && !(call.of !== undefined && call.by !== null && isWithin(env.ctx.pid, call.by.pid));
 }
 
 /**
@@ -82,18 +96,32 @@ export function isBeside(env: Env, call: Call): boolean {
  * where the log cannot be read.
  */
 export async function stepsAtWork(env: Env, attempt: AttemptRef, within: Call['within'] = null): Promise<string[]> {
-  const calls = (await orNull(() => readCalls(env, attempt))) ?? [];
+  return atWorkAmong(env, await callsOrNone(env, attempt), within);
+}
+
+/** The same for a worker that has ended, with steps that have ended with its process, unless they were called again: of threads none is asked. */
+export async function stepsLeft(env: Env, attempt: AttemptRef): Promise<string[]> {
+  const calls = await callsOrNone(env, attempt);
+  const last = new Map(calls.map((call) => [call.name, call]));
+  const isCutOff = (call: Call) => call.kind === 'step' && call.thread && !isOver(call) && !isLive(env, call);
+  return [...atWorkAmong(env, calls, null), ...[...last.values()].filter(isCutOff).map(({ name }) => name)];
+}
+
+const callsOrNone = async (env: Env, attempt: AttemptRef) => (await orNull(() => readCalls(env, attempt))) ?? [];
+
+function atWorkAmong(env: Env, calls: readonly Call[], within: Call['within']): string[] {
   const around = stepsAround(calls, within);
+  const isBesideIt = (call: Call) => call.within === null || call.within === within;
   return calls
-    .filter((call) => call.kind === 'step' && call.within === null && !around.has(call.name) && isBeside(env, call))
-    .map(({ name, by }) => (name === '' ? `of process ${by?.pid}` : name));
+    .filter((call) => call.kind === 'step' && isBesideIt(call) && !around.has(call.name) && isLive(env, call))
+    .map(({ name }) => name);
 }
 
 /**
  * Adds to `names` the steps that what a worker has left is about to call: none of these processes has said yet that its call begins. Nothing
  * where that cannot be read.
  */
-export function addsBegun(env: Env, attempt: AttemptRef, names: string[]) {
+export function addsBegun(env: Env, attempt: AttemptRef, names: string[], within: Call['within'] = null) {
   return async (left: readonly ProcessEntry[]): Promise<void> => {
     const end = env.ctx.monotonicMs() + EXEC_MS;
     while (left.some(({ pid }) => isStarting(pid)) && env.ctx.monotonicMs() < end)
@@ -103,7 +131,7 @@ export function addsBegun(env: Env, attempt: AttemptRef, names: string[]) {
     const known = new Set((await orNull(() => readCalls(env, attempt)))?.map(({ by }) => by?.pid));
     for (const { pid, name } of called) if (name !== null && !known.has(pid)) names.push(name);
     // Some have said so meanwhile.
-    names.push(...(await stepsAtWork(env, attempt)));
+    names.push(...(await stepsAtWork(env, attempt, within)));
   };
 }
 

@@ -112,6 +112,7 @@ export function memoryJournal(options: MemoryOptions = {}): MemoryJournal {
     add: (entriesFor) => void kept.add(entriesFor(view())),
     tell: () => {},
     refused: async () => {},
+    starts: async () => async () => {},
     holding: (work) => work(new AbortController().signal),
   };
 }

@@ -45,8 +45,8 @@ export async function noteUnended(
   await note(env, attempt, { ...error, exit_code: exitCode }).catch(() => {});
 }
 
-function note(env: Env, attempt: AttemptRef, data: object): Promise<void> {
-  return env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data });
+async function note(env: Env, attempt: AttemptRef, data: object): Promise<void> {
+  await env.eventLog.append({ log: 'events', ...attempt }, { ts: isoTime(env.now()), type: TYPE, data });
 }
 
 /** The last mistake of a worker that has ended with this code, and when it was, milliseconds since the epoch; null for none. */

@@ -6,7 +6,7 @@ import { Parked, parkedText, type Sleeper } from '../../domain/steps/parking.ts'
 import { type Deadline, msLeft } from '../../domain/task/deadlines.ts';
 import type { WaitsFor } from '../../domain/task/records.ts';
 import { once } from '../../lib/once.ts';
-import { timerOf, turn } from '../timer.ts';
+import { pause, turn } from '../timer.ts';
 import { told, type WorkerJournal } from './worker-journal.ts';
 
 /** How often a wait in place looks whether what it waits for is there, and what time it is, milliseconds. */
@@ -183,20 +183,4 @@ async function rest(journal: WorkerJournal, left: () => number, isThere: Sleep['
     await pause(Math.min(ms, LOOK_MS), lost);
     if (isThere?.(await journal.readAgain())) return;
   }
-}
-
-/** Throws why `lost` was aborted. */
-export function pause(ms: number, lost: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const give = () => {
-      clearTimeout(timer);
-      reject(lost.reason);
-    };
-    const timer = timerOf(ms, () => {
-      lost.removeEventListener('abort', give);
-      resolve();
-    });
-    if (lost.aborted) give();
-    else lost.addEventListener('abort', give, { once: true });
-  });
 }

@@ -58,10 +58,12 @@ export interface WorkerJournal {
   /** Notes a mistake of the worker: an attempt that fails over it is not followed by another. */
   refused(error: ForgeError): Promise<void>;
   /**
-   * Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. `kind`: what a program
-   * does; a call of a script says that itself.
+   * Says that a program begins a step or a wait, until what this returns is called; a call of a script says that itself. Throws STEP_REPEATED where
+   * another program, thread or call of the attempt is at it.
    */
-  holding<T>(work: (lost: AbortSignal) => Promise<T>, kind?: StepKind): Promise<T>;
+  starts(name: string, kind: StepKind): Promise<() => Promise<unknown>>;
+  /** Does `work` while the attempt holds its task; `lost` is aborted when it does not any more, and by an interruption. */
+  holding<T>(work: (lost: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -102,6 +104,14 @@ export async function attemptJournal(
     last = made;
     return made;
   };
+  const readAgain = async () => {
+    seen = await env.store.read(taskId);
+    const { record } = seen;
+    if (record === null) return read;
+    workedOn(record, attemptId);
+    read = (await readJournal(env, record)) ?? read;
+    return read;
+  };
   let holders = 0;
   let keeper: LeaseKeeper | null = null;
   return {
@@ -113,14 +123,7 @@ export async function attemptJournal(
     instant: () => instantOf(env),
     random: () => env.ctx.random(),
     read: async () => read,
-    readAgain: async () => {
-      seen = await env.store.read(taskId);
-      const { record } = seen;
-      if (record === null) return read;
-      workedOn(record, attemptId);
-      read = (await readJournal(env, record)) ?? read;
-      return read;
-    },
+    readAgain,
     settled: once(() => env.store.settle(taskId, env.newOp())),
     write: (entriesFor) =>
       inTurn(async () => {
@@ -147,9 +150,9 @@ export async function attemptJournal(
     },
     tell: (text) => env.artifacts.tellDoing(attempt, text),
     refused: (error) => noteMistake(env, attempt, error, UNCAUGHT_EXIT),
-    async holding(work, kind) {
+    starts: calls.beginOne,
+    async holding(work) {
       lost.signal.throwIfAborted();
-      const rests = kind === 'step' ? await calls.works() : null;
       const renewed = record.lease?.owner ? null : record.lease;
       holders += 1;
       keeper ??= keepLease(env, { ...attempt, claimId: undefined }, renewed, async () => {
@@ -159,6 +162,7 @@ export async function attemptJournal(
       if (interrupts === undefined) keeper.unref();
       const deaf = interrupts?.listen(() => lost.abort(new ForgeError('INTERRUPTED', 'the step was interrupted')));
       try {
+        if (await calls.afterHandingIn(lost.signal)) await readAgain();
         return await work(lost.signal);
       } finally {
         holders -= 1;
@@ -167,7 +171,6 @@ export async function attemptJournal(
           keeper = null;
         }
         deaf?.();
-        rests?.();
       }
     },
   };

@@ -308,20 +308,22 @@ export class StepWorker {
     // At work from here on, so that no wait beside it parks the task.
     return this.#pass.during(async (own) => {
       const journal = await this.#opened();
-      let read = await journal.read();
-      // A child of this process may have done it meanwhile.
-      if (read.steps.get(name)?.status !== 'completed') read = await journal.readAgain();
-      const before = read.steps.get(name);
-      requireKind(before, kind);
+      let before = (await journal.read()).steps.get(name);
+      const end = before?.status === 'completed' ? null : await journal.starts(name, kind);
       try {
-        const isDone = before?.status === 'completed';
-        if (isDone) await confirmed(before, journal);
-        const value = isDone
-          ? (copyOf(before.result) as T)
-          : await journal.holding((lost) => work({ journal, own, lost: own.orStopped(lost) }), kind);
+        // Another process of the attempt may have done it meanwhile.
+        if (end !== null) before = (await journal.readAgain()).steps.get(name);
+        requireKind(before, kind);
+        const done = before?.status === 'completed' ? before : null;
+        if (done !== null) await confirmed(done, journal);
+        const value =
+          done === null
+            ? await journal.holding((lost) => work({ journal, own, lost: own.orStopped(lost) }))
+            : (copyOf(done.result) as T);
         this.#passed.add(name);
         return value;
       } finally {
+        await end?.();
         own.reached(name);
       }
     });

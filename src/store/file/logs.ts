@@ -7,7 +7,7 @@ import { maskOf } from '../../domain/secrets.ts';
 import { cutMiddle } from '../../lib/fs/cut-middle.ts';
 import { entriesIn, makeFolder, refuseSymlink, sumOf, swept } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, NO_PATH, whileDoing } from '../../lib/fs/io-errors.ts';
-import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
+import { type Appended, appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { removeLeft } from '../../lib/fs/litter.ts';
 import { createFile, createLog } from '../../lib/fs/new-file.ts';
 import { lastLinesAt, readCapped, readFrom, readIfThere } from '../../lib/fs/read.ts';
@@ -52,16 +52,16 @@ export class FileEventLog implements EventLog {
     this.#tree = tree;
   }
 
-  async read(stream: LogStream, having?: string): Promise<Record<string, unknown>[]> {
+  async read(stream: LogStream, having?: readonly string[]): Promise<Record<string, unknown>[]> {
     const file = this.#file(stream);
     return readLines(ifThere(`reading ${file}`, () => readIfThere(file, LOG_MAX_BYTES)) ?? '', having);
   }
 
-  async append(stream: LogStream, entry: object): Promise<void> {
+  async append(stream: LogStream, entry: object): Promise<Appended> {
     // The attempt of a tree written by hand may have no folder yet.
     if (stream.log === 'events') this.#tree.ensureAttempt(stream.taskId, stream.attemptId);
     const file = this.#file(stream);
-    whileDoing(`appending to ${file}`, () => appendLines(file, [entry]));
+    return whileDoing(`appending to ${file}`, () => appendLines(file, [entry]));
   }
 
   #file(stream: LogStream): string {

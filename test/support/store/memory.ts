@@ -286,14 +286,15 @@ const digestOf = (value: object) => crc32(JSON.stringify(value));
 class MemoryLog implements EventLog {
   readonly #lines = new Map<string, Record<string, unknown>[]>();
 
-  async append(stream: LogStream, entry: object): Promise<void> {
+  async append(stream: LogStream, entry: object): Promise<{ from: number; to: number }> {
     const lines = await this.read(stream);
     this.#lines.set(JSON.stringify(stream), [...lines, copy(entry) as Record<string, unknown>]);
+    return { from: lines.length, to: lines.length + 1 };
   }
 
-  async read(stream: LogStream, having = ''): Promise<Record<string, unknown>[]> {
+  async read(stream: LogStream, having: readonly string[] = ['']): Promise<Record<string, unknown>[]> {
     const lines = this.#lines.get(JSON.stringify(stream)) ?? [];
-    return copy(lines.filter((line) => JSON.stringify(line).includes(having)));
+    return copy(lines.filter((line) => having.some((part) => JSON.stringify(line).includes(part))));
   }
 }
 
