@@ -63,7 +63,8 @@ export const doctor = command({
       checked('publishers', facts, publishers),
       checked('accounts', facts, accounts),
       checked('forge', facts, forge),
-      checked('support', facts, supported),
+      // Settings that can't be read say nothing of what they limit.
+      first[0]?.status === 'fail' ? null : checked('support', facts, supported),
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
       gitFindings(facts),
       checked('tracker', facts, tracker),
@@ -137,7 +138,7 @@ function supported({ settings, plan }: Facts): Finding {
     ...reuseWarnings(tasks, settings),
   ];
   if (missing.length === 0) return ok('all that plan and settings ask for has an effect');
-  return warn(missing.join('; '), 'Leave it out, or do it by hand for now.');
+  return warn(missing.join('; '), 'Change that in plan or settings, or leave it if it is meant.');
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */

@@ -27,6 +27,16 @@ describe('doctor', () => {
     'tasks',
   ];
 
+  test('doctor says nothing of what settings limit that it can not read, and how to change what has no effect', async () => {
+    world.write('plans/phases.yaml', planOf('a, uses: [gpu]'));
+    expect((await checks()).get('support')).toMatchObject({
+      message: expect.stringContaining('task a uses gpu, which has no limit'),
+      fix: 'Change that in plan or settings, or leave it if it is meant.',
+    });
+    world.write('.forge/settings.yaml', 'limits: {gpu: 1}\nretention: 1h\n');
+    expect((await checks()).get('support')).toBeUndefined();
+  });
+
   test('doctor lists its checks and reports no problem', async () => {
     await world.start('build');
     const { checks: list } = await doctor.run(world.context, {});

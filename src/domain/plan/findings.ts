@@ -136,6 +136,7 @@ function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
   return [
     {
       ...finding(site, issue.message === '' ? sentence(issue, found) : issue.message),
+      ...(issue.code === 'invalid_type' && issue.expected === 'object' ? keyList(site.schema, site.path) : {}),
       ...remedy(issue, found),
       ...(typeof found === 'string' ? meantValue(found, allowed) : {}),
     },
@@ -173,10 +174,14 @@ function meantKey(key: string, known: readonly string[]): { suggestion?: string 
 /** Most keys that are listed where none is like an unknown one. */
 const LISTED_KEYS = 12;
 
+function keyList(schema: z.core.$ZodType, path: YamlPath): { suggestion?: string } {
+  const all = keysAt(schema, path);
+  return all.length === 0 || all.length > LISTED_KEYS ? {} : { suggestion: `It has the keys ${all.join(', ')}.` };
+}
+
 function unknownKeys(keys: readonly string[], { schema, path, label }: Site): Finding[] {
   const known = schemasAt(schema, path).flatMap((part) => Object.keys(shapeOf(part)));
-  const all = keysAt(schema, path);
-  const list = all.length === 0 || all.length > LISTED_KEYS ? {} : { suggestion: `It has the keys ${all.join(', ')}.` };
+  const list = keyList(schema, path);
   return keys.map((key) => ({
     path: [...path, key],
     at: 'key',

@@ -581,7 +581,7 @@ describe('invalid ids and references', () => {
 
   test.each<[string, string, ...string[]]>([
     ['an empty file', '', `1:1 the plan is empty | The smallest one that works: ${SMALLEST_PLAN}`],
-    ['another kind of value', '- a', '1:1 expected a mapping, found a list'],
+    ['another kind of value', '- a', '1:1 expected a mapping, found a list | It has the keys project, phases, tracker_url, shell, defaults, include, source, gate_check_command.'],
     ['no phases', 'project: x\nphases: []', '2:9 phases: a plan needs at least one phase'],
     ['nothing for phases', 'project: x\nphases:', '1:1 "phases" is missing'],
     [
