@@ -162,6 +162,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   ...{ name: 'title', command: 'run', cmd: 'run', script: 'run', environment: 'env', vars: 'env' },
   ...{ needs: 'depends_on', after: 'depends_on', deps: 'depends_on', dependencies: 'depends_on', if: 'depends_on' },
   ...{ tasks: 'phases', jobs: 'phases', stages: 'phases' },
+  ...{ when: 'depends_on', allow_failure: 'continue_on_error', ignore_errors: 'continue_on_error', steps: 'run' },
   ...{ retries: 'retry', sources: 'inputs', generates: 'outputs', artifacts: 'outputs' },
   ...{ dir: 'cwd', workdir: 'cwd', working_directory: 'cwd', 'working-directory': 'cwd' },
 };
@@ -230,10 +231,23 @@ function remedy(issue: z.core.$ZodIssue, found: unknown): Pick<Finding, 'suggest
   if (issue.expected === 'array' && typeof found === 'string' && found !== '') {
     return { suggestion: `Write it as a list: [${oneLine(JSON.stringify(found), 60)}].` };
   }
+  if (issue.expected === 'array' && isMapping(found)) return meantList(found);
+  if (issue.expected === 'record') return { suggestion: 'Write a name and its value: {NAME: value}.' };
   if (issue.expected === 'boolean' && typeof found === 'string') return meantBoolean(found);
   if (issue.expected !== 'string') return {};
   if (typeof found === 'number' || typeof found === 'boolean') return { suggestion: 'Put it in quotes.', quoted: true };
   return isMapping(found) ? { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' } : {};
+}
+
+/** Phases and tasks by their ids, as other tools have them, or a list of one without its dash. */
+function meantList(found: Readonly<Record<string, unknown>>): { suggestion: string } {
+  const [id, first] = Object.entries(found)[0] ?? [];
+  const isById = id !== undefined && isMapping(first);
+  return {
+    suggestion: isById
+      ? `Begin each with a dash and its id: - id: ${oneLine(id, 40)}.`
+      : 'Make it a list: put a dash before it, or brackets around it.',
+  };
 }
 
 /** Words that are text since YAML 1.2, or in quotes. */

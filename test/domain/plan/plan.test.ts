@@ -581,7 +581,23 @@ describe('invalid ids and references', () => {
 
   test.each<[string, string, ...string[]]>([
     ['an empty file', '', `1:1 the plan is empty | The smallest one that works: ${SMALLEST_PLAN}`],
-    ['another kind of value', '- a', '1:1 expected a mapping, found a list | It has the keys project, phases, tracker_url, shell, defaults, include, source, gate_check_command.'],
+    [
+      'another kind of value',
+      '- a',
+      '1:1 expected a mapping, found a list | It has the keys project, phases, tracker_url, shell, defaults, include, source, gate_check_command.',
+    ],
+    [
+      'phases by their ids',
+      'project: x\nphases:\n  one: {name: One, tasks: []}',
+      '3:3 phases: expected a list, found a mapping | Begin each with a dash and its id: - id: one.',
+    ],
+    [
+      'a list of one without its dash, and variables as a list',
+      withTasks('id: a\ntitle: A\nuses: {gpu: 1}\nenv: [A=b]\nallow_failure: true'),
+      '8:15 task "a": uses: expected a list, found a mapping | Make it a list: put a dash before it, or brackets around it.',
+      '9:14 task "a": env: expected a mapping, found a list | Write a name and its value: {NAME: value}.',
+      '10:9 task "a": unknown key "allow_failure" | Did you mean "continue_on_error"?',
+    ],
     ['no phases', 'project: x\nphases: []', '2:9 phases: a plan needs at least one phase'],
     ['nothing for phases', 'project: x\nphases:', '1:1 "phases" is missing'],
     [

@@ -336,7 +336,11 @@ describe('invalid settings', () => {
       'agents:\n  worker: custom',
       '2:11 agents.worker: custom needs worker_command | Write `worker_command: my-agent < "$FORGE_PROMPT_FILE"` beside it, or name a preset.',
     ],
-    ['a command for a block', 'verify: npm test', '1:9 verify: expected a mapping, found text "npm test" | It has the keys commands, timeout.'],
+    [
+      'a command for a block',
+      'verify: npm test',
+      '1:9 verify: expected a mapping, found text "npm test" | It has the keys commands, timeout.',
+    ],
     ['NUL in a command', 'review: {command: "a\\0"}', '1:19 review.command: may not hold a NUL character'],
     [
       'a tracker of another kind',
