@@ -182,15 +182,15 @@ export function runPlan(context: RunContext, given: Input): Promise<RunFinished>
       },
     );
     if (context.watched !== undefined) {
-      const { LiveDetails } = await import('../engine/run/live-details.ts');
-      const { Durations } = await import('../engine/run/durations.ts');
-      const live = new LiveDetails(session);
+      const { liveDetails } = await import('../engine/run/live-details.ts');
+      const { progressOf } = await import('../engine/run/durations.ts');
+      const modelOf = liveDetails(session);
       const slots = maxParallelOf(session, options);
-      const durations = new Durations(session, { startedMs: session.ctx.monotonicMs(), slots });
+      const progress = progressOf(session, { startedMs: session.ctx.monotonicMs(), slots });
       context.watched(
         () => {
           const standing = loop.standing();
-          return standing && { ...live.model(standing), progress: durations.progress(standing) };
+          return standing && { ...modelOf(standing), progress: progress(standing) };
         },
         session.settings.bell && options.no_bell !== true,
       );

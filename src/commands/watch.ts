@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { schedulingContextOf } from '../engine/env.ts';
-import { LiveDetails } from '../engine/run/live-details.ts';
+import { liveDetails } from '../engine/run/live-details.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RecordCache } from '../engine/run/record-cache.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -28,13 +28,13 @@ export async function watch(
   const plans = new PlanSource(session, await requirePlan(session));
   const run = options.run === undefined ? null : (await requireRun(session, options.run)).run_id;
   const seen = new RecordCache(session.store);
-  const live = new LiveDetails(session);
+  const modelOf = liveDetails(session);
   const selected = () =>
     run === null
       ? null
       : new Set([...seen.reads.values()].flatMap((read) => (isOfRun(read, run) ? [read.task_id] : [])));
   const look = () =>
-    live.model({
+    modelOf({
       scheduling: schedulingContextOf(session, plans.current.plan, seen.reads),
       selected: selected(),
       own: new Map(),

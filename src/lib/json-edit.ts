@@ -29,8 +29,44 @@ const BOM = '\u00ef\u00bb\u00bf';
 
 /** The places in a JSON text; null when it is none. */
 export function placesIn(text: string): Place | null {
-  const begin = text.startsWith(BOM) ? BOM.length : 0;
-  return parseJson(text.slice(begin)) === undefined ? null : new Scanner(text, begin).value(0);
+  let at = text.startsWith(BOM) ? BOM.length : 0;
+  return parseJson(text.slice(at)) === undefined ? null : value(0);
+
+  function value(depth: number): Place {
+    skip();
+    const start = at;
+    const first = text[start];
+    if (first !== '{' && first !== '[') {
+      take(/"(?:[^"\\]|\\.)*"|[^\s,\]}]+/y);
+      return { start, end: at, depth, kind: 'other', members: [] };
+    }
+    at++;
+    const members: Member[] = [];
+    for (skip(); !/[\]}]/.test(text[at] ?? '}'); skip()) {
+      const begin = at;
+      members.push({ key: first === '[' ? null : keyHere(), start: begin, value: value(depth + 1) });
+    }
+    at++;
+    return { start, end: at, depth, kind: first === '{' ? 'object' : 'list', members };
+  }
+
+  function keyHere(): string {
+    const key = JSON.parse(take(/"(?:[^"\\]|\\.)*"/y)) as string;
+    skip();
+    return key;
+  }
+
+  /** What stands between values. */
+  function skip(): void {
+    take(/[\s,:]*/y);
+  }
+
+  function take(pattern: RegExp): string {
+    pattern.lastIndex = at;
+    const [found = ''] = pattern.exec(text) ?? [];
+    at += found.length;
+    return found;
+  }
 }
 
 /** The value of the last member of that key, which is the one that counts. */
@@ -86,52 +122,4 @@ export function withoutMember(text: string, from: Place, index: number): string 
   const close = `${eol}${indent.slice(0, (indent.length / (from.depth + 1)) * from.depth)}`;
   const rest = text.slice(end);
   return text.slice(0, from.start + 1) + (rest.startsWith(close) ? rest.slice(close.length) : rest);
-}
-
-/** Of a text that is known to be JSON. */
-class Scanner {
-  readonly #text: string;
-  #at: number;
-
-  constructor(text: string, at: number) {
-    this.#text = text;
-    this.#at = at;
-  }
-
-  value(depth: number): Place {
-    this.#skip();
-    const start = this.#at;
-    const first = this.#text[start];
-    if (first !== '{' && first !== '[') {
-      this.#take(/"(?:[^"\\]|\\.)*"|[^\s,\]}]+/y);
-      return { start, end: this.#at, depth, kind: 'other', members: [] };
-    }
-    this.#at++;
-    const members: Member[] = [];
-    for (this.#skip(); !/[\]}]/.test(this.#text[this.#at] ?? '}'); this.#skip()) {
-      const at = this.#at;
-      const key = first === '[' ? null : this.#key();
-      members.push({ key, start: at, value: this.value(depth + 1) });
-    }
-    this.#at++;
-    return { start, end: this.#at, depth, kind: first === '{' ? 'object' : 'list', members };
-  }
-
-  #key(): string {
-    const key = JSON.parse(this.#take(/"(?:[^"\\]|\\.)*"/y)) as string;
-    this.#skip();
-    return key;
-  }
-
-  /** What stands between values. */
-  #skip(): void {
-    this.#take(/[\s,:]*/y);
-  }
-
-  #take(pattern: RegExp): string {
-    pattern.lastIndex = this.#at;
-    const [found = ''] = pattern.exec(this.#text) ?? [];
-    this.#at += found.length;
-    return found;
-  }
 }

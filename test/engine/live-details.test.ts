@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { OwnAttempt } from '../../src/domain/run/live-model.ts';
 import type { PhaseOfWork } from '../../src/domain/task/records.ts';
 import type { Env } from '../../src/engine/env.ts';
-import { LiveDetails } from '../../src/engine/run/live-details.ts';
+import { liveDetails } from '../../src/engine/run/live-details.ts';
 import { readFrom } from '../../src/lib/fs/read.ts';
 import type { AttemptRef } from '../../src/store/port.ts';
 import { onePhase, scheduling } from '../support/domain/plans.ts';
@@ -37,14 +37,14 @@ function looker(): { look: (attempts: Record<string, string>) => (string | null)
       readFrom(`${dir}/${attemptId}/logs/${log}`, from),
     doing: () => '',
   };
-  const live = new LiveDetails({ store, artifacts } as unknown as Env);
+  const modelOf = liveDetails({ store, artifacts } as unknown as Env);
   const plan = onePhase({ id: 'a', run: 'true' }, { id: 'b', run: 'true' });
   return {
     look: (attempts) => {
       const own = Object.entries(attempts).map(([task, attempt_id], n): [string, OwnAttempt] => {
         return [task, { attempt_id, attempt_number: 1, age_ms: 100 - n }];
       });
-      const { running } = live.model({ scheduling: scheduling(plan), selected: null, own: new Map(own) });
+      const { running } = modelOf({ scheduling: scheduling(plan), selected: null, own: new Map(own) });
       return running.map(({ task_id, phase, line }) => [task_id, phase, line]);
     },
   };

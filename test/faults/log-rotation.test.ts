@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { appendLines, readLines } from '../../src/lib/fs/json-lines.ts';
 import { layoutOf } from '../../src/store/file/tree.ts';
-import { Journal } from '../../src/store/journal.ts';
+import { journalIn } from '../../src/store/journal.ts';
 import { bundle } from '../support/bundle.ts';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
 import { sized } from '../support/faults/knobs.ts';
@@ -82,11 +82,11 @@ test(`${WRITERS} processes that rotate the log at once without the lock lose no 
 
 test('two rotations of the log in one millisecond keep both files', async () => {
   const dir = makeProject({ '.forge/settings.yaml': '' });
-  const journal = new Journal(layoutOf(dir), () => 0, MAX_BYTES);
+  const journal = journalIn(layoutOf(dir), () => 0, MAX_BYTES);
   const expected = [...fill(dir, 1)];
-  await journal.write([{ type: 'warning', task_id: 'a', message: 'one' }]);
+  await journal([{ type: 'warning', task_id: 'a', message: 'one' }]);
   expected.push('one', ...fill(dir, 2));
-  await journal.write([{ type: 'warning', task_id: 'a', message: 'two' }]);
+  await journal([{ type: 'warning', task_id: 'a', message: 'two' }]);
   expect(messages(dir)).toEqual([...expected, 'two'].sort());
   expect(logs(dir)).toHaveLength(3);
 });

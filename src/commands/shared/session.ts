@@ -10,7 +10,7 @@ import { BUILD } from '../../project/build.ts';
 import { refuseForeign, requireProject } from '../../project/find-project.ts';
 import { loadSettings } from '../../project/settings-file.ts';
 import { claimHistory, publisher, questionNotices, type Subscriber } from '../../store/events.ts';
-import { Journal } from '../../store/journal.ts';
+import { journalIn } from '../../store/journal.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { openStores, type Stores } from '../../store/open.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
@@ -64,8 +64,8 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   const stores = context.stores ?? openStores(paths, driver, cache);
   const artifacts = maskedArtifacts(stores.artifacts, secretsOf({ ctx, settings }));
   const env = { ...stores, artifacts, now: ctx.now, instant: () => instantOf({ ctx }), newOp: () => newId(ctx) };
-  const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
-  const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
+  const journal = journalIn(paths, ctx.now, settings.agents.log_rotate_max_bytes);
+  const subscribers = [claimHistory(env), journal, questionNotices(env)];
   const session: Session = {
     ctx,
     paths,

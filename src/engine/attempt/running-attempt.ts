@@ -28,7 +28,7 @@ import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { addsBegun, stepsLeft } from '../steps/call-log.ts';
 import { timerOf } from '../timer.ts';
-import { AttemptSpending } from './attempt-spending.ts';
+import { type AttemptSpending, attemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import type { Completion } from './completion.ts';
@@ -147,7 +147,7 @@ export class RunningAttempt {
     const { claimId, attemptId, agent = null, cwd = '', record } = started;
     this.#holder = { taskId: request.task.id, claimId, attemptId };
     const at = { task: request.task, record, agent, cwd };
-    this.#spending = started.worker && new AttemptSpending(env, this.#holder, at);
+    this.#spending = started.worker && attemptSpending(env, this.#holder, at);
     // One that is not open yet can't be renewed, and ends long before its lease.
     const lease = started.begin ? null : record.lease;
     this.#lease = keepLease(env, this.#holder, lease, this.#unheld.bind(this));
@@ -166,7 +166,7 @@ export class RunningAttempt {
 
   /** What it has used so far. */
   get spent(): Spent {
-    return this.#spending?.spent ?? NOTHING_SPENT;
+    return this.#spending?.spent() ?? NOTHING_SPENT;
   }
 
   get standing(): OwnAttempt {
@@ -317,7 +317,7 @@ export class RunningAttempt {
           task,
           outcome,
           commit,
-          session: this.#spending?.session ?? null,
+          session: this.#spending?.session() ?? null,
           reuse,
           made: () => madeNow(this.#env, task),
           begin: this.#started.begin,

@@ -16,44 +16,36 @@ import { lastLineOf } from './last-line.ts';
 /** How many of each list are looked up; a view shows no more. */
 const LOOKED_UP = 12;
 
-export class LiveDetails {
-  readonly #env: Pick<Env, 'store' | 'artifacts'>;
+/** What a view shows, whenever it is asked: it reads no more than a few log files; what takes a longer read is there the next time. Throws IO_ERROR. */
+export function liveDetails({ store, artifacts }: Pick<Env, 'store' | 'artifacts'>): (standing: Standing) => LiveModel {
   /** By attempt, and by question. What is not shown any more is forgotten. */
-  #lines = new Map<string, () => string>();
-  #manifests = new Map<string, Later<AttemptManifest>>();
-  #questions = new Map<string, Later<Question>>();
+  let lines = new Map<string, () => string>();
+  let manifests = new Map<string, Later<AttemptManifest>>();
+  let questions = new Map<string, Later<Question>>();
 
-  constructor(env: Pick<Env, 'store' | 'artifacts'>) {
-    this.#env = env;
-  }
+  const manifestOf = ({ task_id, attempt_id }: LiveRun) =>
+    later(store.readDocument('manifest', task_id, attempt_id ?? ''));
+  const questionOf = ({ task_id, attempt_id, question_id }: LiveQuestion) =>
+    later(store.readDocument('question', task_id, attempt_id, question_id));
 
-  /** Reads no more than a few log files; what takes a longer read is there the next time. Throws IO_ERROR. */
-  model(standing: Standing): LiveModel {
+  return (standing) => {
     const model = liveModel(standing);
-    const [lines, manifests, questions] = [this.#lines, this.#manifests, this.#questions];
-    [this.#lines, this.#manifests, this.#questions] = [new Map(), new Map(), new Map()];
+    const before = { lines, manifests, questions };
+    [lines, manifests, questions] = [new Map(), new Map(), new Map()];
     for (const run of model.running.slice(0, LOOKED_UP)) {
       if (run.attempt_id === null) continue;
-      const manifest = kept(this.#manifests, manifests, run.attempt_id, () => this.#manifestOf(run)).value;
+      const manifest = kept(manifests, before.manifests, run.attempt_id, () => manifestOf(run)).value;
       run.phase = manifest?.phase ?? null;
       const agent = adapterOf(manifest?.agent);
       const key = `${run.attempt_id} ${manifest?.agent ?? ''}`;
       const attempt = { taskId: run.task_id, attemptId: run.attempt_id };
-      run.line = kept(this.#lines, lines, key, () => lastLineOf(this.#env.artifacts, attempt, agent))();
+      run.line = kept(lines, before.lines, key, () => lastLineOf(artifacts, attempt, agent))();
     }
     for (const asked of model.asked.slice(0, LOOKED_UP)) {
-      asked.question = kept(this.#questions, questions, asked.question_id, () => this.#questionOf(asked)).value;
+      asked.question = kept(questions, before.questions, asked.question_id, () => questionOf(asked)).value;
     }
     return model;
-  }
-
-  #manifestOf({ task_id, attempt_id }: LiveRun): Later<AttemptManifest> {
-    return later(this.#env.store.readDocument('manifest', task_id, attempt_id ?? ''));
-  }
-
-  #questionOf({ task_id, attempt_id, question_id }: LiveQuestion): Later<Question> {
-    return later(this.#env.store.readDocument('question', task_id, attempt_id, question_id));
-  }
+  };
 }
 
 function kept<T>(now: Map<string, T>, before: ReadonlyMap<string, T>, key: string, make: () => T): T {

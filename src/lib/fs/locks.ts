@@ -161,23 +161,17 @@ function removed(lock: string, name: string | null): boolean {
   return false;
 }
 
-/** Removes a lock with a time in the future that no holder renews: it would never be stale. */
-class AheadLocks {
-  readonly #staleMs: number;
-  #seen = { name: '', mtimeMs: 0, sinceMs: 0 };
-
-  constructor(staleMs: number) {
-    this.#staleMs = staleMs;
-  }
-
-  look(lock: string): void {
+/** What it returns is called at each look, and removes a lock with a time in the future that no holder renews: it would never be stale. */
+function removeAhead(staleMs: number): (lock: string) => void {
+  let seen = { name: '', mtimeMs: 0, sinceMs: 0 };
+  return (lock) => {
     const { mtimeMs = 0 } = fs.lstatSync(lock, { throwIfNoEntry: false }) ?? {};
     const name = nameOf(lock) ?? '';
-    if (mtimeMs <= Date.now() + this.#staleMs) return;
+    if (mtimeMs <= Date.now() + staleMs) return;
     const nowMs = performance.now();
-    if (name !== this.#seen.name || mtimeMs !== this.#seen.mtimeMs) this.#seen = { name, mtimeMs, sinceMs: nowMs };
-    else if (nowMs - this.#seen.sinceMs > this.#staleMs) removed(lock, name);
-  }
+    if (name !== seen.name || mtimeMs !== seen.mtimeMs) seen = { name, mtimeMs, sinceMs: nowMs };
+    else if (nowMs - seen.sinceMs > staleMs) removed(lock, name);
+  };
 }
 
 /** Distinguishes a lock from one that was made again under its name; null when there is none. */
@@ -197,7 +191,7 @@ async function taken(
 ): Promise<(() => Promise<void>) | null> {
   const { default: lockfile } = await import('proper-lockfile');
   const end = performance.now() + waitMs;
-  const ahead = new AheadLocks(staleMs);
+  const lookAhead = removeAhead(staleMs);
   for (let pauseMs = LOOK_MS.first; ; pauseMs = Math.min(pauseMs * 2, LOOK_MS.most)) {
     try {
       const release = await lockfile.lock(lock, {
@@ -215,7 +209,7 @@ async function taken(
       if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
       if (performance.now() >= end) return null;
       onHeld();
-      ahead.look(lock);
+      lookAhead(lock);
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }

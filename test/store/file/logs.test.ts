@@ -10,7 +10,7 @@ import { advised } from '../../../src/lib/fs/locks.ts';
 import { lastLinesAt, readFrom } from '../../../src/lib/fs/read.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import type { TaskEvent } from '../../../src/store/events.ts';
-import { Journal } from '../../../src/store/journal.ts';
+import { journalIn } from '../../../src/store/journal.ts';
 import fc from '../../support/properties.ts';
 import { emptyFolder, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 
@@ -91,7 +91,7 @@ describe('journal', () => {
   const setUp = (maxBytes = 1_000_000) => {
     const tree = new Tree();
     let now = T0;
-    const journal = new Journal(tree.layout, () => now++, maxBytes);
+    const journal = journalIn(tree.layout, () => now++, maxBytes);
     return { tree, journal, logs: path.dirname(tree.layout.log), log: tree.layout.log };
   };
   const lines = (log: string) => readLines(fs.readFileSync(log, 'utf8'));
@@ -99,7 +99,7 @@ describe('journal', () => {
   test('the journal writes each entry with its time', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(tree.layout.forge);
-    await journal.write([odd, { ...odd, task_id: 'test' }]);
+    await journal([odd, { ...odd, task_id: 'test' }]);
     expect(lines(log)).toEqual([
       { ts: isoTime(T0), ...odd },
       { ts: isoTime(T0 + 1), ...odd, task_id: 'test' },
@@ -110,7 +110,7 @@ describe('journal', () => {
 
   test('the journal does not turn a folder into a project', async () => {
     const { tree, journal } = setUp();
-    await journal.write([odd]);
+    await journal([odd]);
     expect(tree.names(tree.layout.project)).toEqual([]);
   });
 
@@ -128,7 +128,7 @@ describe('journal', () => {
     } as const;
     const row = { type: 'gc', task_id: 'build', row: 2, action: 'mark_abandoned', reason: 'it is stale' } as const;
     const entry = { event: 'acquired', ...by } as const;
-    await journal.write([{ type: 'claim', task_id: 'build', entry }, moved, { ...row, released: null }]);
+    await journal([{ type: 'claim', task_id: 'build', entry }, moved, { ...row, released: null }]);
     const written = [moved, row].map((line, n) => JSON.stringify({ ts: isoTime(T0 + n), ...line }));
     expect(lines(log).map((line) => JSON.stringify(line))).toEqual(written);
   });
@@ -136,14 +136,14 @@ describe('journal', () => {
   test('the journal creates nothing when there is nothing to write', async () => {
     const { tree, journal } = setUp();
     fs.mkdirSync(tree.layout.forge);
-    await journal.write([]);
+    await journal([]);
     expect(tree.names(tree.layout.forge)).toEqual([]);
   });
 
   test('the journal rotates a full file and loses no line', async () => {
     const { tree, journal, logs } = setUp(400);
     fs.mkdirSync(tree.layout.forge);
-    for (let n = 0; n < 12; n++) await journal.write([{ ...odd, task_id: `t${n}` }]);
+    for (let n = 0; n < 12; n++) await journal([{ ...odd, task_id: `t${n}` }]);
     const files = tree.names(logs).filter((name) => name.endsWith('.jsonl'));
     expect(files.length).toBeGreaterThan(2);
     expect(files).toContain('orchestrate.jsonl');
@@ -156,7 +156,7 @@ describe('journal', () => {
     const { tree, journal, logs } = setUp(1);
     fs.mkdirSync(tree.layout.forge);
     tree.write(path.join(logs, 'notes.txt'), 'mine');
-    for (let n = 0; n < 12; n++) await journal.write([{ ...odd, task_id: `t${n}` }]);
+    for (let n = 0; n < 12; n++) await journal([{ ...odd, task_id: `t${n}` }]);
     const rotated = tree.names(logs).filter((name) => /^orchestrate\..+\.jsonl$/.test(name));
     expect(rotated).toHaveLength(5);
     expect(rotated.flatMap((name) => lines(path.join(logs, name)).map(({ task_id }) => task_id))).toEqual([
@@ -172,11 +172,11 @@ describe('journal', () => {
   test('a journal that cannot be written is not an error', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(log, { recursive: true });
-    await journal.write([odd]);
+    await journal([odd]);
     expect(tree.names(log)).toEqual([]);
     fs.rmSync(path.dirname(log), { recursive: true });
     tree.write(path.dirname(log), 'a file');
-    await journal.write([odd]);
+    await journal([odd]);
     expect(tree.read(path.dirname(log))).toBe('a file');
   });
 });

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { RunManifest } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { treeChecks } from '../../../src/store/file/checks.ts';
-import { Journal } from '../../../src/store/journal.ts';
+import { journalIn } from '../../../src/store/journal.ts';
 import { emptyFolder, held, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 
 const RUN: RunManifest = { version: 1, run_id: id(100), started_at: isoTime(T0), name: null, host: 'mill' };
@@ -188,12 +188,12 @@ describe('symlinked files', () => {
   test.each(['orchestrate.jsonl', 'logs'])(
     'the journal writes nothing through a symlink in place of %s',
     async (what) => {
-      const journal = new Journal(tree.layout, () => T0, 1_000_000);
-      await journal.write([{ type: 'warning', task_id: 'build', message: 'one' }]);
+      const journal = journalIn(tree.layout, () => T0, 1_000_000);
+      await journal([{ type: 'warning', task_id: 'build', message: 'one' }]);
       const logs = path.dirname(tree.layout.log);
       moveOut(what === 'logs' ? logs : tree.layout.log);
       const before = contents(outside);
-      await journal.write([{ type: 'warning', task_id: 'build', message: 'two' }]);
+      await journal([{ type: 'warning', task_id: 'build', message: 'two' }]);
       expect(contents(outside)).toEqual(before);
     },
   );

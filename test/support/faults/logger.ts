@@ -2,15 +2,15 @@
 
 import { createInterface } from 'node:readline';
 import { layoutOf } from '../../../src/store/file/tree.ts';
-import { Journal } from '../../../src/store/journal.ts';
+import { journalIn } from '../../../src/store/journal.ts';
 
 const { dir, name, maxBytes } = JSON.parse(process.argv[2] ?? '') as { dir: string; name: string; maxBytes: number };
-const journal = new Journal(layoutOf(dir), () => Date.now(), maxBytes);
+const journal = journalIn(layoutOf(dir), () => Date.now(), maxBytes);
 
 console.log(JSON.stringify('ready'));
 let written = 0;
 for await (const _line of createInterface({ input: process.stdin })) {
   const message = `${name}-${written++}`;
-  await journal.write([{ type: 'warning', task_id: 'a', message }]);
+  await journal([{ type: 'warning', task_id: 'a', message }]);
   console.log(JSON.stringify(message));
 }
