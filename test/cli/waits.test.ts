@@ -6,6 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { answerOf, dataOf, F, linesIn, orchestrate, project } from '../support/cli.ts';
 import { LiveForge, type RunEvent } from '../support/faults/forge.ts';
+import { finishing, WORK } from '../support/finishing.ts';
+import { until } from '../support/processes.ts';
 
 const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/lib/worker.js')).href;
 const PARKING = 'steps: {park_after: 0}\n';
@@ -493,5 +495,29 @@ describe('what a worker is at', () => {
     await vi.waitFor(async () => expect(await doing()).toBe('step slow, try 3'), { timeout: 30_000 });
     writeFileSync(join(cwd, 'go'), '');
     expect(await run.ended).toMatchObject({ code: 0 });
+  });
+});
+
+describe('a wait in a review', () => {
+  it('a wait in a review waits in its place, however long, since a review is not given back half done', async () => {
+    const review = `"$FORGE_CLI" orchestrate step look.$FORGE_REVIEW_HEAD -- touch "$FORGE_DIR/.forge/asked"
+${F} wait soak --for 100ms
+${F} wait-for go
+echo '{"verdict": "pass"}' > "$FORGE_REVIEW_FILE"
+`;
+    const play = finishing([`id: a, title: A, run: '${WORK}'`], `review: {command: sh -e wait.sh}\n${PARKING}`, {
+      'wait.sh': review,
+    });
+    const run = play.start('run');
+    await until('the review', () => existsSync(play.repo.path('.forge/asked')));
+    await play.data('signal', 'a', 'go');
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(await play.state('a')).toMatchObject({ state: 'shipped', attempt_count: 1 });
+    const { steps } = await play.data('steps', 'a');
+    expect(steps.map(({ kind, status }: { kind: string; status: string }) => `${kind} ${status}`)).toEqual([
+      'step completed',
+      'wait completed',
+      'wait-for completed',
+    ]);
   });
 });

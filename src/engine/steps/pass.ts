@@ -60,10 +60,11 @@ export class Pass {
   async sleep(at: AtWork, journal: WorkerJournal, sleep: Sleep): Promise<void> {
     const { wake, waitsFor, lost, isThere, arrives } = sleep;
     const left = () => msLeft(wake, journal.instant());
+    const isOver = async () => isThere?.(await journal.readAgain()) === true || (await arrives?.()) === true;
     const isShort = () => left() <= journal.settings.steps.park_after_ms;
     if (isShort()) {
       const text = parkedText({ waits_for: [waitsFor], wake_at: wake?.at ?? null });
-      return told(journal, text, rest(journal, left, isThere, lost));
+      return told(journal, text, rest(left, isOver, lost));
     }
     const sleeper: PassSleeper = { waitsFor, wake, isThere: isThere ?? (() => false), parked: null };
     this.#sleepers.add(sleeper);
@@ -76,7 +77,6 @@ export class Pass {
           });
           await this.#parking;
         }
-        const isOver = async () => isThere?.(await journal.readAgain()) === true || (await arrives?.()) === true;
         if (sleeper.parked === null && (await isOver())) break;
         if (sleeper.parked === null) await pause(LOOK_MS, lost);
         if (sleeper.parked !== null) throw sleeper.parked;
@@ -178,9 +178,9 @@ export class AtWork {
   }
 }
 
-async function rest(journal: WorkerJournal, left: () => number, isThere: Sleep['isThere'], lost: AbortSignal) {
+async function rest(left: () => number, isOver: () => Promise<boolean>, lost: AbortSignal) {
   for (let ms = left(); ms > 0; ms = left()) {
     await pause(Math.min(ms, LOOK_MS), lost);
-    if (isThere?.(await journal.readAgain())) return;
+    if (await isOver()) return;
   }
 }

@@ -11,6 +11,7 @@ import { alsoAsleep, type Park, Parked, parkFor, type Sleeper, workedOn } from '
 import { type StepPolicy, stepPolicy } from '../../domain/steps/tries.ts';
 import type { Instant } from '../../domain/task/deadlines.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
+import { phaseDue } from '../../domain/task/states.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { fromIso } from '../../lib/time.ts';
@@ -118,7 +119,9 @@ export async function attemptJournal(
     record,
     attemptId,
     failedAtMs: record.state.last_failed_at ? fromIso(record.state.last_failed_at) : null,
-    settings: env.settings,
+    // A review can't be given back half done: what it waits for it waits for in its place.
+    settings:
+      phaseDue(record.state.state) === null ? env.settings : { steps: { park_after_ms: Number.POSITIVE_INFINITY } },
     policyOf: async (own) => (own === undefined ? inherited() : stepPolicy(own, null, env.settings)),
     instant: () => instantOf(env),
     random: () => env.ctx.random(),
