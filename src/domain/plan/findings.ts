@@ -189,7 +189,16 @@ function unknownKeys(keys: readonly string[], { schema, path, label }: Site): Fi
     message: withLabel(label(path), `unknown key ${JSON.stringify(oneLine(key, 60))}`),
     ...list,
     ...meantKey(key, known),
+    ...keyBelow(key, { schema, path }),
   }));
+}
+
+/** A key that belongs into a block beside it. */
+function keyBelow(key: string, { schema, path }: Pick<Site, 'schema' | 'path'>): { suggestion?: string } {
+  const blocks = keysAt(schema, path).filter((block) => keysAt(schema, [...path, block]).includes(key));
+  return blocks.length === 0
+    ? {}
+    : { suggestion: `Did you mean ${orList(blocks.map((block) => `"${block}.${key}"`))}?` };
 }
 
 const DURATION_WORDS = /^(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)[a-z]*$/i;

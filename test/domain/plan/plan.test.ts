@@ -587,6 +587,11 @@ describe('invalid ids and references', () => {
       '1:1 expected a mapping, found a list | It has the keys project, phases, tracker_url, shell, defaults, include, source, gate_check_command.',
     ],
     [
+      'a key of all tasks at the root',
+      'project: x\nenv: {A: b}\nphases: [{id: p, name: P, tasks: []}]',
+      '2:1 unknown key "env" | Did you mean "defaults.env"?',
+    ],
+    [
       'phases by their ids',
       'project: x\nphases:\n  one: {name: One, tasks: []}',
       '3:3 phases: expected a list, found a mapping | Begin each with a dash and its id: - id: one.',

@@ -270,6 +270,12 @@ methodology_version: 0.4.5
 describe('invalid settings', () => {
   test.each<[string, string, ...string[]]>([
     ['another kind of value', '- a', '1:1 expected a mapping, found a list'],
+    [
+      'keys outside of their blocks',
+      'max_parallel: 4\nworker: claude',
+      '1:1 unknown key "max_parallel" | Did you mean "agents.max_parallel"?',
+      '2:1 unknown key "worker" | Did you mean "agents.worker" or "review.worker"?',
+    ],
     ['unknown block', 'agent: {}', '1:1 unknown key "agent" | Did you mean "agents"?'],
     [
       'unknown key',
