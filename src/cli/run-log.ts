@@ -60,43 +60,33 @@ export interface RunLogOptions {
   logOf(taskId: string, attemptId: string, log: `${string}.log`): string;
 }
 
-export class RunLog {
-  readonly #options: RunLogOptions;
-  readonly #failures: EventOf<'task_finished'>[] = [];
-  readonly #blocked: Blocked[] = [];
-  #idColumn = ID_COLUMNS.min;
+/** Prints what there is to say about each event that it is given. */
+export function runLog(options: RunLogOptions): (event: RunEvent) => void {
+  const { context, output, whole, logOf } = options;
+  const { palette, width } = context;
+  const failures: EventOf<'task_finished'>[] = [];
+  const blocked: Blocked[] = [];
+  let idColumn = ID_COLUMNS.min;
   /** A run that has nothing to say before its summary would leave two blank lines. */
-  #afterBlank = false;
-  #isQuiet = false;
-
-  constructor(options: RunLogOptions) {
-    this.#options = options;
-  }
-
-  /** Prints what there is to say about it. */
-  event(event: RunEvent): void {
-    this.#isQuiet = this.#options.output === 'none' && !SHOWN_ALWAYS.includes(event.type);
-    (this.#say[event.type] as (event: RunEvent) => void)(event);
-  }
-
-  readonly #say: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
+  let afterBlank = false;
+  let isQuiet = false;
+  const say: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
     run_started: ({ run_id, tasks, max_parallel, rerun = [] }) => {
-      const { palette, width } = this.#options.context;
       const work = `${plural(tasks, 'task')}, ${max_parallel} at a time`;
       const head = `${palette.bold('run')} ${palette.dim(run_id)}`;
       const fits = widthOf(`run ${run_id}  ${work}`) <= width;
-      this.#print(...(fits ? [`${head}  ${work}`] : [head, `  ${work}`]), '');
-      if (rerun.length > 0) this.#dim(`begun again from the start: ${firstOf(rerun, 10)}`);
+      print(...(fits ? [`${head}  ${work}`] : [head, `  ${work}`]), '');
+      if (rerun.length > 0) dimmed(`begun again from the start: ${firstOf(rerun, 10)}`);
     },
 
     task_started: ({ task_id, title, attempt_number }) => {
-      this.#task('▸', 'cyan', task_id, attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title);
+      taskLine('▸', 'cyan', task_id, attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title);
     },
 
     task_output: (event) => {
       const lines = event.text.replace(/\n$/, '').split('\n');
-      if (this.#options.output === 'grouped') this.#block(event, lines);
-      else for (const line of lines) this.#asIs(`${this.#padded(event.task_id)} | ${line}`);
+      if (output === 'grouped') blockOf(event, lines);
+      else for (const line of lines) asIs(`${padded(event.task_id)} | ${line}`);
     },
 
     task_retry: ({ task_id, attempts, error, delay_ms, duration_ms }) => {
@@ -105,189 +95,179 @@ export class RunLog {
       const isSentBack = classCovers('review', error.class) || classCovers('ship', error.class);
       const how = isSentBack ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
       const [why, next] = [errorText(error), `attempt ${attempts + 1} ${when}`];
-      this.#state(
-        'awaiting_respawn',
-        task_id,
-        `${how}, ${next}: ${why}`,
-        `${next}: ${why}`,
-        why,
-        shortErrorText(error),
-      );
+      stateLine('awaiting_respawn', task_id, `${how}, ${next}: ${why}`, `${next}: ${why}`, why, shortErrorText(error));
     },
 
     task_finished: (event) => {
       const { task_id, state, attempts, duration_ms, error, failure_reason, unchanged = false } = event;
-      if (state === 'failed') this.#failures.push(event);
+      if (state === 'failed') failures.push(event);
       const took = `${state === 'failed' ? 'after' : 'in'} ${formatDuration(duration_ms)}`;
       const facts = [unchanged ? 'unchanged' : attempts > 1 ? `${attempts} attempts` : null, failure_reason].filter(
         (fact) => fact !== null,
       );
       const said = `${state} ${took}`;
-      const whole = facts.length === 0 ? said : `${said} (${facts.join(', ')})`;
-      if (error === null) return this.#state(state, task_id, whole);
+      const full = facts.length === 0 ? said : `${said} (${facts.join(', ')})`;
+      if (error === null) return stateLine(state, task_id, full);
       const why = errorText(error);
-      this.#state(state, task_id, `${whole}: ${why}`, `${said}: ${why}`, why, shortErrorText(error));
+      stateLine(state, task_id, `${full}: ${why}`, `${said}: ${why}`, why, shortErrorText(error));
     },
 
-    task_setup: ({ task_id, command }) => this.#task('▹', 'cyan', task_id, `setting up: ${command}`),
+    task_setup: ({ task_id, command }) => taskLine('▹', 'cyan', task_id, `setting up: ${command}`),
 
-    task_verifying: ({ task_id, command }) => this.#task('▹', 'cyan', task_id, `verifying: ${command}`),
+    task_verifying: ({ task_id, command }) => taskLine('▹', 'cyan', task_id, `verifying: ${command}`),
 
     task_finishing: ({ task_id, phase }) =>
-      this.#task('▹', 'cyan', task_id, phase === 'review' ? 'reviewing' : 'merging'),
+      taskLine('▹', 'cyan', task_id, phase === 'review' ? 'reviewing' : 'merging'),
 
     task_held: ({ task_id, phase, error, delay_ms }) => {
       const what = phase === 'review' ? 'not reviewed' : 'not merged';
       const when = delay_ms === null ? '' : `, again in ${formatDuration(delay_ms)}`;
-      this.#task('·', 'yellow', task_id, `${what}${when}: ${oneLine(error.message, 500)}`);
-      if (delay_ms === null) this.#print(...hang('    ', oneLine(error.hint, 500), this.#options.context.width));
+      taskLine('·', 'yellow', task_id, `${what}${when}: ${oneLine(error.message, 500)}`);
+      if (delay_ms === null) print(...hang('    ', oneLine(error.hint, 500), width));
     },
 
     task_interrupted: ({ task_id, why, state, duration_ms }) =>
-      this.#task('■', 'yellow', task_id, `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`),
+      taskLine('■', 'yellow', task_id, `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`),
 
     task_parked: ({ task_id, state, duration_ms, waits }) => {
       const what = waits === null ? 'stopped to ask' : 'parked';
       const why = waits === null ? '' : `: ${waits}`;
-      this.#state(state, task_id, `${what} after ${formatDuration(duration_ms)}${why}`);
+      stateLine(state, task_id, `${what} after ${formatDuration(duration_ms)}${why}`);
     },
 
     question_opened: ({ task_id, decision_key, expires_at, question }) => {
-      const { palette, width } = this.#options.context;
-      this.#task('?', 'yellow', task_id, `asks: ${question?.question ?? decision_key}`);
-      const options = question?.options ?? [];
-      for (const [i, { id, label }] of options.entries())
-        this.#print(
+      taskLine('?', 'yellow', task_id, `asks: ${question?.question ?? decision_key}`);
+      for (const [i, { id, label }] of (question?.options ?? []).entries())
+        print(
           `    ${cut(`${i + 1}. ${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`,
         );
-      this.#print(`    ${answerCommand(task_id)}`);
+      print(`    ${answerCommand(task_id)}`);
       const otherwise = question?.default_option_id || 'it is tried again without';
-      this.#print(palette.dim(`    open until ${expires_at}, then ${otherwise}`));
+      print(palette.dim(`    open until ${expires_at}, then ${otherwise}`));
     },
 
     question_settled: ({ task_id, decision_key, option_id, answered_by }) => {
       const answer = option_id === null ? 'no answer in time' : `${option_id} (${answered_by})`;
-      this.#task('?', 'yellow', task_id, `${oneLine(decision_key, 60)}: ${answer}`);
+      taskLine('?', 'yellow', task_id, `${oneLine(decision_key, 60)}: ${answer}`);
     },
 
-    task_blocked: (event) => void this.#blocked.push(event),
+    task_blocked: (event) => void blocked.push(event),
 
     still_running: ({ tasks, waiting }) => {
       const text = ({ task_id, duration_ms }: (typeof tasks)[number]) => `${task_id} ${formatDuration(duration_ms)}`;
       const waits = waiting > 0 ? `; ${plural(waiting, 'task waits', 'tasks wait')}` : '';
-      this.#dim(`… running: ${tasks.map(text).join(', ')}${waits}`);
-      const { palette, width } = this.#options.context;
+      dimmed(`… running: ${tasks.map(text).join(', ')}${waits}`);
       for (const { task_id, line } of tasks.filter(({ line }) => line !== null).slice(0, LINES_SHOWN)) {
-        const first = `  ${this.#padded(task_id)} | `;
-        const room = this.#options.whole ? Number.POSITIVE_INFINITY : Math.max(20, width - widthOf(first));
-        this.#print(palette.dim(first + cut(line ?? '', room)));
+        const first = `  ${padded(task_id)} | `;
+        const room = whole ? Number.POSITIVE_INFINITY : Math.max(20, width - widthOf(first));
+        print(palette.dim(first + cut(line ?? '', room)));
       }
     },
 
     waiting: ({ for: tasks }) => {
       const named = tasks.map(({ task_id, reason }) => `${task_id} (${reason})`);
-      this.#dim(`… waiting for ${firstOf(named, 3)}`);
+      dimmed(`… waiting for ${firstOf(named, 3)}`);
     },
 
     pruned: ({ tasks, runs, files, bytes }) => {
       const what = files === 0 ? [] : [`${plural(files, 'file')} of ${plural(tasks, 'old task')}, ${sizeText(bytes)}`];
-      this.#dim(`removed ${[...what, ...(runs === 0 ? [] : [plural(runs, 'old run')])].join(', and ')}`);
+      dimmed(`removed ${[...what, ...(runs === 0 ? [] : [plural(runs, 'old run')])].join(', and ')}`);
     },
 
-    warning: ({ message }) => this.#options.warn(message),
+    warning: ({ message }) => options.warn(message),
 
-    run_finished: (event) => this.#summary(event),
+    run_finished: (event) => summary(event),
   };
 
   // -------------------------------------------------------------------------------------------- at the end
-
-  #summary(finished: RunFinished): void {
-    const { context } = this.#options;
+  function summary(finished: RunFinished): void {
     const { exit_code, duration_ms, counts } = finished;
     const isPart = exit_code === EXIT.ok && (counts['cancelled'] ?? 0) > 0;
     const [said, colour] = isPart ? WITHOUT_CANCELLED : (OUTCOMES[exit_code] ?? ['', '']);
     const head = inColourOf(colour, context, said);
     const tasks = countsText(counts, context) || 'no tasks';
-    this.#print('', `${context.palette.bold(head)} in ${formatDuration(duration_ms)}: ${tasks}`);
+    print('', `${palette.bold(head)} in ${formatDuration(duration_ms)}: ${tasks}`);
     const used = usedText(finished.spent);
-    if (used !== '') this.#print(`  used ${used}`);
-    this.#resultList(finished.results);
-    this.#failureList(finished.failed);
+    if (used !== '') print(`  used ${used}`);
+    resultList(finished.results);
+    failureList(finished.failed);
     const why = ({ reasons }: Blocked) => reasons.map(({ message }) => message).join('; ');
-    this.#taskList('Left', this.#left(), why, 'phases --ready');
-    const next = this.#next(finished);
-    if (next.length > 0) this.#print('', context.palette.bold('Next'), ...next.map((command) => `  ${command}`));
+    taskList('Left', leftTasks(), why, 'phases --ready');
+    const next = nextCommands(finished);
+    if (next.length > 0) print('', palette.bold('Next'), ...next.map((command) => `  ${command}`));
   }
 
   /** What workers say of their results, and where these are. */
-  #resultList(all: RunFinished['results']): void {
+  function resultList(all: RunFinished['results']): void {
     const text = ({ summary, branch }: (typeof all)[number]) =>
       [summary, branch === null ? null : `branch ${branch}`].filter(Boolean).join('; ');
-    this.#taskList('Results', all, text, 'status');
+    taskList('Results', all, text, 'status');
   }
 
   /** Tasks with what is said of each; `verb` lists those that are too many. */
-  #taskList<T extends { task_id: string }>(title: string, all: readonly T[], text: (of: T) => string, verb: string) {
+  function taskList<T extends { task_id: string }>(
+    title: string,
+    all: readonly T[],
+    text: (of: T) => string,
+    verb: string,
+  ) {
     if (all.length === 0) return;
-    const { palette, width } = this.#options.context;
-    this.#print('', palette.bold(title));
+    print('', palette.bold(title));
     const shown = all.slice(0, LIST_LENGTH);
     const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
-    for (const each of shown) this.#print(...hang(`  ${padId(each.task_id, column)}  `, text(each), width));
-    this.#more(all, verb);
+    for (const each of shown) print(...hang(`  ${padId(each.task_id, column)}  `, text(each), width));
+    moreLine(all, verb);
   }
 
   /** Those of this run with the end of their output, then those that had failed before. */
-  #failureList(all: RunFinished['failed']): void {
+  function failureList(all: RunFinished['failed']): void {
     if (all.length === 0) return;
-    const { palette, width } = this.#options.context;
-    this.#print('', palette.bold('Failed'));
-    const own = new Set(this.#failures.map(({ task_id }) => task_id));
+    print('', palette.bold('Failed'));
+    const own = new Set(failures.map(({ task_id }) => task_id));
     const before = all.filter(({ task_id }) => !own.has(task_id));
     const goesOn = new Set(all.flatMap(({ task_id, goes_on }) => (goes_on ? task_id : [])));
-    for (const [i, { task_id, error }] of [...this.#failures, ...before].slice(0, LIST_LENGTH).entries()) {
+    for (const [i, { task_id, error }] of [...failures, ...before].slice(0, LIST_LENGTH).entries()) {
       const what = error === null ? 'failed' : errorText(error);
-      this.#print(...hang(`  ${task_id}  `, goesOn.has(task_id) ? `(goes on) ${what}` : what, width));
-      const shown = i < FAILURES_SHOWN ? this.#failures[i] : undefined;
-      if (shown !== undefined) this.#tail(shown);
+      print(...hang(`  ${task_id}  `, goesOn.has(task_id) ? `(goes on) ${what}` : what, width));
+      const shown = i < FAILURES_SHOWN ? failures[i] : undefined;
+      if (shown !== undefined) tailLines(shown);
     }
-    this.#more(all, 'status');
+    moreLine(all, 'status');
   }
 
-  #more(all: readonly unknown[], verb: string): void {
+  function moreLine(all: readonly unknown[], verb: string): void {
     const rest = all.length - LIST_LENGTH;
-    if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate ${verb}\``);
+    if (rest > 0) print(`  and ${rest} more: \`forge orchestrate ${verb}\``);
   }
 
-  #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
+  function tailLines({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
     if (attempt_id === null) return;
-    const { palette, width } = this.#options.context;
     const stderr = lastLines(tail.stderr, TAIL_LINES);
     const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
-    const room = this.#options.whole ? WHOLE_MAX : width - 6;
-    for (const line of this.#options.output === 'none' ? [] : [...stderr, ...stdout])
-      this.#print(`    ${palette.dim('│')} ${fitLine(line, room)}`);
+    const room = whole ? WHOLE_MAX : width - 6;
+    for (const line of output === 'none' ? [] : [...stderr, ...stdout])
+      print(`    ${palette.dim('│')} ${fitLine(line, room)}`);
     const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
-    const file = `log: ${this.#options.logOf(task_id, attempt_id, log)}`;
+    const file = `log: ${logOf(task_id, attempt_id, log)}`;
     // A path that the end of the line breaks can't be copied, and of a stream that was not written to there is no log.
-    const fits = tail.stdout + tail.stderr !== '' && (this.#options.whole || widthOf(file) + 4 <= width);
-    this.#print(`    ${palette.dim(fits ? file : `log: forge orchestrate logs ${task_id}`)}`);
+    const fits = tail.stdout + tail.stderr !== '' && (whole || widthOf(file) + 4 <= width);
+    print(`    ${palette.dim(fits ? file : `log: forge orchestrate logs ${task_id}`)}`);
   }
 
   /** What waits for a person or an agent first, then what waits for those. */
-  #left(): Blocked[] {
+  function leftTasks(): Blocked[] {
     const own = ({ reasons }: Blocked) => reasons.every(({ on }) => on === null);
-    return [...this.#blocked.filter(own), ...this.#blocked.filter((event) => !own(event))];
+    return [...blocked.filter(own), ...blocked.filter((event) => !own(event))];
   }
 
-  #next({ exit_code, interrupted, failed }: RunFinished): string[] {
+  function nextCommands({ exit_code, interrupted, failed }: RunFinished): string[] {
     if (exit_code === 0) return [];
     if (interrupted) return ['forge orchestrate run'];
     // One with which others go on is nothing to mend first.
     const ids = failed.flatMap(({ task_id, goes_on }) => (goes_on ? [] : task_id));
-    const own = this.#failures.find(({ task_id }) => ids.includes(task_id))?.task_id;
+    const own = failures.find(({ task_id }) => ids.includes(task_id))?.task_id;
     const again = ids.length > 1 ? '--failed' : (own ?? ids[0]);
-    const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
+    const by = (code: string) => blocked.find(({ reasons }) => reasons[0]?.code === code);
     const asks = by('TASK_WAITS_FOR_ANSWER')?.task_id;
     const first = [
       ...(again === undefined ? [] : [`forge orchestrate retry ${again}`]),
@@ -298,60 +278,64 @@ export class RunLog {
     if (by('NO_COMMAND') !== undefined) return ['forge orchestrate claim --next'];
     const human = by('TASK_HUMAN')?.task_id;
     if (human !== undefined) return [`forge orchestrate show ${human}`, `forge orchestrate done ${human}`];
-    const [left] = this.#left();
+    const [left] = leftTasks();
     return left === undefined ? [] : [`forge orchestrate why ${left.task_id}`];
   }
 
   // -------------------------------------------------------------------------------------------- lines
-
-  #task(sign: string, colour: keyof Palette, taskId: string, text: string): void {
-    this.#line(this.#options.context.palette[colour](sign), taskId, text);
+  function taskLine(sign: string, colour: keyof Palette, taskId: string, text: string): void {
+    lineOf(palette[colour](sign), taskId, text);
   }
 
-  #state(state: string, taskId: string, ...texts: [string, ...string[]]): void {
-    this.#line(signFor(state, this.#options.context), taskId, ...texts);
+  function stateLine(state: string, taskId: string, ...texts: [string, ...string[]]): void {
+    lineOf(signFor(state, context), taskId, ...texts);
   }
 
   /** `✓ build     shipped in 2.1s`. Of several texts that which there is room for: what went wrong stays, where the rest does not fit. */
-  #line(sign: string, taskId: string, ...texts: [string, ...string[]]): void {
-    const id = this.#padded(taskId);
-    const room = Math.max(20, this.#options.context.width - this.#idColumn - 4);
-    const shown = this.#options.whole ? oneLine(texts[0], WHOLE_MAX) : fitting(texts, room);
-    this.#print(`${sign} ${id}  ${shown}`);
+  function lineOf(sign: string, taskId: string, ...texts: [string, ...string[]]): void {
+    const id = padded(taskId);
+    const room = Math.max(20, width - idColumn - 4);
+    const shown = whole ? oneLine(texts[0], WHOLE_MAX) : fitting(texts, room);
+    print(`${sign} ${id}  ${shown}`);
   }
 
   /** The id in the column of ids. */
-  #padded(taskId: string): string {
-    this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
-    return padId(taskId, this.#idColumn);
+  function padded(taskId: string): string {
+    idColumn = Math.min(ID_COLUMNS.max, Math.max(idColumn, widthOf(taskId)));
+    return padId(taskId, idColumn);
   }
 
   /** What a stream of an attempt has written, below a line that says whose it is. */
-  #block({ task_id, attempt_id, stream, cut: isCut }: EventOf<'task_output'>, lines: readonly string[]): void {
-    const { palette } = this.#options.context;
-    this.#asIs(palette.dim(`── ${task_id} ${stream} ──`));
-    if (isCut)
-      this.#asIs(palette.dim(`… what was before is in ${this.#options.logOf(task_id, attempt_id, `${stream}.log`)}`));
-    for (const line of lines) this.#asIs(line);
+  function blockOf(
+    { task_id, attempt_id, stream, cut: isCut }: EventOf<'task_output'>,
+    lines: readonly string[],
+  ): void {
+    asIs(palette.dim(`── ${task_id} ${stream} ──`));
+    if (isCut) asIs(palette.dim(`… what was before is in ${logOf(task_id, attempt_id, `${stream}.log`)}`));
+    for (const line of lines) asIs(line);
   }
 
-  #asIs(text: string): void {
-    this.#afterBlank = false;
-    this.#options.asIs(text);
+  function asIs(text: string): void {
+    afterBlank = false;
+    options.asIs(text);
   }
 
-  #dim(text: string): void {
-    const { palette, width } = this.#options.context;
-    this.#print(palette.dim(this.#options.whole ? text : cut(text, width)));
+  function dimmed(text: string): void {
+    print(palette.dim(whole ? text : cut(text, width)));
   }
 
-  #print(...lines: string[]): void {
-    for (const line of this.#isQuiet ? [] : lines) {
-      if (line === '' && this.#afterBlank) continue;
-      this.#afterBlank = line === '';
-      this.#options.line(line);
+  function print(...lines: string[]): void {
+    for (const line of isQuiet ? [] : lines) {
+      if (line === '' && afterBlank) continue;
+      afterBlank = line === '';
+      options.line(line);
     }
   }
+
+  return (event) => {
+    isQuiet = output === 'none' && !SHOWN_ALWAYS.includes(event.type);
+    (say[event.type] as (event: RunEvent) => void)(event);
+  };
 }
 
 function lastLines(text: string, count: number): string[] {

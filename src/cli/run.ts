@@ -12,7 +12,7 @@ import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { findProject } from '../project/find-project.ts';
 import { openStores } from '../store/open.ts';
-import { RunLog } from './run-log.ts';
+import { runLog } from './run-log.ts';
 import type { Screen } from './screen.ts';
 import type { Cli } from './view.ts';
 
@@ -73,7 +73,7 @@ function jsonLines({ ctx }: CommandContext, { output }: Screen): (event: RunEven
 
 function humanLog({ ctx, dir }: CommandContext, screen: Screen, output: OutputMode): (event: RunEvent) => void {
   const project = findProject(ctx.cwd, dir)?.project ?? ctx.cwd;
-  const log = new RunLog({
+  return runLog({
     line: (text) => screen.print('stdout', text),
     asIs: (text) => screen.output.line('stdout', text),
     output,
@@ -83,5 +83,4 @@ function humanLog({ ctx, dir }: CommandContext, screen: Screen, output: OutputMo
     logOf: (taskId, attemptId, name) =>
       path.relative(ctx.cwd, openStores({ project }).artifacts.logPath({ taskId, attemptId }, name)),
   });
-  return (event) => log.event(event);
 }

@@ -100,12 +100,12 @@ export const exec = command({
 async function tell(session: Session, task: PlanTask, runId: string, attempt_id: string, finished: FinishedAttempt) {
   const { Notifier } = await import('../engine/run/notifier.ts');
   const { attemptEvent } = await import('../engine/run/event-mapping.ts');
-  const { QuestionWatch } = await import('../engine/run/question-watch.ts');
+  const { questionWatch } = await import('../engine/run/question-watch.ts');
   const project = session.settings.project.name ?? path.basename(session.paths.project);
   const notifier = new Notifier(session, { run_id: runId, project, titleOf: () => task.title });
   const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
   notifier.see(attemptEvent(base, finished, session.now(), null));
-  await new QuestionWatch(session, attempt_id, notifier.see).tell(await session.store.read(task.id));
+  await questionWatch(session, attempt_id, notifier.see).tell(await session.store.read(task.id));
   await notifier.settled();
 }
 

@@ -3,7 +3,7 @@
  * The places come from a parser; the text between them is never written anew.
  */
 
-import type { Document, Node, Pair, ParsedNode, YAMLMap, YAMLSeq } from 'yaml';
+import type { Node, Pair, ParsedNode, YAMLMap, YAMLSeq } from 'yaml';
 import { isMapping } from './json.ts';
 import { parseYaml, type YamlPath } from './yaml.ts';
 import { spelledFlow, spelledJson, spelledScalar } from './yaml-spelling.ts';
@@ -49,7 +49,7 @@ function edited(yaml: Yaml, text: string, edit: YamlEdit): string | null {
   const source = text.slice(mark.length);
   const document = yaml.parseDocument(source, { keepSourceTokens: true, logLevel: 'silent' });
   if (document.errors.length > 0) return null;
-  const splices = new Editor(yaml, source, document).splicesFor(edit);
+  const splices = splicesFor(yaml, source, document.contents, edit);
   return splices === null ? null : mark + spliced(source, splices);
 }
 
@@ -99,216 +99,200 @@ function canonical(value: unknown): string {
 
 // ---------------------------------------------------------------------------------------------- the places
 
-class Editor {
-  readonly #yaml: Yaml;
-  readonly #source: string;
-  readonly #root: ParsedNode | null;
-  readonly #newline: string;
+/** What to put where in `source`, whose document is `root`; null where the edit can't be made in place. */
+function splicesFor(yaml: Yaml, source: string, root: ParsedNode | null, edit: YamlEdit): Splice[] | null {
+  const newline = source.includes('\r\n') ? '\r\n' : '\n';
+  if ('set' in edit) return setting(edit.path, edit.set);
+  const list = nodeAt(edit.path);
+  if (!isList(list)) return 'append' in edit ? setting(edit.path, [edit.append]) : null;
+  return 'append' in edit ? appending(list, edit.append, edit.path) : dropItem(list, edit.drop, edit.path);
 
-  constructor(yaml: Yaml, source: string, document: Document.Parsed) {
-    this.#yaml = yaml;
-    this.#source = source;
-    this.#root = document.contents;
-    this.#newline = source.includes('\r\n') ? '\r\n' : '\n';
-  }
-
-  splicesFor(edit: YamlEdit): Splice[] | null {
-    if ('set' in edit) return this.#set(edit.path, edit.set);
-    const list = this.#at(edit.path);
-    if (!this.#isList(list)) return 'append' in edit ? this.#set(edit.path, [edit.append]) : null;
-    return 'append' in edit ? this.#append(list, edit.append, edit.path) : this.#dropItem(list, edit.drop, edit.path);
-  }
-
-  #set(path: YamlPath, value: unknown): Splice[] | null {
+  function setting(path: YamlPath, value: unknown): Splice[] | null {
     const key = path.at(-1);
     if (key === undefined) return null;
-    const holder = this.#at(path.slice(0, -1));
-    if (!this.#isMap(holder)) {
-      if (holder !== undefined && !this.#isNull(holder)) return null;
-      return value === undefined ? [] : this.#set(path.slice(0, -1), { [key]: value });
+    const holder = nodeAt(path.slice(0, -1));
+    if (!isMap(holder)) {
+      if (holder !== undefined && !isNull(holder)) return null;
+      return value === undefined ? [] : setting(path.slice(0, -1), { [key]: value });
     }
-    const pair = this.#pair(holder, key);
+    const pair = pairOf(holder, key);
     // One without a value stands before that of a merge.
     if (pair === undefined && value === undefined)
-      return this.#pair(holder, '<<') === undefined ? [] : this.#addPair(holder, String(key), null);
-    if (pair === undefined) return this.#addPair(holder, String(key), value);
-    return value === undefined ? this.#dropPair(holder, pair) : this.#replace(holder, pair, value);
+      return pairOf(holder, '<<') === undefined ? [] : addPair(holder, String(key), null);
+    if (pair === undefined) return addPair(holder, String(key), value);
+    return value === undefined ? dropPair(holder, pair) : replacing(holder, pair, value);
   }
 
   /** The node at `path`; undefined without one. An alias on the way ends it: what it names stands elsewhere too. */
-  #at(path: YamlPath): ParsedNode | null | undefined {
-    let node: ParsedNode | null | undefined = this.#root;
+  function nodeAt(path: YamlPath): ParsedNode | null | undefined {
+    let node: ParsedNode | null | undefined = root;
     for (const key of path) {
-      if (this.#isMap(node)) node = this.#pair(node, key)?.value;
-      else if (this.#isList(node)) node = node.items[Number(key)] as ParsedNode | undefined;
+      if (isMap(node)) node = pairOf(node, key)?.value;
+      else if (isList(node)) node = node.items[Number(key)] as ParsedNode | undefined;
       else return undefined;
     }
     return node;
   }
 
-  #pair(map: YAMLMap.Parsed, name: string | number): MapPair | undefined {
-    return map.items.find(({ key }) => this.#yaml.isScalar(key) && String(key.source ?? key.value) === String(name));
+  function pairOf(map: YAMLMap.Parsed, name: string | number): MapPair | undefined {
+    return map.items.find(({ key }) => yaml.isScalar(key) && String(key.source ?? key.value) === String(name));
   }
 
-  #isMap(node: unknown): node is YAMLMap.Parsed {
-    return this.#yaml.isMap(node);
+  function isMap(node: unknown): node is YAMLMap.Parsed {
+    return yaml.isMap(node);
   }
 
-  #isList(node: unknown): node is YAMLSeq.Parsed {
-    return this.#yaml.isSeq(node);
+  function isList(node: unknown): node is YAMLSeq.Parsed {
+    return yaml.isSeq(node);
   }
 
-  #isNull(node: unknown): boolean {
-    return node === null || (this.#yaml.isScalar(node) && node.value === null);
+  function isNull(node: unknown): boolean {
+    return node === null || (yaml.isScalar(node) && node.value === null);
   }
 
   // -------------------------------------------------------------------------------------------- pairs
-
-  #replace(map: YAMLMap.Parsed, pair: MapPair, value: unknown): Splice[] | null {
-    const colon = this.#source.indexOf(':', pair.key.range[1]);
+  function replacing(map: YAMLMap.Parsed, pair: MapPair, value: unknown): Splice[] | null {
+    const colon = source.indexOf(':', pair.key.range[1]);
     if (colon < 0) return null;
     const old = pair.value;
-    const { head: plain, body } = this.#spelled(value, map, pair.key);
-    const quote = old === null || old.range[0] === old.range[1] ? '' : this.#source.charAt(old.range[0]);
+    const { head: plain, body } = spelledIn(value, map, pair.key);
+    const quote = old === null || old.range[0] === old.range[1] ? '' : source.charAt(old.range[0]);
     const keepsQuotes = /["']/.test(quote) && typeof value === 'string' && /^[\w-]+$/.test(plain);
     const head = keepsQuotes ? quote + plain + quote : plain;
     const spaced = head === '' ? '' : ` ${head}`;
-    const below = this.#lines(body, this.#column(pair.key.range[0]));
+    const below = linesOf(body, columnOf(pair.key.range[0]));
     if (old === null || old.range[0] === old.range[1]) {
-      const end = map.flow === true ? colon + 1 : lineEnd(this.#source, colon);
+      const end = map.flow === true ? colon + 1 : lineEnd(source, colon);
       return [...put(colon + 1, spaced), ...put(end, below)];
     }
-    const end = this.#endOf(old);
-    const between = this.#source.slice(colon + 1, old.range[0]);
+    const end = endOf(old);
+    const between = source.slice(colon + 1, old.range[0]);
     const comments = between.includes('\n') ? between.slice(0, between.lastIndexOf('\n')).trimEnd() : null;
     const start = comments === null && head !== '' ? old.range[0] : colon + 1;
     // The comment behind the sign of a text of several lines.
-    const note = /^[|>]\S*([ \t]+#[^\r\n]*)/.exec(this.#source.slice(old.range[0]))?.[1] ?? '';
+    const note = /^[|>]\S*([ \t]+#[^\r\n]*)/.exec(source.slice(old.range[0]))?.[1] ?? '';
     const text = (comments === null ? head : spaced + comments) + note;
-    return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, lineEnd(this.#source, end)), below))];
+    return [{ start, end, text }, ...(below === '' ? [] : put(Math.max(end, lineEnd(source, end)), below))];
   }
 
-  #addPair(map: YAMLMap.Parsed, key: string, value: unknown): Splice[] | null {
+  function addPair(map: YAMLMap.Parsed, key: string, value: unknown): Splice[] | null {
     const last = map.items.at(-1);
-    const { head, body } = this.#spelled(value, map, last?.key ?? null);
-    const line = `${this.#isJson(last?.key) ? spelledJson(key) : spelledScalar(key, true)}: ${head}`.trimEnd();
-    if (map.flow === true) return this.#addToFlow(map, last?.key.range[0], last && this.#pairEnd(last), line);
+    const { head, body } = spelledIn(value, map, last?.key ?? null);
+    const line = `${isJson(last?.key) ? spelledJson(key) : spelledScalar(key, true)}: ${head}`.trimEnd();
+    if (map.flow === true) return addToFlow(map, last?.key.range[0], last && pairEnd(last), line);
     if (last === undefined) return null;
-    const column = this.#column((map.items[0] ?? last).key.range[0]);
-    return put(lineEnd(this.#source, this.#pairEnd(last)), this.#lines([line, ...body], column));
+    const column = columnOf((map.items[0] ?? last).key.range[0]);
+    return put(lineEnd(source, pairEnd(last)), linesOf([line, ...body], column));
   }
 
-  #dropPair(map: YAMLMap.Parsed, pair: MapPair): Splice[] | null {
+  function dropPair(map: YAMLMap.Parsed, pair: MapPair): Splice[] | null {
     const at = map.items.indexOf(pair);
     const [before, next] = [map.items[at - 1], map.items[at + 1]];
-    const [start, end] = [pair.key.range[0], this.#pairEnd(pair)];
+    const [start, end] = [pair.key.range[0], pairEnd(pair)];
     if (map.flow === true) {
-      if (before !== undefined) return [{ start: this.#pairEnd(before), end, text: '' }];
+      if (before !== undefined) return [{ start: pairEnd(before), end, text: '' }];
       return [{ start, end: next?.key.range[0] ?? end, text: '' }];
     }
-    if (this.#source.slice(lineStart(this.#source, start), start).trim() === '') return this.#dropLines(start, end);
+    if (source.slice(lineStart(source, start), start).trim() === '') return dropLines(start, end);
     // It stands behind the dash of a list.
     return next === undefined ? null : [{ start, end: next.key.range[0], text: '' }];
   }
 
-  #pairEnd({ key, value }: MapPair): number {
-    if (value !== null && value.range[0] !== value.range[1]) return this.#endOf(value);
-    const colon = /^\s*:/.exec(this.#source.slice(key.range[1], key.range[1] + 100));
+  function pairEnd({ key, value }: MapPair): number {
+    if (value !== null && value.range[0] !== value.range[1]) return endOf(value);
+    const colon = /^\s*:/.exec(source.slice(key.range[1], key.range[1] + 100));
     return key.range[1] + (colon?.[0].length ?? 0);
   }
 
   // -------------------------------------------------------------------------------------------- lists
-
-  #append(list: YAMLSeq.Parsed, value: unknown, path: YamlPath): Splice[] | null {
+  function appending(list: YAMLSeq.Parsed, value: unknown, path: YamlPath): Splice[] | null {
     const last = list.items.at(-1) as ParsedNode | undefined;
     // An empty list is written anew, a line for each item where its map is.
-    if (last === undefined) return this.#set(path, [value]);
+    if (last === undefined) return setting(path, [value]);
     if (list.flow === true) {
-      const isJson = this.#isMap(last) ? this.#isJson(last.items[0]?.key) : this.#source[last.range[0]] === '"';
-      const text = isJson ? spelledJson(value) : spelledFlow(value);
-      return this.#addToFlow(list, last.range[0], this.#endOf(last), text);
+      const inJson = isMap(last) ? isJson(last.items[0]?.key) : source[last.range[0]] === '"';
+      const text = inJson ? spelledJson(value) : spelledFlow(value);
+      return addToFlow(list, last.range[0], endOf(last), text);
     }
     if (list.srcToken?.type !== 'block-seq') return null;
     const { indent } = list.srcToken;
-    const inFlow = this.#isMap(last) && last.flow === true;
-    const first = this.#isMap(last) && !inFlow ? last.items[0]?.key.range[0] : undefined;
-    const offset = first === undefined ? 2 : this.#column(first) - indent;
-    return put(lineEnd(this.#source, this.#endOf(last)), this.#lines(itemLines(value, { inFlow, offset }), indent));
+    const inFlow = isMap(last) && last.flow === true;
+    const first = isMap(last) && !inFlow ? last.items[0]?.key.range[0] : undefined;
+    const offset = first === undefined ? 2 : columnOf(first) - indent;
+    return put(lineEnd(source, endOf(last)), linesOf(itemLines(value, { inFlow, offset }), indent));
   }
 
-  #dropItem(list: YAMLSeq.Parsed, at: number, path: YamlPath): Splice[] | null {
+  function dropItem(list: YAMLSeq.Parsed, at: number, path: YamlPath): Splice[] | null {
     const [before, item, next] = [at - 1, at, at + 1].map((index) => list.items[index] as ParsedNode | undefined);
     if (item === undefined) return null;
-    if (list.items.length === 1) return this.#set(path, []);
-    const [start, end] = [item.range[0], this.#endOf(item)];
+    if (list.items.length === 1) return setting(path, []);
+    const [start, end] = [item.range[0], endOf(item)];
     if (list.flow === true) {
-      if (before !== undefined) return [{ start: this.#endOf(before), end, text: '' }];
+      if (before !== undefined) return [{ start: endOf(before), end, text: '' }];
       return [{ start, end: next?.range[0] ?? end, text: '' }];
     }
-    const dash = /^[ \t]*-[ \t]+$/.test(this.#source.slice(lineStart(this.#source, start), start));
-    return dash ? this.#dropLines(start, end) : null;
+    const dash = /^[ \t]*-[ \t]+$/.test(source.slice(lineStart(source, start), start));
+    return dash ? dropLines(start, end) : null;
   }
 
   /** Behind the last part of what stands in brackets: in its line, or in one of its own where that part has one. */
-  #addToFlow(holder: Node, lastStart: number | undefined, lastEnd: number | undefined, text: string): Splice[] {
+  function addToFlow(holder: Node, lastStart: number | undefined, lastEnd: number | undefined, text: string): Splice[] {
     const [start = 0] = holder.range ?? [];
     if (lastStart === undefined || lastEnd === undefined) return put(start + 1, text);
-    const hasComma = /^\s*,/.test(this.#source.slice(lastEnd, lastEnd + 100));
-    const alone = this.#source.slice(lineStart(this.#source, lastStart), lastStart).trim() === '';
-    if (!alone || lineStart(this.#source, lastStart) === 0) return put(lastEnd, `, ${text}`);
+    const hasComma = /^\s*,/.test(source.slice(lastEnd, lastEnd + 100));
+    const alone = source.slice(lineStart(source, lastStart), lastStart).trim() === '';
+    if (!alone || lineStart(source, lastStart) === 0) return put(lastEnd, `, ${text}`);
     const comma = hasComma ? [] : put(lastEnd, ',');
     // Between brackets it may be tabs.
-    const indent = this.#source.slice(lineStart(this.#source, lastStart), lastStart);
-    const line = this.#newline + indent + text + (hasComma ? ',' : '');
-    return this.#source.slice(lastEnd, lineEnd(this.#source, lastEnd)).replace(/^,/, '').replace(/#.*/, '').trim() ===
-      ''
-      ? [...comma, ...put(lineEnd(this.#source, lastEnd), line)]
+    const indent = source.slice(lineStart(source, lastStart), lastStart);
+    const line = newline + indent + text + (hasComma ? ',' : '');
+    return source.slice(lastEnd, lineEnd(source, lastEnd)).replace(/^,/, '').replace(/#.*/, '').trim() === ''
+      ? [...comma, ...put(lineEnd(source, lastEnd), line)]
       : put(lastEnd, `, ${text}`);
   }
 
   // -------------------------------------------------------------------------------------------- text
-
   /** How a value of a key in `map` is spelled: a list of mappings, and text of several lines, in lines of their own where there may be some. */
-  #spelled(value: unknown, map: YAMLMap.Parsed, key: ParsedNode | null): Spelled {
-    if (map.flow === true) return { head: this.#isJson(key) ? spelledJson(value) : spelledFlow(value), body: [] };
+  function spelledIn(value: unknown, map: YAMLMap.Parsed, key: ParsedNode | null): Spelled {
+    if (map.flow === true) return { head: isJson(key) ? spelledJson(value) : spelledFlow(value), body: [] };
     return spelledBlock(value);
   }
 
-  #isJson(key: ParsedNode | null | undefined): boolean {
-    return key !== null && key !== undefined && this.#source[key.range[0]] === '"';
+  function isJson(key: ParsedNode | null | undefined): boolean {
+    return key !== null && key !== undefined && source[key.range[0]] === '"';
   }
 
   /** Where the last character of a node is, without the line breaks that a block ends with. */
-  #endOf(node: ParsedNode): number {
-    if (this.#isMap(node) && node.flow !== true) {
+  function endOf(node: ParsedNode): number {
+    if (isMap(node) && node.flow !== true) {
       const last = node.items.at(-1);
-      if (last !== undefined) return this.#pairEnd(last);
+      if (last !== undefined) return pairEnd(last);
     }
-    if (this.#isList(node) && node.flow !== true) {
+    if (isList(node) && node.flow !== true) {
       const last = node.items.at(-1) as ParsedNode | undefined;
-      if (last !== undefined) return this.#endOf(last);
+      if (last !== undefined) return endOf(last);
     }
     const [start, end] = node.range;
-    const written = this.#source.slice(start, end);
+    const written = source.slice(start, end);
     // A text may keep the empty lines that it ends with.
     if (/^[|>]\d?\+/.test(written)) return start + written.replace(/\r?\n$/, '').length;
     return start + written.trimEnd().length;
   }
 
-  #dropLines(start: number, end: number): Splice[] {
-    const from = lineStart(this.#source, start);
-    const next = this.#source.indexOf('\n', end) + 1;
+  function dropLines(start: number, end: number): Splice[] {
+    const from = lineStart(source, start);
+    const next = source.indexOf('\n', end) + 1;
     if (next > 0) return [{ start: from, end: next, text: '' }];
-    return [{ start: Math.max(0, from - this.#newline.length), end: this.#source.length, text: '' }];
+    return [{ start: Math.max(0, from - newline.length), end: source.length, text: '' }];
   }
 
-  #lines(lines: readonly string[], column: number): string {
+  function linesOf(lines: readonly string[], column: number): string {
     const indent = ' '.repeat(column);
-    return lines.map((line) => this.#newline + (line === '' ? '' : indent + line)).join('');
+    return lines.map((line) => newline + (line === '' ? '' : indent + line)).join('');
   }
 
-  #column(at: number): number {
-    return at - lineStart(this.#source, at);
+  function columnOf(at: number): number {
+    return at - lineStart(source, at);
   }
 }
 

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
 import { PLAIN } from '../../src/cli/render-context.ts';
-import { RunLog } from '../../src/cli/run-log.ts';
+import { runLog } from '../../src/cli/run-log.ts';
 import type { RunEvent } from '../../src/domain/run/events.ts';
 import type { OutputMode } from '../../src/domain/run/output.ts';
 import fc from '../support/properties.ts';
@@ -41,7 +41,7 @@ function printed(
 ): { lines: string[]; warnings: string[] } {
   const lines: string[] = [];
   const warnings: string[] = [];
-  const log = new RunLog({
+  const log = runLog({
     whole,
     output,
     line: (text) => void lines.push(text),
@@ -50,7 +50,7 @@ function printed(
     context: { palette: PLAIN, width, nowMs: 0 },
     logOf: (task, attempt, log) => `${task}/${attempt}/${log}`,
   });
-  for (const event of events) log.event(event);
+  for (const event of events) log(event);
   return { lines, warnings };
 }
 

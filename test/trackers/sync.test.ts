@@ -7,7 +7,7 @@ import type { Move } from '../../src/domain/task/states.ts';
 import type { TrackerIssue } from '../../src/domain/tracker-issues.ts';
 import type { TaskEvent } from '../../src/store/events.ts';
 import type { Tracker } from '../../src/trackers/port.ts';
-import { TrackerKeeper } from '../../src/trackers/sync.ts';
+import { trackerKeeper } from '../../src/trackers/sync.ts';
 import { planOf, World } from '../support/commands/world.ts';
 
 /** A tracker in memory that writes down what it is asked. */
@@ -59,7 +59,7 @@ describe('unresponsive tracker', () => {
     await claim.run(at.context, { task: 'build' });
     const board = new Board();
     board.gate = FOREVER;
-    const keeper = new TrackerKeeper(await at.session(), board, 10);
+    const keeper = trackerKeeper(await at.session(), board, 10);
     await keeper.follow(CLAIMED);
     await keeper.follow(CLAIMED);
     await keeper.follow(CLAIMED);
@@ -78,7 +78,7 @@ describe('unresponsive tracker', () => {
     board.gate = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const keeper = new TrackerKeeper(await at.session(), board, 10);
+    const keeper = trackerKeeper(await at.session(), board, 10);
     await keeper.follow(CLAIMED);
     open();
     await board.gate;
@@ -92,7 +92,7 @@ describe('unresponsive tracker', () => {
     await claim.run(at.context, { task: 'build' });
     const board = new Board();
     board.gate = FOREVER;
-    const keeper = new TrackerKeeper(await at.session(), board, 10);
+    const keeper = trackerKeeper(await at.session(), board, 10);
     void keeper.follow(CLAIMED);
     await keeper.settled();
     expect(at.warnings.length).toBeGreaterThan(0);
@@ -101,7 +101,7 @@ describe('unresponsive tracker', () => {
 
 it('moves that no tracker shows make no call', async () => {
   const board = new Board();
-  const keeper = new TrackerKeeper(await world().session(), board);
+  const keeper = trackerKeeper(await world().session(), board);
   await keeper.follow(moved('build', 'dispatch', 'start'));
   expect(board.calls).toEqual([]);
 });
@@ -110,7 +110,7 @@ it("the issue is set to the task's current state, not to that of the move", asyn
   const at = world();
   const { claim_id } = await claim.run(at.context, { task: 'build' });
   const board = new Board();
-  const keeper = new TrackerKeeper(await at.session(), board);
+  const keeper = trackerKeeper(await at.session(), board);
   const take = board.claim.bind(board);
   // The task is released while its claim is on the way to the tracker.
   board.claim = async (id, run) => {
@@ -126,7 +126,7 @@ it('several changes of a task during a call cause one further call', async () =>
   const at = world();
   await claim.run(at.context, { task: 'build' });
   const board = new Board();
-  const keeper = new TrackerKeeper(await at.session(), board);
+  const keeper = trackerKeeper(await at.session(), board);
   const first = keeper.follow(CLAIMED);
   for (let i = 0; i < 20; i++) void keeper.follow(moved(i % 2 === 0 ? 'build' : 'test', 'claim'));
   await first;

@@ -33,7 +33,7 @@ import { lossCounter } from './losses.ts';
 import { inTheWay, overlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
-import { QuestionWatch } from './question-watch.ts';
+import { type QuestionWatch, questionWatch } from './question-watch.ts';
 import { RecordCache, stateGone } from './record-cache.ts';
 import { RunBudget } from './run-budget.ts';
 import type { RunOptions } from './run-options.ts';
@@ -94,7 +94,7 @@ export class RunLoop {
     this.#plans = plans;
     this.#interrupts = new RaisedInterrupts(interrupts);
     this.#emit = emit;
-    this.#questions = new QuestionWatch(env, options.runId, emit);
+    this.#questions = questionWatch(env, options.runId, emit);
     this.#integrations = new Integrations(env, options, this.#interrupts, emit, (spent) => this.#budget.count(spent));
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#slots = new Slots(env, options.maxParallel);
