@@ -202,6 +202,25 @@ echo $? >> told
     expect([state, standings]).toEqual(['waiting', ['go running', 'x completed']]);
   });
 
+  it('a wait in a thread parks its task only once the steps of the main thread are done', async () => {
+    const cwd = project(['id: a, title: A, run: node body.mjs'], {
+      'thread.mjs': `import { worker } from '${LIBRARY}';\nawait worker.waitFor('go');\n`,
+      'body.mjs': `
+        import { setTimeout } from 'node:timers/promises';
+        import { Worker } from 'node:worker_threads';
+        import { worker } from '${LIBRARY}';
+        const waits = () => new Worker(new URL('thread.mjs', import.meta.url));
+        await worker.step('x', () => (waits(), setTimeout(2500)));
+        await worker.step('y', () => 1);
+      `,
+    });
+    await orchestrate(['run'], { cwd });
+    const { steps } = await dataOf(cwd, 'steps', 'a');
+    const standings = steps.map(({ name, status }: { name: string; status: string }) => `${name} ${status}`).sort();
+    expect(standings).toEqual(['go running', 'x completed', 'y completed']);
+    expect((await dataOf(cwd, 'show', 'a')).state.state).toBe('waiting');
+  });
+
   it('a program that ends itself while a thread of it is at a step has failed, unless that was done again', async () => {
     const thread = `
       import { parentPort } from 'node:worker_threads';

@@ -80,14 +80,15 @@ export function stepsAround(calls: readonly Call[], within: Call['within']): Set
 
 const isOver = ({ is }: Call) => is === 'done' || is === 'over';
 
-export function isLive(env: Env, call: Call): boolean {
+export function isLive({ ctx }: Pick<Env, 'ctx'>, call: Call): boolean {
   const { by, thread } = call;
-  return !isOver(call) && [by, ...(thread ? [thread] : [])].every((one) => one && env.ctx.liveness(one) === 'alive');
+  return !isOver(call) && [by, ...(thread ? [thread] : [])].every((one) => one && ctx.liveness(one) === 'alive');
 }
 
-/** Whether it is at work beside this process. A program that has started it may have done so in the very step. */
-export function isBeside(env: Env, call: Call): boolean {
-  return isLive(env, call) && !(call.of !== undefined && call.by !== null && isWithin(env.ctx.pid, call.by.pid));
+/** Whether it is at work beside this process, or in another thread. A program that has started this process may have done so in the very step. */
+export function isBeside({ ctx }: Pick<Env, 'ctx'>, call: Call): boolean {
+  if (!isLive({ ctx }, call)) return false;
+  return call.of === undefined || call.by === null || call.by.pid === ctx.pid || !isWithin(ctx.pid, call.by.pid);
 }
 
 /**
