@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import { definitionOf } from '../domain/plan/definition.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
-import { claimTask } from '../domain/task/operations.ts';
+import { ClaimResultSchema, claimTask } from '../domain/task/operations.ts';
 import { rivalsFor, settleClaim } from '../engine/attempt/overlap.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, observerOf } from '../engine/env.ts';
@@ -14,7 +14,6 @@ import { identifyOwner, tableFault } from '../process/processes.ts';
 import { changeTask } from '../store/change.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, optional, optionalRunField, optionalTaskField, SAMPLE } from './shared/command.ts';
-import { countSchema } from './shared/data.ts';
 import { openSession } from './shared/session.ts';
 
 export const claim = command({
@@ -32,14 +31,7 @@ export const claim = command({
     claim_id: optional.text('id', 'A UUID of your own: a repeat gets the same lease'),
     owner_pid: optional.integer('pid', [1], 'A process that lives as long as the work; its death frees the task'),
   }),
-  output: () =>
-    z.strictObject({
-      task_id: z.string(),
-      claim_id: z.string(),
-      generation: countSchema(),
-      run_id: z.string(),
-      expires_at: z.string(),
-    }),
+  output: ClaimResultSchema,
   /** Throws NOT_READY, OVERLAP_CONFLICT, RESOURCE_LIMIT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
   async run(context, options) {
     const session = await openSession(context);

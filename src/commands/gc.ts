@@ -10,7 +10,7 @@ import {
   type SavedPlan,
 } from '../domain/gc/gc-plan.ts';
 import { planGc, tasksNamedIn } from '../domain/gc/plan-gc.ts';
-import { DEFAULT_RETENTION, keptFault, type RetentionPolicy } from '../domain/gc/retention.ts';
+import { DEFAULT_RETENTION, keptFault, PrunedTaskSchema, type RetentionPolicy } from '../domain/gc/retention.ts';
 import { GC_SEVERITIES } from '../domain/gc/severities.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
@@ -32,7 +32,7 @@ import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, option, optional } from './shared/command.ts';
-import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
+import { countSchema, textOrNull } from './shared/data.ts';
 import { allLitter, litterOfInit } from './shared/litter.ts';
 import { nearest, planUnlessInvalid } from './shared/planned.ts';
 import { openSession, type Session } from './shared/session.ts';
@@ -97,19 +97,7 @@ const prunedSchema = () => {
   const room = { files: countSchema(), bytes: countSchema() };
   const why = z.array(z.strictObject({ task_id: z.string(), why: z.string() }));
   return z.strictObject({
-    tasks: z.array(
-      z.strictObject({
-        task_id: z.string(),
-        state: stateSchema(),
-        /** Null: it goes on, and only loses ticks of its repeats. */
-        ended_at: textOrNull(),
-        /** Of which something goes. */
-        attempts: countSchema(),
-        /** Tasks that it has made, which go with it. */
-        children: countSchema(),
-        ...room,
-      }),
-    ),
+    tasks: z.array(PrunedTaskSchema()),
     /** Ids. */
     runs: z.array(z.string()),
     ...room,

@@ -1,8 +1,8 @@
 /** `graph`: tasks and what they depend on, drawn. */
 
 import * as z from 'zod/mini';
-import { dotOf, type Graph, mermaidOf } from '../domain/plan/graph.ts';
-import { isOverByPlan, type Plan, type PlanTask, PlanTaskSchema } from '../domain/plan/plan.ts';
+import { dotOf, type Graph, GraphSchema, mermaidOf } from '../domain/plan/graph.ts';
+import { isOverByPlan, type Plan, type PlanTask } from '../domain/plan/plan.ts';
 import { surveyOf } from '../domain/schedule/readiness.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { invalidArgs } from '../lib/errors.ts';
@@ -30,22 +30,7 @@ export const graph = command({
   }),
   output: () =>
     z.strictObject({
-      project: z.string(),
-      phases: z.array(z.strictObject({ phase_id: z.string(), name: z.string() })),
-      tasks: z.array(
-        z.strictObject({
-          task_id: z.string(),
-          phase_id: z.string(),
-          title: z.string(),
-          /** Done and dropped are the plan's word. */
-          state: z.string(),
-          depends_on: z.array(z.string()),
-          /** What it depends on in phases that are not drawn. */
-          outside: z.array(z.string()),
-          /** Of those that it depends on otherwise than by their success, by id. */
-          conditions: PlanTaskSchema().shape.conditions,
-        }),
-      ),
+      ...GraphSchema().shape,
       /** What Mermaid or Graphviz read; null for text and JSON. */
       drawing: textOrNull(),
     }),

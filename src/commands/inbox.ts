@@ -1,11 +1,11 @@
 /** `inbox`: what waits for a person. */
 
 import * as z from 'zod/mini';
-import { INBOX_KINDS, inboxOf } from '../domain/schedule/inbox.ts';
+import { InboxItemSchema, inboxOf } from '../domain/schedule/inbox.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command } from './shared/command.ts';
-import { textOrNull, warningsSchema } from './shared/data.ts';
+import { warningsSchema } from './shared/data.ts';
 import { questionRowSchema, questionRows } from './shared/question-rows.ts';
 import { readAll, withSettledQuestions } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
@@ -24,14 +24,7 @@ export const inbox = command({
     z.strictObject({
       items: z.array(
         z.strictObject({
-          kind: z.enum(INBOX_KINDS),
-          /** Null for what is about the whole project. */
-          task_id: textOrNull(),
-          title: textOrNull(),
-          since: textOrNull(),
-          message: z.string(),
-          /** One after the other; empty where a file has to be edited, as `message` says. */
-          commands: z.array(z.string()),
+          ...InboxItemSchema().shape,
           /** Of the kind `question`; null for the others. */
           question: z.nullable(questionRowSchema()),
         }),

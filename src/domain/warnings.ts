@@ -1,20 +1,22 @@
 /** What verbs warn of in the data of their answers. */
 
-import type { GcAction, GcRowId } from './gc/gc-plan.ts';
-import type { GcSeverity } from './gc/severities.ts';
+import * as z from 'zod/mini';
+import { GC_SEVERITIES, type GcSeverity } from './gc/severities.ts';
 
-export interface Warning {
-  /** Null where the warning is not about one task. */
-  task_id: string | null;
-  /** Row of gc's table that applies; null, like `action` and `suggestion`, for a warning that is not of gc. */
-  row: GcRowId | null;
-  action: GcAction | null;
-  severity: GcSeverity;
-  /** One sentence. */
-  message: string;
-  /** What to do about it. */
-  suggestion: string | null;
-}
+export const WarningSchema = () =>
+  z.strictObject({
+    /** Null where the warning is not about one task. */
+    task_id: z.nullable(z.string()),
+    /** Row of gc's table that applies; null, like `action` and `suggestion`, for a warning that is not of gc. */
+    row: z.nullable(z.int()),
+    action: z.nullable(z.string()),
+    severity: z.enum(GC_SEVERITIES),
+    /** One sentence. */
+    message: z.string(),
+    /** What to do about it. */
+    suggestion: z.nullable(z.string()),
+  });
+export type Warning = z.infer<ReturnType<typeof WarningSchema>>;
 
 export function warningOf(message: string, task_id: string | null = null, severity: GcSeverity = 'warning'): Warning {
   return { task_id, row: null, action: null, severity, message, suggestion: null };

@@ -1,7 +1,6 @@
 /** Parts of the answers of several commands. */
 
 import * as z from 'zod/mini';
-import { GC_SEVERITIES } from '../../domain/gc/severities.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { PRESETS } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
@@ -9,6 +8,7 @@ import type { Reason } from '../../domain/schedule/readiness.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { CompleteResult } from '../../domain/task/complete-attempt.ts';
 import { FAILURE_REASONS, TASK_STATES } from '../../domain/task/records.ts';
+import { WarningSchema } from '../../domain/warnings.ts';
 import { ForgeError } from '../../lib/errors.ts';
 
 export const textOrNull = () => z.nullable(z.string());
@@ -64,17 +64,7 @@ export type ShownReason = Pick<Reason, 'message'> & { code: string };
 export const humanSchema = () => z.array(z.strictObject({ task_id: z.string(), title: z.string() }));
 export const humanRow = ({ id, title }: PlanTask) => ({ task_id: id, title });
 
-export const warningsSchema = () =>
-  z.array(
-    z.strictObject({
-      task_id: textOrNull(),
-      row: z.nullable(z.int()),
-      action: textOrNull(),
-      severity: z.enum(GC_SEVERITIES),
-      message: z.string(),
-      suggestion: textOrNull(),
-    }),
-  );
+export const warningsSchema = () => z.array(WarningSchema());
 
 /** Where the command line of a task was found: in the task, in the settings, or the name of a preset. */
 export const commandSourceSchema = () =>

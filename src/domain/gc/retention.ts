@@ -3,12 +3,13 @@
  * Pure: the same look at the tree leads to the same plan.
  */
 
+import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { ancestorsOf, parentOf } from '../../lib/ids.ts';
 import { madeIn } from '../../lib/once.ts';
 import { DAY_MS, fromIso, isoTime } from '../../lib/time.ts';
 import { fanOutsOf, type Sealed } from '../fan-out/fan-outs.ts';
-import type { RunManifest, TaskState, TaskSummary } from '../task/records.ts';
+import { type RunManifest, TASK_STATES, type TaskState, type TaskSummary } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
 import type { RemovedSet } from './surplus.ts';
 
@@ -182,6 +183,25 @@ function runsToRemove({ runs, tasks, claimants, nowMs }: RetentionView, { olderT
 }
 
 // --- what is kept of a removal ---------------------------------------------------------------------------------------
+
+/** What a task has lost, or is to lose. */
+export const PrunedTaskSchema = () => {
+  const count = z.int().check(z.gte(0));
+  return z.strictObject({
+    task_id: z.string(),
+    state: z.enum(TASK_STATES),
+    /** ISO 8601; null: it goes on, and only loses ticks of its repeats. */
+    ended_at: z.nullable(z.string()),
+    /** Of which something goes. */
+    attempts: count,
+    /** Tasks that it has made, which go with all that they have. */
+    children: count,
+    files: count,
+    /** Room on the disk. */
+    bytes: count,
+  });
+};
+export type PrunedTask = z.infer<ReturnType<typeof PrunedTaskSchema>>;
 
 /** A line of `claim-history.jsonl`, without its time: it is written before the files go. */
 export interface PrunedEntry {

@@ -1,29 +1,33 @@
 /** Tasks and what they depend on, as a drawing: for Mermaid, for Graphviz, and as a tree. Pure. */
 
+import * as z from 'zod/mini';
 import { madeIn } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
-import { conditionText, type PlanTask } from './plan.ts';
+import { conditionText, PlanTaskSchema } from './plan.ts';
 
-export interface GraphTask {
-  task_id: string;
-  phase_id: string;
-  title: string;
-  /** As `status` shows it; `done` and `dropped` are the plan's word. */
-  state: string;
-  /** Of the drawing: others are in `outside`. */
-  depends_on: readonly string[];
-  /** Tasks of other phases, where one phase is drawn. */
-  outside: readonly string[];
-  /** Of those that it depends on otherwise than by their success, by id. */
-  conditions: PlanTask['conditions'];
-}
-
-export interface Graph {
-  project: string;
-  phases: readonly { phase_id: string; name: string }[];
-  /** In the order of the plan. */
-  tasks: readonly GraphTask[];
-}
+export const GraphSchema = () =>
+  z.strictObject({
+    project: z.string(),
+    phases: z.array(z.strictObject({ phase_id: z.string(), name: z.string() })),
+    /** In the order of the plan. */
+    tasks: z.array(
+      z.strictObject({
+        task_id: z.string(),
+        phase_id: z.string(),
+        title: z.string(),
+        /** As `status` shows it; `done` and `dropped` are the plan's word. */
+        state: z.string(),
+        /** Of the drawing: others are in `outside`. */
+        depends_on: z.array(z.string()),
+        /** Tasks of other phases, where one phase is drawn. */
+        outside: z.array(z.string()),
+        /** Of those that it depends on otherwise than by their success, by id. */
+        conditions: PlanTaskSchema().shape.conditions,
+      }),
+    ),
+  });
+export type Graph = z.infer<ReturnType<typeof GraphSchema>>;
+export type GraphTask = Graph['tasks'][number];
 
 /** The colours of states: what is over, what is at work, what went wrong, and what waits for a person or a next step. */
 const COLOURS: readonly [fill: string, states: readonly string[]][] = [

@@ -1,5 +1,6 @@
 /** What waits for a person: questions, signals, checkpoints, reviews and merges, and what runs have given up. Pure. */
 
+import * as z from 'zod/mini';
 import { JOIN_FAILED } from '../fan-out/join.ts';
 import { isOverByPlan, type PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
@@ -13,7 +14,7 @@ import { reasonsToWait, type SchedulingContext, type Survey, surveyOf } from './
 import { queueFor } from './run-order.ts';
 
 /** In the order of the inbox. `login`: an agent that only a person can get to work again. `held`: a run has given the task up. */
-export const INBOX_KINDS = [
+const INBOX_KINDS = [
   'question',
   'signal',
   'checkpoint',
@@ -24,20 +25,21 @@ export const INBOX_KINDS = [
   'held',
   'failed',
 ] as const;
-type InboxKind = (typeof INBOX_KINDS)[number];
 
-export interface InboxItem {
-  kind: InboxKind;
-  /** Null for what is about the whole project. */
-  task_id: string | null;
-  title: string | null;
-  /** Since when, ISO 8601; null where that is not known. */
-  since: string | null;
-  /** What is wanted, or what went wrong. */
-  message: string;
-  /** Command lines that settle it, one after the other; empty where a file has to be edited, as `message` says. */
-  commands: string[];
-}
+export const InboxItemSchema = () =>
+  z.strictObject({
+    kind: z.enum(INBOX_KINDS),
+    /** Null for what is about the whole project. */
+    task_id: z.nullable(z.string()),
+    title: z.nullable(z.string()),
+    /** Since when, ISO 8601; null where that is not known. */
+    since: z.nullable(z.string()),
+    /** What is wanted, or what went wrong. */
+    message: z.string(),
+    /** Command lines that settle it, one after the other; empty where a file has to be edited, as `message` says. */
+    commands: z.array(z.string()),
+  });
+type InboxItem = z.infer<ReturnType<typeof InboxItemSchema>>;
 
 /** Everything in the plan that a person has to do, by kind and then in the order of the plan. */
 export function inboxOf(scheduling: SchedulingContext): InboxItem[] {
@@ -63,7 +65,7 @@ export function inboxOf(scheduling: SchedulingContext): InboxItem[] {
 
 type Found = Pick<InboxItem, 'kind' | 'message' | 'commands'>;
 
-function wanting(kind: InboxKind, message: string, verbs: string[]): Found {
+function wanting(kind: InboxItem['kind'], message: string, verbs: string[]): Found {
   return { kind, message, commands: verbs.map((verb) => `forge orchestrate ${verb}`) };
 }
 

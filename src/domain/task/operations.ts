@@ -5,6 +5,7 @@
  * A refusal is a thrown ForgeError and changes nothing.
  */
 
+import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
@@ -53,13 +54,15 @@ export interface ClaimRequest {
   agent?: string | null;
 }
 
-export interface ClaimResult {
-  task_id: string;
-  claim_id: string;
-  generation: number;
-  run_id: string;
-  expires_at: string;
-}
+export const ClaimResultSchema = () =>
+  z.strictObject({
+    task_id: z.string(),
+    claim_id: z.string(),
+    generation: z.int().check(z.gte(0)),
+    run_id: z.string(),
+    expires_at: z.string(),
+  });
+type ClaimResult = z.infer<ReturnType<typeof ClaimResultSchema>>;
 
 /**
  * Takes the lease of a task that is free, or whose lease is stale (abandon and claim are one commit then). The result is null

@@ -7,12 +7,13 @@ import type { TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import {
   type DueChildren,
   type PrunedEntry,
+  type PrunedTask,
   planRetention,
   type RetentionPolicy,
   type RetentionView,
 } from '../../domain/gc/retention.ts';
 import { allBut, inUseBy, trimmed, withoutOldTicks } from '../../domain/gc/surplus.ts';
-import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { type Decision, repeated } from '../../domain/task/transition.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
@@ -23,18 +24,6 @@ import { changeTask } from '../../store/change.ts';
 import type { Leftovers, TaskSummaryRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { identityOf, isStill } from './snapshot.ts';
-
-/** What a task has lost, or is to lose. */
-interface PrunedTask extends Room {
-  task_id: string;
-  state: TaskState;
-  /** ISO 8601; null: it goes on, and only loses ticks of its repeats. */
-  ended_at: string | null;
-  /** Of which something goes. */
-  attempts: number;
-  /** Tasks that it has made, which go with all that they have. */
-  children: number;
-}
 
 interface DueTask {
   task: PrunedTask;
