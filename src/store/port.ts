@@ -104,7 +104,7 @@ export interface EventLog {
    */
   append(stream: LogStream, entry: object): Promise<{ from: number; to: number }>;
   /**
-   * The whole lines of a log, oldest first; those that are damaged are left out. `having`: only those with a member that is written as one of these, such as
+   * The whole lines of a log, oldest first, of a long one the last ones; those that are damaged are left out. `having`: only those with a member that is written as one of these, such as
    * `"name":"build"`; of a long log that takes a fraction of the time. Throws IO_ERROR.
    */
   read(stream: LogStream, having?: readonly string[]): Promise<Record<string, unknown>[]>;

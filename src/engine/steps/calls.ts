@@ -16,6 +16,9 @@ import { CALL_TYPE, type Call, HANDING_IN, isBeside, isLive, readCalls, stepsAro
 /** How long it may take from the end of a call, or of a step, until the next one has said that it begins, milliseconds. */
 const BEGINS_MS = 1000;
 
+/** After how many of its calls a program says again who it is: of a long log the beginning is not read. */
+const PROGRAM_EVERY = 1000;
+
 /** How often it is looked whether work that is handed in counts by now, milliseconds. */
 const LOOK_MS = 20;
 
@@ -95,7 +98,7 @@ export function callsOf(env: Env, attempt: AttemptRef) {
       const one = `${call}.${++made}`;
       const of = { call: one, of: call, name };
       const thread = identifyThread();
-      if (own === null)
+      if (own !== 'begun' || made % PROGRAM_EVERY === 0)
         await orNull(() =>
           tell('begun', { name: '', within, by: identifyOwner(env.ctx.pid), ...(thread && { thread }) }),
         );

@@ -12,6 +12,8 @@ export interface ReadOptions {
   follow?: boolean;
   /** Asked of the open file; where it says no, the read fails with EPERM. Default: any file will do. */
   accepts?(stat: Stats): boolean;
+  /** Whether of a file above `max` its end is read. Default: no, it fails with EFBIG. */
+  end?: boolean;
 }
 
 /** Text of a regular file, as UTF-8. Fails as `readBytes` does. */
@@ -22,9 +24,9 @@ export function readCapped(path: string, max: number, options?: ReadOptions): st
 const MISSING = Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
 
 /** `readCapped` for what is often not there: an error of Node's own takes longer than all calls. */
-export function readIfThere(path: string, max: number): string {
+export function readIfThere(path: string, max: number, options?: ReadOptions): string {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) throw MISSING;
-  return readCapped(path, max);
+  return readCapped(path, max, options);
 }
 
 /** A regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EISDIR for a folder, EINVAL for anything else. */
@@ -46,26 +48,29 @@ function readInto(
   make: (size: number) => Buffer,
   path: string,
   max: number,
-  { follow = false, accepts }: ReadOptions = {},
+  { follow = false, accepts, end = false }: ReadOptions = {},
 ): Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | (follow ? 0 : constants.O_NOFOLLOW));
   try {
     const stat = fstatSync(fd);
     if (stat.isDirectory()) throw refused('EISDIR', `${path} is a folder`);
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
-    if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
+    if (stat.size > max && !end) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
     if (accepts?.(stat) === false) throw refused('EPERM', `${path} belongs to another user, or others may write it`);
     // Files of the kernel say that they are empty.
-    return stat.size === 0 ? readFileSync(fd) : readUpTo(fd, stat.size, make(stat.size));
+    if (stat.size === 0) return readFileSync(fd);
+    const size = Math.min(stat.size, max);
+    return readUpTo(fd, stat.size - size, size, make(size));
   } finally {
     closeSync(fd);
   }
 }
 
-/** `readFileSync` of so many bytes, without asking the file for its size again. */
-function readUpTo(fd: number, size: number, bytes: Buffer): Buffer {
+/** `readFileSync` of so many bytes from `start` on, without asking the file for its size again. */
+function readUpTo(fd: number, start: number, size: number, bytes: Buffer): Buffer {
   let length = 0;
-  for (let got = -1; got !== 0 && length < size; length += got) got = readSync(fd, bytes, length, size - length, null);
+  for (let got = -1; got !== 0 && length < size; length += got)
+    got = readSync(fd, bytes, length, size - length, start + length);
   return bytes.subarray(0, length);
 }
 

@@ -42,7 +42,7 @@ const DOING = 'doing';
 const DOING_MAX_BYTES = 4096;
 const DOING_MAX_CHARS = 200;
 
-/** Largest log that is read as a whole, bytes. */
+/** Most of a log that is read, its end, bytes. */
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
 
 export class FileEventLog implements EventLog {
@@ -54,7 +54,7 @@ export class FileEventLog implements EventLog {
 
   async read(stream: LogStream, having?: readonly string[]): Promise<Record<string, unknown>[]> {
     const file = this.#file(stream);
-    return readLines(ifThere(`reading ${file}`, () => readIfThere(file, LOG_MAX_BYTES)) ?? '', having);
+    return readLines(ifThere(`reading ${file}`, () => readIfThere(file, LOG_MAX_BYTES, { end: true })) ?? '', having);
   }
 
   async append(stream: LogStream, entry: object): Promise<Appended> {
