@@ -14,8 +14,8 @@ export async function serve({ ctx, dir, ...outer }: CommandContext, version: str
   outer.lasts?.();
   const tools = await loadTools(ctx.env);
   const calls = new Calls();
-  const signals = new SharedInterrupts(outer.interrupts, () => void connection.close());
-  const context: CommandContext = { ctx, dir, warn: outer.warn, interrupts: () => signals.open() };
+  const interrupts = sharedInterrupts(outer.interrupts, () => void connection.close());
+  const context: CommandContext = { ctx, dir, warn: outer.warn, interrupts };
   const wire = new StdioServerTransport();
   const connection = serveStdio(() => mcpServer(context, version, tools, calls), {
     transport: wire,
@@ -35,31 +35,23 @@ export async function serve({ ctx, dir, ...outer }: CommandContext, version: str
  * Listens to the process's signals while a call does what must be ended in good order, and at no other time: then a signal ends the
  * process as it would without this. One listener serves all calls.
  */
-class SharedInterrupts {
-  readonly #listen: CommandContext['interrupts'];
-  readonly #onSignal: () => void;
-  #signals: (Interrupts & { stop(): void }) | undefined;
-  #users = 0;
-
-  constructor(listen: CommandContext['interrupts'], onSignal: () => void) {
-    this.#listen = listen;
-    this.#onSignal = onSignal;
-  }
-
-  open(): Interrupts & { stop(): void } {
-    if (this.#users++ === 0) {
-      this.#signals = this.#listen?.();
-      this.#signals?.listen(this.#onSignal);
+function sharedInterrupts(listen: CommandContext['interrupts'], onSignal: () => void) {
+  let signals: (Interrupts & { stop(): void }) | undefined;
+  let users = 0;
+  return (): Interrupts & { stop(): void } => {
+    if (users++ === 0) {
+      signals = listen?.();
+      signals?.listen(onSignal);
     }
-    const raised = new RaisedInterrupts(this.#signals);
+    const raised = new RaisedInterrupts(signals);
     const { stop } = raised;
     return Object.assign(raised, {
       stop: () => {
         stop();
-        if (--this.#users > 0) return;
-        this.#signals?.stop();
-        this.#signals = undefined;
+        if (--users > 0) return;
+        signals?.stop();
+        signals = undefined;
       },
     });
-  }
+  };
 }
