@@ -140,7 +140,7 @@ export function workFault(found: WorkFound, verdict: Verdict, changes: Changes):
     const on = own === null ? 'its branch' : own.name;
     return fault(
       'uncommitted',
-      `not committed: ${firstOf(found.uncommitted, NAMES_SHOWN)}; only what is committed to ${on} counts`,
+      `not committed: ${firstOf(found.uncommitted, NAMES_SHOWN)}; only what is committed to ${on} counts, so commit it, or let git ignore it`,
     );
   }
   if (found.copied.length > 0) {

@@ -152,7 +152,8 @@ describe('verification failures', () => {
     const found = { ...NO_WORK_FOUND, head: HEAD, branch: 'other', own_branch, uncommitted: ['a', 'b', 'c', 'd', 'e'] };
     expect(workFault(found, READY, 'none')).toEqual({
       class: 'verify.uncommitted',
-      message: 'not committed: a, b, c and 2 more; only what is committed to forge/build counts',
+      message:
+        'not committed: a, b, c and 2 more; only what is committed to forge/build counts, so commit it, or let git ignore it',
     });
   });
 
