@@ -83,6 +83,6 @@ export const PROJECT = {
     if (installed === null) return script;
     const { file, line, added } = installed;
     if (!added) return `${file} has it already.`;
-    return `Added to ${file}:\n  ${line}\nThe next ${shell} completes \`forge\`. To take it away, delete that line.`;
+    return `Added to ${file}:\n  ${line}\nThe next ${shell} with \`forge\` on its PATH completes it. To take it away, delete that line.`;
   },
 } satisfies Partial<Renderers>;
