@@ -3,8 +3,9 @@
 import { once } from '../lib/once.ts';
 import type { Variables } from '../lib/variables.ts';
 
-/** In backquotes, behind `Usage:`, or at the beginning of a line, maybe in a colour. */
-const OWN_COMMANDS = /(`|Usage:(?:\x1b\[\d+m)* |^[ $]*(?:\x1b\[\d+m)*)forge orchestrate(?![\w-])|`forge(?= [a-z])/gm;
+/** In backquotes, behind a colon or `Such as`, or at the beginning of a line, maybe in a colour. */
+const OWN_COMMANDS =
+  /(`|(?::(?:\x1b\[\d+m)* |Such as |^[ $]*)(?:\x1b\[\d+m)*)forge orchestrate(?![\w-])|`forge(?= [a-z])/gm;
 
 /** Through npx there is no `forge` on the PATH of that shell. A worker has one on its own. */
 const isThroughNpx = once(() => startedByNpx(process.env));

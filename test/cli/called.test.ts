@@ -14,6 +14,10 @@ it('through npx, hints, next commands and help name npx forge-orchestrate, and J
   expect((await orchestrate(['shwo'], { cwd, env })).stderr).toMatch(
     /`npx forge-orchestrate show`.*`npx forge-orchestrate --help`/s,
   );
+  expect((await orchestrate(['retry'], { cwd, env })).stderr).toContain('hint: npx forge-orchestrate retry --failed');
+  const coloured = { cwd, env: { ...env, FORCE_COLOR: '1' } };
+  expect((await orchestrate(['retry'], coloured)).stderr).toContain('npx forge-orchestrate retry');
+  expect((await orchestrate(['edit', 'a'], { cwd, env })).stderr).toContain('Such as npx forge-orchestrate edit a');
   const help = (await orchestrate(['init', '--help'], { cwd, env })).stdout;
   expect(help).toMatch(/Usage: npx forge-orchestrate init/);
   expect(help).toContain('`npx forge-orchestrate init` is the same');
