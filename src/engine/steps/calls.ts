@@ -20,7 +20,7 @@ const BEGINS_MS = 1000;
 const PROGRAM_EVERY = 1000;
 
 /** How often it is looked whether work that is handed in counts by now, milliseconds. */
-const LOOK_MS = 20;
+const LOOK_MS = 100;
 
 export type Calls = ReturnType<typeof callsOf>;
 
@@ -97,11 +97,12 @@ export function callsOf(env: Env, attempt: AttemptRef) {
     async beginOne(name: string, kind: StepKind): Promise<() => Promise<unknown>> {
       const one = `${call}.${++made}`;
       const of = { call: one, of: call, name };
-      const thread = identifyThread();
-      if (own !== 'begun' || made % PROGRAM_EVERY === 0)
+      if (own !== 'begun' || made % PROGRAM_EVERY === 0) {
+        const thread = identifyThread();
         await orNull(() =>
           tell('begun', { name: '', within, by: identifyOwner(env.ctx.pid), ...(thread && { thread }) }),
         );
+      }
       await orNull(() => add({ ...of, kind, is: 'begun' }));
       const end = () => orNull(() => add({ ...of, is: 'over' }));
       if (!isNews) return end;
