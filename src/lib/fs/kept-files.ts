@@ -105,8 +105,7 @@ export class KeptFiles {
   /** Whether `restore` would put the files of `key` there, but for files that are damaged. Never throws. */
   canRestore(key: string, project: string): boolean {
     try {
-      const isPossible = (file: KeptFile) => isThere(project, file, ALWAYS) || staysInside(project, file.path);
-      return this.#listed(key)?.files.every(isPossible) ?? false;
+      return this.#listed(key)?.files.every((file) => staysInside(project, file.path)) ?? false;
     } catch {
       return false;
     }
