@@ -3,11 +3,9 @@
 import { EXIT, ForgeError } from '../../lib/errors.ts';
 import { companyOf, startedWith } from '../../process/processes.ts';
 import type { AttemptRef } from '../../store/port.ts';
-import { unendedStep } from '../attempt/worker-outcome.ts';
 import type { Env } from '../env.ts';
 import { addsBegun, stepsAtWork, withinOf } from './call-log.ts';
 import { callsOf } from './calls.ts';
-import { noteUnended } from './mistakes.ts';
 
 /** Does `work`, which hands the work of the attempt in. Throws NOT_READY where a step of it is at work, other than those that it is called in, and what `work` throws. */
 export async function handingIn<T>(env: Env, attempt: AttemptRef, work: () => Promise<T>): Promise<T> {
@@ -27,6 +25,12 @@ async function refuseUnended(env: Env, attempt: AttemptRef): Promise<void> {
   const variables = { FORGE_ATTEMPT_ID: attempt.attemptId };
   const beside = companyOf(env.ctx.pid).filter(({ pid }) => startedWith(pid, variables));
   await addsBegun(env, attempt, names, within)(beside);
+  // Few have any.
+  if (names.length === 0) return;
+  const [{ unendedStep }, { noteUnended }] = await Promise.all([
+    import('../attempt/worker-outcome.ts'),
+    import('./mistakes.ts'),
+  ]);
   const fault = await unendedStep(env, attempt, names);
   if (fault === null) return;
   await noteUnended(env, attempt, fault, EXIT.nothingToDo);
