@@ -220,14 +220,17 @@ describe('a wait of a program beside what else it does', () => {
     expect(linesIn(cwd)).toEqual(['behind']);
   });
 
+  // What blocks the program has its next look come right before the next step.
+  const blocked = 'for (const from = Date.now(); Date.now() < from + 700; );';
   it.each([
-    ['before a step beside it', `const waiting = worker.wait('long', '1h');\n`],
-    ['while a step beside it ends', `const waiting = ending.then(() => worker.wait('long', '1h'));\n`],
-  ])('a wait of a program that begins %s parks no task between that step and the next', async (_when, wait) => {
+    ['before a step beside it', `const waiting = worker.wait('long', '1h');\n`, ''],
+    ['before a step beside it, and looks late,', `const waiting = worker.wait('long', '1h');\n`, blocked],
+    ['while a step beside it ends', `const waiting = ending.then(() => worker.wait('long', '1h'));\n`, ''],
+  ])('a wait of a program that begins %s parks no task between that step and the next', async (_when, wait, late) => {
     // However late the machine lets it go on, by its clock it pauses for 600 ms: long enough for a look whether it only waits.
     const cwd = program(
       `let now = 0;\nperformance.now = () => now;\nlet ends;\nconst ending = new Promise((resolve) => { ends = resolve; });\n${wait}` +
-        `const pause = () => { now += 600; return new Promise((resolve) => setTimeout(resolve, 600)); };\n` +
+        `const pause = () => { now += 600; const paused = new Promise((resolve) => setTimeout(resolve, 600)); ${late} return paused; };\n` +
         `const steps = async () => { for (const n of [1, 2, 3]) { await worker.step('s' + n, () => { appendFileSync('ledger', n + '\\n'); ends(); }); await pause(); } process.exit(0); };\n` +
         `await Promise.all([waiting, steps()]);\n`,
     );

@@ -49,11 +49,13 @@ export class Pass {
   }
 
   /** Whether all that is left waits. What has ended just now is followed by other steps, once the program has been told. */
-  async #isAlone(journal: WorkerJournal, { endedMs }: AtWork): Promise<boolean> {
+  async #isAlone(journal: WorkerJournal, at: AtWork): Promise<boolean> {
     if (!this.#isAsleep) return false;
     await turn();
+    // Steps may begin and end while this waits, here and below.
+    const { endedMs } = at;
     const quietMs = endedMs === null ? Number.POSITIVE_INFINITY : performance.now() - endedMs;
-    return (await journal.isAlone(quietMs)) && this.#isAsleep;
+    return (await journal.isAlone(quietMs)) && this.#isAsleep && at.endedMs === endedMs;
   }
 
   /** As `AtWork.sleep` says. */
