@@ -447,12 +447,18 @@ describeUnless(noTerminal, 'exec on a terminal', () => {
     const cwd = project(['id: a, title: A']);
     const seen = exec(cwd, 'trap "" HUP; echo $$ > pid; echo ready; while :; do sleep 1; done');
     await seen.sees(/^ready$/m);
-    process.kill(await seen.pid(), 'SIGKILL');
+    const pid = await seen.pid();
+    process.kill(pid, 'SIGKILL');
+    await until('it is gone', () => isGone(pid));
     expect((await orchestrate(['claim', 'a'], { cwd })).code).toBe(0);
-    const found = lookUp(Number(readFileSync(join(cwd, 'pid'), 'utf8')));
-    expect(found === 'missing' || (typeof found !== 'string' && !found.live)).toBe(true);
+    expect(isGone(Number(readFileSync(join(cwd, 'pid'), 'utf8')))).toBe(true);
   });
 });
+
+function isGone(pid: number): boolean {
+  const found = lookUp(pid);
+  return found === 'missing' || (typeof found !== 'string' && !found.live);
+}
 
 describe('the view', () => {
   beforeEach(() => void vi.useFakeTimers());

@@ -53,7 +53,8 @@ def main():
                         write_all(master, request["type"].encode())
                     if "resize" in request:
                         set_size(master, *request["resize"])
-                    if "close" in request:
+                    # The command may have ended by itself, and closed its side, just before.
+                    if "close" in request and master in sources:
                         os.close(master)
                         sources.remove(master)
     _, status = os.waitpid(pid, 0)
