@@ -7,6 +7,7 @@ import { readable } from '../task/records.ts';
 import { type IntegrationPhase, isTerminal, phaseDue } from '../task/states.ts';
 import {
   dueNow,
+  hasWork,
   isOver,
   isShipped,
   reasonsToWait,
@@ -39,7 +40,7 @@ export function notBegun(
   return tasks.filter(({ id }) => known.has(id) || !begun.has(id));
 }
 
-/** Among how many tasks a claimer chooses when another was first: several for each of those that usually work side by side. */
+/** How many tasks are the next few, as among which a claimer chooses when another was first: several for each of those that usually work side by side. */
 const SPREAD = 64;
 
 /**
@@ -90,6 +91,15 @@ export class WorkQueue {
       }
     } finally {
       this.#left = [...open, ...left.slice(seen)];
+    }
+  }
+
+  /** Ids of those of `selected` that are ready and would be begun for the first time, among the next few. */
+  *upcoming(scheduling: SchedulingContext, selected: ReadonlySet<string>): Generator<string> {
+    const survey = surveyOf(scheduling);
+    for (const task of this.#left.slice(0, SPREAD)) {
+      const isNew = selected.has(task.id) && readable(scheduling.recordOf(task.id)) === null;
+      if (isNew && hasWork(task, scheduling) && reasonsToWait(task, scheduling, survey).length === 0) yield task.id;
     }
   }
 

@@ -44,11 +44,6 @@ export class RecordCache {
     return changed;
   }
 
-  /** Those of `taskIds` that have no record yet. */
-  *unbegun(taskIds: Iterable<string>): Iterable<string> {
-    for (const id of taskIds) if ((this.reads.get(id)?.record ?? null) === null) yield id;
-  }
-
   /** Ids of the tasks that were read since the last call. */
   takeRead(): string[] {
     const ids = [...this.#readAgain];

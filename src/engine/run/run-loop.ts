@@ -104,7 +104,7 @@ export class RunLoop {
     this.#failure = new AfterFailure(options, scheduling, this.#active);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = options.select(plans.current.plan);
-    env.store.upcoming.next = () => this.#seen.unbegun(this.#selected);
+    env.store.upcoming.next = () => this.#queue.upcoming(this.#scheduling(), this.#selected);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */

@@ -1,6 +1,6 @@
 /** Folders of tasks that are about to get their first version: many are made at once, and their names are durable by one sync. */
 
-/** More would save little. A run that ends early leaves as many empty folders, which say nothing of a task. */
+/** More would save little. A run that is stopped leaves as many empty folders, which say nothing of a task. */
 const MOST = 32;
 
 export class FoldersAhead {

@@ -98,6 +98,21 @@ test('every task that is ready is a candidate, whatever has become of others sin
   );
 });
 
+test('what is prepared for are the selected tasks that are ready and have no record yet', () => {
+  const made = onePhase(
+    { id: 'ready', run: 'true' },
+    { id: 'behind', run: 'true', depends_on: ['ready'] },
+    { id: 'unselected', run: 'true' },
+    { id: 'tried', run: 'true' },
+    { id: 'of-a-person', human: true },
+    { id: 'of-an-agent' },
+    { id: 'ready-too', run: 'true' },
+  );
+  const context = scheduling(made, { tried: record('unclaimed') });
+  const selected = new Set(made.tasks.map(({ id }) => id).filter((id) => id !== 'unselected'));
+  expect([...new WorkQueue(inOrder(context)).upcoming(context, selected)]).toEqual(['ready', 'ready-too']);
+});
+
 test('when a task of a long chain ends, no more records are asked for than in a short one', () => {
   const asked = (length: number) => {
     const chain = Array.from({ length }, (_, n) => ({ id: `t${n}`, depends_on: n === 0 ? [] : [`t${n - 1}`] }));
