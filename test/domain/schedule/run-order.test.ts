@@ -104,7 +104,7 @@ test('what is prepared for are the selected tasks that are ready and have no rec
     { id: 'behind', run: 'true', depends_on: ['ready'] },
     { id: 'unselected', run: 'true' },
     { id: 'tried', run: 'true' },
-    { id: 'of-a-person', human: true },
+    { id: 'of-a-person', owner_type: 'human' },
     { id: 'of-an-agent' },
     { id: 'ready-too', run: 'true' },
   );
