@@ -134,7 +134,7 @@ describe('a worker that ends well', () => {
     // Elsewhere no program's arguments are read.
     if (process.platform !== 'darwin')
       expect(
-        await script(`${VERDICT}${F} step x -- touch made &\n${F} complete --verdict-file verdict.json; wait\n`),
+        await script(`${VERDICT}${F} step x -- sleep 60 &\n${F} complete --verdict-file verdict.json\n`),
       ).toMatchObject({ last_error: { class: 'step.unended' } });
     const cwd = project(
       ['id: a, title: A, run: sh body.sh, verify: ["touch asked; until test -e go; do sleep 0.02; done"]'],
