@@ -242,7 +242,7 @@ const ADOPTION: Mutant[] = [
     '  const n = expected === 0 ? record.state.state_version : expected + 1;',
   ),
   {
-    ...mutant('a view that the listing missed does not exist', FILES, 'thorough || base.names', 'base.names'),
+    ...mutant('a view that the listing missed does not exist', FILES, '|| (thorough && ', '|| (false && '),
     focus: 'edits',
   },
   mutant(

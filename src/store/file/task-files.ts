@@ -81,7 +81,7 @@ export function* lookAtTask(
   const base = { task_id: taskId, version: head.n, names, whole, warnings: [] as string[], problem: null };
   if (head.unknown !== null)
     return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
-  if (names.length === 0) return { ...base, origin: 'none', record: null };
+  if (head.names === null) return { ...base, origin: 'none', record: null };
   if (head.n === 0) {
     const read = yield* readFiles(dir, taskId, base, thorough);
     // Views that it met may be of a version that was made since the listing.
@@ -126,8 +126,8 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
   const parts: unknown[] = [];
   for (const name of ['state.json', 'lease.json']) {
     // A file that an editor replaces while the folder is being listed may be missing from the list.
-    const listed = thorough || base.names.includes(name);
-    const { text, foreign } = listed ? yield* readText(`${dir}/${name}`) : { text: null, foreign: false };
+    const isThere = base.names.includes(name) || (thorough && (yield* io.modified(`${dir}/${name}`)) !== null);
+    const { text, foreign } = isThere ? yield* readText(`${dir}/${name}`) : { text: null, foreign: false };
     if (foreign) return refuse(`${name} is not a regular file of at most 64 KiB`);
     if (text === null) {
       parts.push(undefined);
