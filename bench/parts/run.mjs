@@ -7,6 +7,7 @@ import { execute, inTurns, median, timed } from '../lib/measure.mjs';
 import { planOver, randomGraph, taskId } from '../lib/plans.mjs';
 import { fact, figure, heading, times } from '../lib/report.mjs';
 import { cleanEnv, scratchFolder, scratchProject, tasksFolder } from '../lib/scratch.mjs';
+import { callsOf } from '../lib/strace.mjs';
 
 const TASKS = 300;
 const PARALLEL = 2;
@@ -36,6 +37,7 @@ export async function run() {
     figure(`the floor's ${parts[0]} alone`, median(alone), { unit: 'ms' });
   }
   countCommits(projects);
+  countCalls(plan);
 }
 
 async function time(command, args, options = {}) {
@@ -52,6 +54,15 @@ function countCommits(projects) {
   );
   fact('every task was run', counts.length === projects.length * TASKS);
   figure('durable commits a task, at most', Math.max(...counts), { unit: '', limit: 2 });
+}
+
+/** Of all processes, the shells of the tasks too. */
+function countCalls(plan) {
+  const args = forgeArgs(scratchProject('run', plan), 'run', '--max-parallel', String(PARALLEL));
+  const calls = callsOf(args, ['fsync', 'openat'], cleanEnv());
+  if (calls === null) return;
+  figure('fsyncs a task', calls.fsync / TASKS, { unit: '', limit: 4 });
+  figure('files opened, a task', calls.openat / TASKS, { unit: '', limit: 45 });
 }
 
 /**

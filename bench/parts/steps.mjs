@@ -1,14 +1,14 @@
 /** What durable steps cost: those that are done, those that are to do, one from the shell, and 10,000 of them; against other programs. */
 
 import { spawnSync } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import { askForge, CLI, forgeArgs } from '../lib/forge.mjs';
 import { execute, inTurns, median } from '../lib/measure.mjs';
 import { OTHER_NAMES, withOthers } from '../lib/others.mjs';
 import { plainPlan, taskId } from '../lib/plans.mjs';
 import { figure, heading, ms } from '../lib/report.mjs';
-import { cleanEnv, scratchFolder, scratchProject } from '../lib/scratch.mjs';
+import { cleanEnv, scratchProject } from '../lib/scratch.mjs';
+import { callsOf } from '../lib/strace.mjs';
 
 const STEPS = 1000;
 const MANY = 10_000;
@@ -77,16 +77,9 @@ async function done(tasks) {
 }
 
 function syncs(tasks) {
-  const log = path.join(scratchFolder('strace'), 'calls');
-  const args = ['-f', '-o', log, '-e', 'trace=fsync,fdatasync', process.execPath, PROGRAM, LIBRARY, String(COUNTED)];
-  const { error, status } = spawnSync('strace', args, { env: tasks.next().env, stdio: 'ignore' });
-  if (error !== undefined || status !== 0) {
-    console.log('  strace does not run here, so fsyncs are not counted');
-    return;
-  }
-  // A call that another thread interrupts has a second line, which says `resumed`.
-  const calls = fs.readFileSync(log, 'utf8').match(/\b(fsync|fdatasync)\(/g)?.length ?? 0;
-  figure(`fsyncs a step, of ${COUNTED}`, calls / COUNTED, { limit: 2.1, unit: '' });
+  const calls = callsOf([PROGRAM, LIBRARY, String(COUNTED)], ['fsync', 'fdatasync'], tasks.next().env);
+  if (calls === null) return;
+  figure(`fsyncs a step, of ${COUNTED}`, (calls.fsync + calls.fdatasync) / COUNTED, { limit: 2.1, unit: '' });
 }
 
 function growth(tasks) {
