@@ -16,6 +16,7 @@ const CHILDREN = 10_000;
 const SETTLED_MS = 2500;
 const bare = path.join(import.meta.dirname, '..', 'programs', 'bare-read.mjs');
 const floor = path.join(import.meta.dirname, '..', 'programs', 'floor-look.mjs');
+const later = path.join(import.meta.dirname, '..', 'programs', 'floor-later.mjs');
 const peak = path.join(import.meta.dirname, '..', 'programs', 'report-peak.cjs');
 
 export async function status({ full }) {
@@ -32,7 +33,8 @@ export async function status({ full }) {
   heading(`status: ${CHILDREN} children of one task, as \`run\` made them`);
   const project = scratchProject('status-children', plainPlan(1));
   execute(process.execPath, [grow, project, String(CHILDREN), 'run', fannedOut(project)]);
-  await againstBareRead(project, 'status --json', forgeArgs(project, 'status', '--json'), CHILDREN);
+  const cache = await againstBareRead(project, 'status --json', forgeArgs(project, 'status', '--json'), CHILDREN);
+  await leastLater(project, cache);
   fs.rmSync(project, { recursive: true });
 }
 
@@ -49,7 +51,8 @@ function fannedOut(project) {
 }
 
 async function measure(project, size) {
-  await againstBareRead(project, 'status --json', forgeArgs(project, 'status', '--json'), size);
+  const cache = await againstBareRead(project, 'status --json', forgeArgs(project, 'status', '--json'), size);
+  await leastLater(project, cache);
   await againstBareRead(project, 'phases --ready --json', forgeArgs(project, 'phases', '--ready', '--json'), size);
   const tasks = tasksFolder(project);
   const run = (args) => () => void execute(process.execPath, args, { env: cleanEnv() });
@@ -63,7 +66,7 @@ async function measure(project, size) {
 
 /**
  * Time and memory of `ours`, a command that looks at the tree of `project`, against the bare loop: of a first look, for which
- * nothing was kept, and of the looks after it.
+ * nothing was kept, and of the looks after it. Returns the folder of what they keep.
  */
 export async function againstBareRead(project, what, ours, size) {
   const base = [bare, tasksFolder(project)];
@@ -85,6 +88,16 @@ export async function againstBareRead(project, what, ours, size) {
   const peaks = `peak memory ${mib(memory.ours)} / ${mib(memory.base)}`;
   figure(what, later.ratio, { limit: LIMITS.later, detail: `${times(later)}; ${peaks}` });
   figure(`${what}, a first look`, first.ratio, { limit: LIMITS.first, detail: times(first) });
+  return path.join(cache, 'forge');
+}
+
+/** `kept`: by an earlier look. */
+async function leastLater(project, kept) {
+  const file = fs.readdirSync(kept, { recursive: true }).find((name) => path.basename(name) === 'tree');
+  const tasks = tasksFolder(project);
+  const run = (args) => () => void execute(process.execPath, args, { env: cleanEnv() });
+  const took = await inTurns(run([later, path.join(kept, file), tasks]), run([bare, tasks]), 15);
+  figure('the least that a later look can be', took.ratio, { detail: times(took) });
 }
 
 /** What has only just been made is not kept; see src/store/file/snapshot-cache.ts. */
