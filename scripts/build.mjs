@@ -20,7 +20,7 @@ const GROUPS = [
   // What the command line needs before it knows the verb.
   {
     name: 'common',
-    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](errors|find-verb|layout|local-times|output|program|words)|commands[\\/](registry|shared[\\/]error-body))\.ts$/,
+    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](called|errors|find-verb|layout|local-times|output|program|words)|commands[\\/](registry|shared[\\/]error-body))\.ts$/,
     priority: 2,
   },
   // What every verb needs, and small parts that several of the common ones do.
