@@ -7,6 +7,7 @@ import { isoTime } from '../../src/lib/time.ts';
 import { FoldersAhead } from '../../src/store/file/folders-ahead.ts';
 import { commitTask, type FolderCommit } from '../../src/store/file/task-files.ts';
 import { Disk, Folder, fault, ROOT } from './disk.ts';
+import { Process } from './process.ts';
 import { Random } from './random.ts';
 
 const folderOf = (taskId: string) => `${ROOT}/${taskId}`;
@@ -21,23 +22,6 @@ function* committing(taskIds: readonly string[], op: string, reported: Set<strin
   }
 }
 
-/** What the first `calls` calls of `step` are answered by. */
-function run(step: Step<void>, perform: (call: FsCall) => unknown): (calls: number) => void {
-  let next = step.next();
-  return (calls) => {
-    for (let made = 0; made < calls && next.done !== true; made++) {
-      let answer: unknown;
-      try {
-        answer = perform(next.value);
-      } catch (error) {
-        next = step.throw(error);
-        continue;
-      }
-      next = step.next(answer);
-    }
-  };
-}
-
 /** Ids whose first version is left by every power cut from now on. */
 function certain(disk: Disk): string[] {
   return [...disk.root.settled].flatMap(([id, entry]) =>
@@ -45,8 +29,6 @@ function certain(disk: Disk): string[] {
   );
 }
 
-/** More calls than either process makes. */
-const ALL = 100;
 const upTo = (calls: number) => Array.from({ length: calls + 1 }, (_, index) => index);
 
 function aheadOf(taskIds: readonly string[]): FoldersAhead {
@@ -63,15 +45,15 @@ test('a first commit into a folder made ahead is durable when it is reported, in
       const disk = new Disk(new Random(1));
       const reported = new Set<string>();
       const perform = (call: FsCall) => disk.perform(call);
-      const first = run(committing(['a', 'b', 'c'], 'p', reported, aheadOf(['a', 'b', 'c'])), perform);
-      const second = run(committing(['b', 'c'], 'q', reported), perform);
+      const first = new Process(committing(['a', 'b', 'c'], 'p', reported, aheadOf(['a', 'b', 'c'])));
+      const second = new Process(committing(['b', 'c'], 'q', reported));
       for (const [turn, calls] of [
         [first, own],
         [second, others],
-        [first, ALL],
-        [second, ALL],
+        [first, undefined],
+        [second, undefined],
       ] as const) {
-        turn(calls);
+        turn.run(perform, calls);
         const safe = certain(disk);
         lost.push(...[...reported].filter((id) => !safe.includes(id)).map((id) => `${id} after ${own}, ${others}`));
       }
@@ -86,10 +68,10 @@ test('folders made ahead cost one sync of the folder above for all of them', () 
   const disk = new Disk(new Random(1));
   const synced: string[] = [];
   const ids = ['a', 'b', 'c', 'd'];
-  run(committing(ids, 'p', new Set(), aheadOf(ids)), (call) => {
+  new Process(committing(ids, 'p', new Set(), aheadOf(ids))).run((call) => {
     if (call.call === 'syncDir') synced.push(call.path);
     return disk.perform(call);
-  })(10 * ALL);
+  });
   expect(synced.filter((path) => path === ROOT)).toHaveLength(1);
   expect(certain(disk)).toEqual(ids);
 });
@@ -113,7 +95,7 @@ test.each([
   };
   const attempt = (id: string) => {
     try {
-      run(committing([id], 'p', reported, ahead), perform)(ALL);
+      new Process(committing([id], 'p', reported, ahead)).run(perform);
     } catch (error) {
       expect(error).toBe(fault('EIO'));
     }

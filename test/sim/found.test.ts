@@ -11,6 +11,7 @@ import { COMPACTED } from '../../src/store/file/record-file.ts';
 import { commitTask, settleTask } from '../../src/store/file/task-files.ts';
 import { held } from '../support/store/tree.ts';
 import { Disk, File, Folder, fault, ROOT } from './disk.ts';
+import { Process, run } from './process.ts';
 import { Random } from './random.ts';
 
 const DIR = `${ROOT}/a`;
@@ -21,41 +22,6 @@ function diskWithFolder(): { disk: Disk; folder: Folder } {
   const folder = new Folder();
   disk.place(disk.root, 'a', folder);
   return { disk, folder };
-}
-
-/** A process that makes as many calls as the test lets it. */
-class Process<T> {
-  result: T | undefined;
-  readonly #step: Step<T>;
-  #next: IteratorResult<FsCall, T>;
-
-  constructor(step: Step<T>) {
-    this.#step = step;
-    this.#next = step.next();
-  }
-
-  /** Makes up to `calls` calls. */
-  run(perform: (call: FsCall) => unknown, calls = Number.POSITIVE_INFINITY): void {
-    for (let made = 0; made < calls && this.#next.done !== true; made++) this.#call(perform, this.#next.value);
-    if (this.#next.done === true) this.result = this.#next.value;
-  }
-
-  #call(perform: (call: FsCall) => unknown, call: FsCall): void {
-    let answer: unknown;
-    try {
-      answer = perform(call);
-    } catch (error) {
-      this.#next = this.#step.throw(error);
-      return;
-    }
-    this.#next = this.#step.next(answer);
-  }
-}
-
-function run<T>(disk: Disk, step: Step<T>): T {
-  const process = new Process(step);
-  process.run((call) => disk.perform(call));
-  return process.result as T;
 }
 
 const upTo = (calls: number) => Array.from({ length: calls + 1 }, (_, index) => index);
