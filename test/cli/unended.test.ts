@@ -171,6 +171,13 @@ echo $? >> told
     expect(found).toMatchObject({ code: 0, state: 'shipped' });
   });
 
+  it('work is handed in where the log of the attempt can not be written', async () => {
+    const end = await script(
+      `mkdir "$(dirname "$FORGE_PROMPT_FILE")/events.jsonl"\n${VERDICT}${F} complete --verdict-file verdict.json\n`,
+    );
+    expect(end).toMatchObject({ code: 0, state: 'shipped', attempt_count: 1 });
+  });
+
   it('the command of a step may hand the work in', async () => {
     const nested = `${F} step inner -- ${F} complete --verdict-file verdict.json`;
     const found = await script(`${VERDICT}${F} step outer -- sh -c '${nested}' || true\n`);

@@ -122,10 +122,10 @@ export function callsOf(env: Env, attempt: AttemptRef) {
       isHandedIn = false;
       return true;
     },
-    /** Says that work is handed in, until what this returns is called: no step begins meanwhile. */
+    /** Says that work is handed in, until what this returns is called: no step begins meanwhile. What can't be written keeps no work from that. */
     async handIn(): Promise<() => Promise<unknown>> {
       const of = { name: '', kind: HANDING_IN } as const;
-      await tell('begun', { ...of, within, by: identifyOwner(env.ctx.pid) });
+      await orNull(() => tell('begun', { ...of, within, by: identifyOwner(env.ctx.pid) }));
       return () => orNull(() => tell('over', of));
     },
     /**
